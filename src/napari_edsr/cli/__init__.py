@@ -1,0 +1,154 @@
+"""The command line: ``napari-edsr upscale | models | devices | demo``.
+
+Nothing here imports torch or napari before a command needs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from napari_edsr.errors import EDSRError
+
+INTERRUPTED = 130
+_QUIET = logging.NullHandler()
+
+app = typer.Typer(
+    name="napari-edsr",
+    help="EDSR and MDSR super-resolution of images.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Instead of those of the process.
+
+    Raises
+    ------
+    SystemExit
+        Always: 0; 1 with one line on the standard error output; 2 if called wrongly;
+        130 on Ctrl-C; 143 if terminated.
+    """
+    with _signals(), _library_messages():
+        sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    usage_error: type[Any] = typer.BadParameter.__bases__[0]
+    try:
+        code = app(args=arguments, prog_name="napari-edsr", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except usage_error as error:
+        return _usage(error)
+    except KeyboardInterrupt:
+        return _fail("Interrupted.", INTERRUPTED)
+    except BrokenPipeError:
+        return _closed_pipe()
+    except EDSRError as error:
+        return _fail(str(error))
+    except MemoryError:
+        return _fail("The memory is full; close other programs or crop the image.")
+    except OSError as error:
+        return _fail(f"{error}.")
+    except Exception as error:
+        if os.environ.get("NAPARI_EDSR_TRACEBACK"):
+            raise
+        return _fail(f"{type(error).__name__}: {error} (NAPARI_EDSR_TRACEBACK=1 shows where).")
+
+
+def _usage(error: Any) -> int:
+    message = error.format_message()
+    if not message:  # the help was printed instead
+        return 2
+    command = error.ctx.command_path if error.ctx else "napari-edsr"
+    return _fail(f"{message} Try '{command} --help'.", 2)
+
+
+def _fail(message: str, code: int = 1) -> int:
+    line = " ".join(message.split())
+    typer.echo(f"napari-edsr: {line}", err=True)
+    return code
+
+
+def _closed_pipe() -> int:
+    # Otherwise the interpreter would complain once more when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Let the ``finally`` clauses run, so that no half-written file stays."""
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _library_messages() -> Iterator[None]:
+    """Print warnings as notes on the standard output; keep libraries' logs off it."""
+    logging.getLogger().addHandler(_QUIET)
+    with warnings.catch_warnings():
+        warnings.showwarning = _note
+        yield
+
+
+def _note(message: Warning | str, *unused: Any, **also_unused: Any) -> None:
+    typer.echo(f"Note: {' '.join(str(message).split())}")
+
+
+def _show_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        typer.echo(f"napari-edsr {version('napari-edsr')}")
+    except PackageNotFoundError:
+        typer.echo("napari-edsr (not installed)")
+    raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+if find_spec("napari_edsr.cli.models"):
+    from napari_edsr.cli import models
+
+    app.add_typer(models.app, name="models")
+if find_spec("napari_edsr.cli.demo"):
+    from napari_edsr.cli.demo import demo
+
+    app.command()(demo)
