@@ -1,0 +1,29 @@
+# Every target does its own set-up on a fresh clone; see scripts/bootstrap.
+
+TOX = .bootstrap/bin/python -m tox run
+# What Qt and OpenGL need for a window, and an X server without a screen.
+WINDOW = libgl1 libegl1 libfontconfig1 libglib2.0-0 libdbus-1-3 libxkbcommon-x11-0 \
+	libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
+XVFB = xvfb xauth
+
+.PHONY: demo demo-gui test slow lint clean
+
+demo:
+	@scripts/bootstrap
+	$(TOX) -e demo
+
+demo-gui:
+	@scripts/bootstrap $(WINDOW)
+	$(TOX) -e demo-gui
+
+test slow:
+	@scripts/bootstrap $(WINDOW) $(XVFB)
+	scripts/with-display $(TOX) -e $@
+
+lint:
+	@scripts/bootstrap
+	$(TOX) -e lint
+
+clean:
+	rm -rf .bootstrap .tox build dist demo-output .pytest_cache .mypy_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

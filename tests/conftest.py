@@ -1,0 +1,129 @@
+"""Fixtures every test may use.
+
+- applied to each test: `offline` (only the loopback network answers), `own_cache`
+  (an empty cache folder of its own) and the skip of `gui` tests without a display;
+- `rng`: a seeded generator; `tiny_model`: makes small networks with random weights;
+- `set5`: the folder of the Set5 benchmark, skipped where it is not at hand;
+- `no_leaked_threads`: fails a test whose workers outlive it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Sums depend on the number of threads; torch reads this when it is imported.
+os.environ["OMP_NUM_THREADS"] = "2"
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    headless = sys.platform == "linux" and not os.environ.get("DISPLAY")
+    if item.get_closest_marker("gui") and headless:
+        pytest.skip("needs a display; `make test` brings one")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20170710)
+
+
+@pytest.fixture
+def tiny_model() -> Callable[..., nn.Module]:
+    """`tiny_model(scale=2, seed=0, **changes)`: an EDSR or MDSR of 2 blocks x 8."""
+    return _make_tiny_model
+
+
+def _make_tiny_model(scale: int = 2, *, seed: int = 0, **changes: Any) -> nn.Module:
+    import torch
+
+    from napari_edsr.config import EDSRConfig
+    from napari_edsr.model import build_model
+
+    settings = {"scales": (scale,), "n_resblocks": 2, "n_feats": 8, **changes}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build_model(EDSRConfig(**settings)).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def set5() -> Path:
+    """Folder of Set5, `NAPARI_EDSR_SET5` or beside the repository."""
+    beside = ROOT.parent / "shared" / "data" / "set5"
+    folder = Path(os.environ.get("NAPARI_EDSR_SET5", beside))
+    if not folder.is_dir():
+        pytest.skip(f"Set5 is not at {folder}; NAPARI_EDSR_SET5 names its folder")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("NAPARI_EDSR_CACHE", str(folder))
+    monkeypatch.delenv("NAPARI_EDSR_MIRROR", raising=False)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the machine look unplugged: loopback answers, nothing else resolves."""
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
+
+    def connect_to_loopback(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            _refuse_remote(address[0])
+        connect(self, address)
+
+    def resolve_loopback(host: Any, *rest: Any, **options: Any) -> Any:
+        _refuse_remote(host)
+        return resolve(host, *rest, **options)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_to_loopback)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_loopback)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def _refuse_remote(host: str | bytes | None) -> None:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name in (None, "", "localhost"):
+        return
+    try:
+        loopback = ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise socket.gaierror(socket.EAI_NONAME, f"tests run offline, without {name}")
+
+
+@pytest.fixture
+def no_leaked_threads() -> Iterator[None]:
+    from qtpy.QtCore import QThreadPool
+
+    before = set(threading.enumerate())
+    yield
+    pool = QThreadPool.globalInstance()
+    assert pool.waitForDone(5000), f"{pool.activeThreadCount()} workers still run"
+    assert [thread for thread in _own_threads() if thread not in before] == []
+
+
+def _own_threads() -> list[threading.Thread]:
+    """Those started in Python: a Qt thread that ran Python stays listed as a dummy."""
+    dummy = threading._DummyThread
+    return [t for t in threading.enumerate() if not (t.daemon or isinstance(t, dummy))]

@@ -1,0 +1,75 @@
+"""The habits of the code that a machine can check, with one test for each tool."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = Path(sys.executable).parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+HEAVY = ("torch", "napari", "qtpy", "superqt", "vispy", "skimage", "scipy")
+
+
+def run(*command: str | Path) -> None:
+    """Run it in the repository; its output is the message when it fails."""
+    environment = {**os.environ, "NO_COLOR": "1"}
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        pytest.fail(f"{command[0]}:\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+def test_imports_go_down_the_layers():
+    run(SCRIPTS / "lint-imports")
+
+
+def test_ruff_finds_nothing():
+    run(sys.executable, "-m", "ruff", "check")
+
+
+def test_ruff_would_not_reformat():
+    run(sys.executable, "-m", "ruff", "format", "--check")
+
+
+@pytest.mark.timeout(600)
+def test_mypy_finds_nothing():
+    run(sys.executable, "-m", "mypy")
+
+
+IMPORT_AND_LOOK = """
+import sys
+import napari_edsr
+loaded = set(sys.argv[1:]) & set(sys.modules)
+sys.exit(f"import napari_edsr loads {sorted(loaded)}" if loaded else 0)
+"""
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    run(sys.executable, "-c", IMPORT_AND_LOOK, *HEAVY)
+
+
+def test_base_dependencies_name_no_gui():
+    names = {re.split(r"[^\w-]", line)[0].lower() for line in PROJECT["dependencies"]}
+    gui = {"napari", "qtpy", "superqt", "magicgui", "pyqt5", "pyqt6", "pyside6"}
+    assert names & gui == set()
+
+
+def test_the_manifest_at_the_top_is_the_one_in_the_package():
+    inside = ROOT / "src" / "napari_edsr" / "napari.yaml"
+    assert (ROOT / "napari.yaml").resolve() == inside.resolve()
+
+
+def test_napari_finds_a_valid_manifest():
+    run(SCRIPTS / "npe2", "validate", "napari-edsr", "--imports")
