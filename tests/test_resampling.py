@@ -39,11 +39,11 @@ def test_values_worked_out_by_hand():
     near, next_, far, last = 0.8671875, 0.2265625, -0.0703125, -0.0234375
 
     up = imresize(np.arange(1.0, 5.0)[None], (1, 8))
-    down = imresize(np.arange(1.0, 9.0)[None], (1, 4))
+    down = imresize(np.arange(1.0, 17.0)[None], (1, 8))
 
     assert up[0, 3:5] == pytest.approx([2.25, 2.75])
     assert up[0, 0] == pytest.approx(1 * (near + next_) + 2 * (far + last))
-    assert down[0, 1:3] == pytest.approx([3.5, 5.5])
+    assert down[0, 3:5] == pytest.approx([7.5, 9.5])
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float32", "float64"])
