@@ -31,7 +31,9 @@ class _Dropped(Exception):
     """The transfer broke off; the next attempt may go on from the part file."""
 
 
-def iter_transfer(url: str, part: Path, *, limit: int) -> Generator[BytesDone, None, None]:
+def iter_transfer(
+    url: str, part: Path, *, limit: int
+) -> Generator[BytesDone, None, None]:
     """Fetch `url` into `part`, going on from what the file already holds.
 
     A connection that breaks is taken up again, up to `ATTEMPTS` times without a
@@ -161,7 +163,9 @@ def _refuse_size(url: str, size: int, limit: int) -> None:
 
 def _refuse_page(response: requests.Response, start: bytes) -> None:
     kind = response.headers.get("Content-Type", "").lower()
-    if kind.startswith("text/html") or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+    if kind.startswith("text/html") or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(
+        b"<"
+    ):
         raise DownloadError(
             f"{_host(response.url)} sent a web page (a login or proxy page?) instead of the "
             "model; log in to the network with a browser or set NAPARI_EDSR_MIRROR, and try "
@@ -170,7 +174,9 @@ def _refuse_page(response: requests.Response, start: bytes) -> None:
 
 
 def _never_connected(error: requests.ConnectionError) -> bool:
-    if isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.SSLError)):
+    if isinstance(
+        error, (requests.exceptions.ProxyError, requests.exceptions.SSLError)
+    ):
         return True
     cause = error.args[0] if error.args else None
     failed = isinstance(getattr(cause, "reason", None), NewConnectionError)
