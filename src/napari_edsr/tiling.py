@@ -42,20 +42,36 @@ class Tile:
             slice(max(0, self.x0 - self.halo), min(self.shape[1], self.x1 + self.halo)),
         )
 
-    def crop(self, scale: int) -> Box:
-        """The tile itself within the upscaled `source`."""
-        rows, cols = self.source
-        return (
-            slice((self.y0 - rows.start) * scale, (self.y1 - rows.start) * scale),
-            slice((self.x0 - cols.start) * scale, (self.x1 - cols.start) * scale),
-        )
+    def placed(self, box: Box, scale: int) -> tuple[Box, Box]:
+        """Where its part inside a box lies, in output pixels.
 
-    def target(self, scale: int) -> Box:
-        """The tile within the upscaled plane."""
-        return (
-            slice(self.y0 * scale, self.y1 * scale),
-            slice(self.x0 * scale, self.x1 * scale),
-        )
+        Parameters
+        ----------
+        box : (slice, slice)
+            Rows and columns of the plane, in input pixels, which it intersects.
+        scale : int
+
+        Returns
+        -------
+        crop, target : (slice, slice)
+            The part within the upscaled `source`, and within the upscaled box.
+        """
+        parts = [
+            slice(max(start, limits.start), min(stop, limits.stop))
+            for start, stop, limits in (
+                (self.y0, self.y1, box[0]),
+                (self.x0, self.x1, box[1]),
+            )
+        ]
+        crop = [
+            _scaled(part, source.start, scale)
+            for part, source in zip(parts, self.source, strict=True)
+        ]
+        target = [
+            _scaled(part, limits.start, scale)
+            for part, limits in zip(parts, box, strict=True)
+        ]
+        return (crop[0], crop[1]), (target[0], target[1])
 
     def intersects(self, box: Box) -> bool:
         """Whether it shares pixels with ``rows, columns``, in input pixels."""
@@ -102,6 +118,10 @@ def plan_tiles(shape: tuple[int, int], *, tile: int, halo: int) -> list[Tile]:
     height, width = int(shape[0]), int(shape[1])
     whole = Tile(0, height, 0, width, (height, width), halo)
     return whole.split(tile)
+
+
+def _scaled(part: slice, origin: int, scale: int) -> slice:
+    return slice((part.start - origin) * scale, (part.stop - origin) * scale)
 
 
 def _cut(start: int, stop: int, largest: int) -> list[tuple[int, int]]:

@@ -1,0 +1,64 @@
+"""EDSR super-resolution for napari, Python and the command line.
+
+The names below are loaded when they are first used: importing the package imports
+neither torch nor Qt.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_edsr.checkpoints import load_model, save_model
+    from napari_edsr.config import EDSRConfig
+    from napari_edsr.errors import EDSRError, EDSRWarning
+    from napari_edsr.events import drain
+    from napari_edsr.inference import UpscaleResult, iter_upscale, upscale
+    from napari_edsr.model import EDSR, MDSR
+    from napari_edsr.zoo import list_cards
+
+_HOME = {
+    "EDSR": "model",
+    "EDSRConfig": "config",
+    "EDSRError": "errors",
+    "EDSRWarning": "errors",
+    "MDSR": "model",
+    "UpscaleResult": "inference",
+    "drain": "events",
+    "iter_upscale": "inference",
+    "list_cards": "zoo",
+    "load_model": "checkpoints",
+    "save_model": "checkpoints",
+    "upscale": "inference",
+}
+
+__version__: str
+__all__ = [
+    "EDSR",
+    "MDSR",
+    "EDSRConfig",
+    "EDSRError",
+    "EDSRWarning",
+    "UpscaleResult",
+    "__version__",
+    "drain",
+    "iter_upscale",
+    "list_cards",
+    "load_model",
+    "save_model",
+    "upscale",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("napari-edsr")
+    if name in _HOME:
+        return getattr(importlib.import_module(f"napari_edsr.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,226 @@
+"""Between an image and a network: tiles out of one array, results into another."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_edsr import images
+from napari_edsr.errors import EDSRWarning, ImageError, ModelError
+from napari_edsr.estimate import Region, region_shape, region_slices
+from napari_edsr.images import ImageSpec, Range
+from napari_edsr.tiling import Box, Tile
+
+_NONFINITE = "NaN or infinite values were filled for the network and are NaN in the result."
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Samples of a pixel that go through the network together, each with its range."""
+
+    samples: tuple[int, ...]
+    limits: tuple[Range, ...]
+    alpha: bool = False
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the network gave for a feed of a tile, see `napari_edsr.engine.Engine.run`."""
+
+    feed: Feed
+    mean: NDArray[np.float32]
+    spread: NDArray[np.float32]
+
+
+class Canvas:
+    """The image of a run and its result.
+
+    Parameters
+    ----------
+    image : ndarray
+        Read only, tile by tile.
+    spec : ImageSpec
+    ranges : list of (float, float)
+        From `napari_edsr.images.intensity_ranges`.
+    n_colors : int
+        Colours that the network takes: 1 and 3 fit every image, any other number needs
+        as many channels.
+    scale : int
+    region : mapping, optional
+        Part of the image by axis, in input pixels.
+    out : ndarray, optional
+        Where to write; made if not given.
+    uncertainty : bool
+        Keep the ensemble's spread as well.
+
+    Attributes
+    ----------
+    out : ndarray
+        The result, or its part in the region.
+    uncertainty : ndarray of float32 or None
+        In the image's intensities, without the axis of samples.
+    notes : list of str
+        What was found out on the way.
+    """
+
+    def __init__(
+        self,
+        image: NDArray,
+        spec: ImageSpec,
+        ranges: Sequence[Range],
+        *,
+        n_colors: int,
+        scale: int,
+        region: Region | None = None,
+        out: NDArray | None = None,
+        uncertainty: bool = False,
+    ) -> None:
+        self.slices = region_slices(spec, region)
+        shape = region_shape(self.slices, scale)
+        self.spec = _joined_channels(spec, n_colors)
+        self.scale = scale
+        self.ranges = list(ranges)
+        self.n_colors = n_colors
+        self.out = _checked_out(out, shape, spec.dtype)
+        self.notes = list(spec.notes)
+        self.source = images.plane_view(image, self.spec.axes)
+        self.target = images.plane_view(self.out, self.spec.axes)
+        self.uncertainty = self._blank_uncertainty(shape) if uncertainty else None
+
+    @property
+    def box(self) -> Box:
+        """Rows and columns of the plane that are wanted, in input pixels."""
+        return self.slices["Y"], self.slices["X"]
+
+    @property
+    def n_planes(self) -> int:
+        """Planes that are wanted."""
+        return math.prod(len(indices) for indices in self._leading_ranges())
+
+    def planes(self) -> Iterator[Plane]:
+        """Open the planes one after the other."""
+        for lead in itertools.product(*self._leading_ranges()):
+            yield Plane(self, lead)
+
+    def _leading_ranges(self) -> list[range]:
+        parts = (self.slices[axis] for axis in self.spec.leading)
+        return [range(part.start, part.stop) for part in parts]
+
+    def feeds(self, lead: tuple[int, ...]) -> list[Feed]:
+        """How the samples of a plane go through the network; alpha goes by itself."""
+        spec = self.spec
+        if self.n_colors not in (1, 3):
+            return [Feed(tuple(range(self.n_colors)), tuple(self.ranges))]
+        limits = self.ranges[lead[spec.leading.index("C")] if "C" in spec.axes else 0]
+        colors = spec.colors
+        groups = [colors] if len(colors) == self.n_colors else [(color,) for color in colors]
+        feeds = [Feed(group, (limits,) * len(group)) for group in groups]
+        opaque = images.dtype_range(spec.dtype)
+        for alpha in range(len(colors), spec.samples):
+            feeds.append(Feed((alpha,), (opaque,), alpha=True))
+        return feeds
+
+    def place(self, lead: tuple[int, ...]) -> tuple[int, ...]:
+        """Index of a plane within the result."""
+        starts = (indices.start for indices in self._leading_ranges())
+        return tuple(index - start for index, start in zip(lead, starts, strict=True))
+
+    def _blank_uncertainty(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        pairs = zip(shape, self.spec.axes, strict=True)
+        return np.zeros([n for n, axis in pairs if axis != "S"], np.float32)
+
+    def note(self, text: str) -> None:
+        """Remember and warn, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+            warnings.warn(text, EDSRWarning, stacklevel=3)
+
+
+class Plane:
+    """One plane of a canvas, opened for reading and writing tiles.
+
+    Parameters
+    ----------
+    canvas : Canvas
+    lead : tuple of int
+        Its index along the leading axes.
+    """
+
+    def __init__(self, canvas: Canvas, lead: tuple[int, ...]) -> None:
+        self.canvas = canvas
+        self.lead = canvas.place(lead)
+        self.feeds = canvas.feeds(lead)
+        samples = range(canvas.source.shape[-1])
+        cleaned = [images.fill_nonfinite(canvas.source[*lead, :, :, i]) for i in samples]
+        self._samples = [plane for plane, _ in cleaned]
+        self._bad = [bad for _, bad in cleaned]
+        if any(bad is not None for bad in self._bad):
+            canvas.note(_NONFINITE)
+
+    def read(self, tile: Tile, feed: Feed) -> NDArray[np.float32]:
+        """A tile with its halo as the network wants it, ``(C, H, W)``."""
+        parts = zip(feed.samples, feed.limits, strict=True)
+        return np.stack([images.to_unit(self._samples[i][tile.source], r) for i, r in parts])
+
+    def write(self, tile: Tile, outputs: Sequence[Output]) -> tuple[slice, ...]:
+        """Put the tile into the result, all of its samples, and say where."""
+        _, target = tile.placed(self.canvas.box, self.canvas.scale)
+        for output in outputs:
+            feed = output.feed
+            for i, limits, values in zip(feed.samples, feed.limits, output.mean, strict=True):
+                block = images.from_unit(values, limits, self.canvas.spec.dtype)
+                self._restore_nonfinite(block, tile, i)
+                self.canvas.target[*self.lead, *target, i] = block
+        if self.canvas.uncertainty is not None:
+            self._write_uncertainty(target, [out for out in outputs if not out.feed.alpha])
+        return self._in_result(target)
+
+    def _restore_nonfinite(self, block: NDArray, tile: Tile, sample: int) -> None:
+        bad = self._bad[sample]
+        if bad is not None:
+            scale = self.canvas.scale
+            crop, _ = tile.placed(self.canvas.box, scale)
+            enlarged = bad[tile.source].repeat(scale, 0).repeat(scale, 1)
+            block[enlarged[crop]] = np.nan
+
+    def _write_uncertainty(self, target: Box, outputs: list[Output]) -> None:
+        spans = [out.feed.limits[0][1] - out.feed.limits[0][0] for out in outputs]
+        squares = [(o.spread * span) ** 2 for o, span in zip(outputs, spans, strict=True)]
+        axes = self.canvas.spec.axes.replace("S", "")
+        view = images.plane_view(self.canvas.uncertainty, axes)
+        view[*self.lead, *target, 0] = np.sqrt(np.mean(squares, axis=0))
+
+    def _in_result(self, target: Box) -> tuple[slice, ...]:
+        spec = self.canvas.spec
+        where = {axis: slice(i, i + 1) for axis, i in zip(spec.leading, self.lead, strict=True)}
+        where.update(Y=target[0], X=target[1], S=slice(None))
+        return tuple(where[axis] for axis in spec.axes)
+
+
+def _joined_channels(spec: ImageSpec, n_colors: int) -> ImageSpec:
+    """Let channels pass as samples into a network made for just that many."""
+    if n_colors in (1, 3):
+        return spec
+    if spec.size("C") != n_colors or "S" in spec.axes:
+        raise ModelError(
+            f"The model takes {n_colors} channels at once, but this image "
+            f"({spec.describe()}) has no axis C of that length; name the axes."
+        )
+    return replace(spec, axes=spec.axes.replace("C", "S"))
+
+
+def _checked_out(out: NDArray | None, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    if out is None:
+        return np.zeros(shape, dtype)
+    if out.shape != shape or out.dtype.newbyteorder("=") != dtype.newbyteorder("="):
+        raise ImageError(
+            f"The result has shape {shape} and type {dtype}, but `out` is {out.dtype} of "
+            f"shape {out.shape}."
+        )
+    return out

@@ -1,0 +1,235 @@
+"""Devices as torch sees them, precision, and what running out of memory looks like."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from napari_edsr import estimate
+from napari_edsr.errors import DeviceError
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_INSTALL_PAGE = "https://pytorch.org/get-started/locally"
+_CUDA_INDEX = "https://download.pytorch.org/whl/cu128"
+
+
+@dataclass(frozen=True)
+class DeviceReport:
+    """One line about a device: what it is, whether it is used, and what would help.
+
+    Attributes
+    ----------
+    name : str
+        As torch names it, e.g. ``"cuda:0"``.
+    description : str
+    usable : bool
+    advice : str
+        The exact command that would make it usable; empty where it is.
+    """
+
+    name: str
+    description: str
+    usable: bool
+    advice: str = ""
+
+
+def list_devices() -> list[str]:
+    """Names of the devices torch can use here, ``"cpu"`` first."""
+    kind = _accelerator()
+    if kind is None:
+        return ["cpu"]
+    if kind == "mps":
+        return ["cpu", "mps"]
+    return ["cpu", *(f"{kind}:{i}" for i in range(torch.accelerator.device_count()))]
+
+
+def _accelerator() -> str | None:
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return found.type if found is not None else None
+
+
+def resolve_device(name: str | torch.device = "auto") -> torch.device:
+    """Turn a name into a device that is there.
+
+    Parameters
+    ----------
+    name : str or torch.device
+        ``"auto"`` takes the first accelerator and else the CPU; otherwise as torch
+        names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, ``"xpu"``.
+
+    Raises
+    ------
+    DeviceError
+        If torch does not know the name or can not use the device.
+    """
+    usable = list_devices()
+    if str(name) == "auto":
+        return torch.device(usable[1] if len(usable) > 1 else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(
+            f"There is no device {name!r}; choose one of: auto, {', '.join(usable)}."
+        ) from error
+    if device.index is None and f"{device.type}:0" in usable:
+        device = torch.device(device.type, 0)
+    if device.type != "cpu" and str(device) not in usable:
+        raise DeviceError(
+            f"The device {name} is not available (torch sees: {', '.join(usable)}); "
+            "`napari-edsr devices` says why."
+        )
+    return torch.device("cpu") if device.type == "cpu" else device
+
+
+def resolve_precision(precision: str, device: torch.device, dtype: np.dtype) -> str:
+    """Choose the precision of the convolutions.
+
+    ``"auto"`` is fp32 on a CPU; elsewhere fp16 for 8-bit images, whose grey levels
+    are coarser than its error, and fp32 for all others.
+
+    Raises
+    ------
+    DeviceError
+        If the name is unknown.
+    """
+    if precision == "auto":
+        halves = device.type != "cpu" and dtype.itemsize == 1
+        return "fp16" if halves else "fp32"
+    if precision not in PRECISIONS:
+        choices = ", ".join(["auto", *PRECISIONS])
+        raise DeviceError(f"Precision {precision!r} is unknown; choose one of: {choices}.")
+    return precision
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes free on a device; on a CPU, or where memory is shared, in main memory."""
+    if device.type in ("cpu", "mps"):
+        return estimate.free_memory()
+    return int(torch.accelerator.get_memory_info(device)[0])
+
+
+def release_memory(device: torch.device) -> None:
+    """Give unused cached memory back to the system."""
+    if device.type != "cpu":
+        torch.accelerator.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception means that memory ran out, on any device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    text = str(error).lower()
+    return any(
+        words in text
+        for words in ("out of memory", "can't allocate memory", "not enough memory")
+    )
+
+
+@contextlib.contextmanager
+def exact_fp32() -> Iterator[None]:
+    """Keep TF32 and its like out of fp32 convolutions, here and not globally."""
+    backends = (torch.backends.cudnn.conv, torch.backends.mkldnn.conv)
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
+
+
+@torch.inference_mode()
+def measure_speed(device: torch.device | str, seconds: float = 0.3) -> float:
+    """Operations a second of a convolution as the networks have them.
+
+    Parameters
+    ----------
+    device : torch.device or str
+    seconds : float
+        How long to measure, after one run to warm up.
+    """
+    device = resolve_device(device)
+    features, side = 32, 128
+    conv = torch.nn.Conv2d(features, features, 3, padding=1).to(device)
+    x = torch.zeros(1, features, side, side, device=device)
+    conv = conv.to(memory_format=torch.channels_last)
+    x = x.to(memory_format=torch.channels_last)
+    timings: list[float] = []
+    _timed(conv, x)
+    while sum(timings) < seconds:
+        timings.append(_timed(conv, x))
+    return 2 * 9 * features**2 * side**2 / statistics.median(timings)
+
+
+def _timed(conv: torch.nn.Module, x: torch.Tensor) -> float:
+    start = time.perf_counter()
+    conv(x)
+    if x.device.type != "cpu":
+        torch.accelerator.synchronize(x.device)
+    return time.perf_counter() - start
+
+
+def explain_devices() -> list[DeviceReport]:
+    """Every device that is here or could be, and why a GPU is not used."""
+    reports = [DeviceReport("cpu", _cpu_description(), usable=True)]
+    for name in list_devices()[1:]:
+        reports.append(DeviceReport(name, _gpu_description(name), usable=True))
+    if len(reports) == 1:
+        reports.extend(_missing_accelerators())
+    return reports
+
+
+def _cpu_description() -> str:
+    threads = torch.get_num_threads()
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{threads} threads, {capability}, torch {torch.__version__}"
+
+
+def _gpu_description(name: str) -> str:
+    device = torch.device(name)
+    module = getattr(torch, device.type)
+    label = module.get_device_name(device) if hasattr(module, "get_device_name") else "GPU"
+    return f"{label}, {free_memory(device) / 1e9:.1f} GB free"
+
+
+def _missing_accelerators() -> list[DeviceReport]:
+    if torch.version.cuda or torch.version.hip:
+        return [_blind_cuda()]
+    if _nvidia_driver():
+        command = f"pip install --force-reinstall torch --index-url {_CUDA_INDEX}"
+        what = "an NVIDIA driver is installed, but this torch is built for the CPU only"
+        return [DeviceReport("cuda", what, usable=False, advice=command)]
+    if sys.platform == "darwin":
+        what = "this torch can not use Metal here (it needs an Apple GPU and macOS 14)"
+        advice = "pip install --upgrade torch"
+        return [DeviceReport("mps", what, usable=False, advice=advice)]
+    what = "no NVIDIA driver was found; this torch is built for the CPU only"
+    return [DeviceReport("gpu", what, usable=False, advice=f"see {_INSTALL_PAGE}")]
+
+
+def _blind_cuda() -> DeviceReport:
+    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else f"ROCm {torch.version.hip}"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None:
+        what = f"torch has {built}, but CUDA_VISIBLE_DEVICES={hidden!r} hides the GPUs"
+        return DeviceReport("cuda", what, usable=False, advice="unset CUDA_VISIBLE_DEVICES")
+    what = f"torch has {built}, but no working driver was found"
+    advice = "install or update the GPU's driver, then check `nvidia-smi`"
+    return DeviceReport("cuda", what, usable=False, advice=advice)
+
+
+def _nvidia_driver() -> bool:
+    """Whether the driver's own tool is installed, as it is wherever the driver is."""
+    return shutil.which("nvidia-smi") is not None

@@ -1,0 +1,376 @@
+"""What an array means, and its intensities to the network's 0-1 and back.
+
+Axes are named by one letter each: ``Y`` and ``X`` span a plane, ``S`` holds the
+samples of a pixel (grey, grey + alpha, RGB or RGBA), ``C`` holds channels that are
+images of their own, and every other letter (``T``, ``Z``, ...) counts planes.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_edsr.errors import EDSRWarning, ImageError
+
+#: Percentiles that become 0 and 1, so that a 12-bit camera image stored in 16 bits
+#: does not reach the network nearly black.
+PERCENTILES = (0.1, 99.9)
+NORMALIZATIONS = ("auto", "dtype", "percentile", "contrast-limits")
+Range = tuple[float, float]
+
+_MEASURED_AT_MOST = 2**24  # values a percentile is taken of; more are sampled evenly
+_SAMPLE_KINDS = {1: "grey", 2: "grey + alpha", 3: "RGB", 4: "RGBA"}
+_LEADING = "ABDEFGHIJKLMNOPQRUVWTZ"  # the last letters name the axes before Y and X
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """An image as it was understood.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+    axes : str
+        One letter for each axis, see the module's text.
+    notes : tuple of str
+        What was assumed, one sentence each.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    axes: str
+    notes: tuple[str, ...] = ()
+
+    def size(self, axis: str) -> int:
+        """Length of an axis; 1 if the image has none of that name."""
+        return self.shape[self.axes.index(axis)] if axis in self.axes else 1
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.size("Y"), self.size("X")
+
+    @property
+    def samples(self) -> int:
+        """Values of one pixel, alpha included."""
+        return self.size("S")
+
+    @property
+    def colors(self) -> tuple[int, ...]:
+        """Indices of the samples that are not alpha."""
+        return tuple(range(self.samples - (self.samples in (2, 4))))
+
+    @property
+    def leading(self) -> str:
+        """Axes that count planes: all but Y, X and S."""
+        return "".join(axis for axis in self.axes if axis not in "YXS")
+
+    @property
+    def leading_shape(self) -> tuple[int, ...]:
+        """Lengths of the axes in `leading`."""
+        return tuple(self.size(axis) for axis in self.leading)
+
+    @property
+    def n_planes(self) -> int:
+        """Planes over all leading axes."""
+        return math.prod(self.leading_shape)
+
+    def output_shape(self, scale: int) -> tuple[int, ...]:
+        """Shape after upscaling: Y and X times `scale`, the rest unchanged."""
+        pairs = zip(self.shape, self.axes, strict=True)
+        return tuple(n * scale if axis in "YX" else n for n, axis in pairs)
+
+    def describe(self) -> str:
+        """In a few words, e.g. ``"2048 x 2048, 10 planes, uint16"``."""
+        words = [f"{self.size('X')} x {self.size('Y')}"]
+        channels, planes = self.size("C"), self.n_planes // self.size("C")
+        if "S" in self.axes:
+            words.append(_SAMPLE_KINDS[self.samples])
+        if channels > 1:
+            words.append(f"{channels} channels")
+        if planes > 1:
+            words.append(f"{planes} planes")
+        return ", ".join([*words, self.dtype.name])
+
+
+def understand(image: ArrayLike, axes: str | None = None) -> ImageSpec:
+    """Say what an array holds, or in one sentence why it is no image.
+
+    Parameters
+    ----------
+    image : array_like
+        Real numbers or bool, at least two axes, none of length 0.
+    axes : str, optional
+        One letter for each axis, such as ``"TCYX"`` or ``"YXS"``. Unnamed, a last
+        axis of 3 or 4 in uint8 or uint16 holds colour samples; otherwise the last
+        two axes are Y and X.
+
+    Raises
+    ------
+    ImageError
+        If the type is not numeric, an axis is empty, or `axes` does not fit.
+    """
+    shape, dtype = _shape_and_dtype(image)
+    if dtype.kind not in "buif" or dtype.itemsize > 8:
+        raise ImageError(
+            f"Images of type {dtype} can not be upscaled; convert to integers or floats."
+        )
+    if len(shape) < 2:
+        raise ImageError(
+            f"An image needs at least two axes, Y and X; this array has shape {shape}."
+        )
+    if 0 in shape:
+        raise ImageError(f"The image is empty: its shape is {shape}.")
+    if axes is None:
+        return _assumed(shape, dtype)
+    return ImageSpec(shape, dtype, _checked_axes(axes, shape))
+
+
+def _shape_and_dtype(image: Any) -> tuple[tuple[int, ...], np.dtype]:
+    try:
+        if not hasattr(image, "dtype"):
+            image = np.asarray(image)
+        return tuple(int(n) for n in image.shape), np.dtype(image.dtype)
+    except (TypeError, ValueError) as error:
+        raise ImageError(f"This is not an image: {error}.") from error
+
+
+def _assumed(shape: tuple[int, ...], dtype: np.dtype) -> ImageSpec:
+    looks_like_samples = len(shape) > 2 and shape[-1] in (3, 4)
+    colour = looks_like_samples and dtype.kind == "u" and dtype.itemsize <= 2
+    tail = "YXS" if colour else "YX"
+    n_leading = len(shape) - len(tail)
+    if n_leading > len(_LEADING):
+        raise ImageError(f"An image of {len(shape)} axes is more than can be handled.")
+    axes = _LEADING[len(_LEADING) - n_leading :] + tail
+    notes = []
+    if colour:
+        notes.append(
+            f"Axes taken as {axes}: the last one, of length {shape[-1]}, as colour samples."
+        )
+    elif n_leading:
+        hint = " (name axes if the last one is colour)" if looks_like_samples else ""
+        notes.append(f"Axes taken as {axes}: every plane is upscaled by itself{hint}.")
+    return ImageSpec(shape, dtype, axes, tuple(notes))
+
+
+def _checked_axes(axes: str, shape: tuple[int, ...]) -> str:
+    axes = axes.upper()
+    if len(axes) != len(shape):
+        raise ImageError(
+            f"Axes {axes!r} name {len(axes)} axes, but the image has {len(shape)}: {shape}."
+        )
+    if len(set(axes)) < len(axes) or not {"Y", "X"} <= set(axes) or not axes.isalpha():
+        raise ImageError(
+            f"Axes {axes!r} must be different letters, Y and X among them, e.g. 'TCYX'."
+        )
+    if "S" in axes and shape[axes.index("S")] not in _SAMPLE_KINDS:
+        raise ImageError(
+            f"Axis S holds {shape[axes.index('S')]} samples, but a pixel has 1 to 4; "
+            "name an axis of channels C."
+        )
+    return axes
+
+
+def plane_view(image: NDArray, axes: str) -> NDArray:
+    """View with the axes in the order leading, Y, X, S; S is added where it is missing."""
+    leading = [i for i, axis in enumerate(axes) if axis not in "YXS"]
+    order = [*leading, axes.index("Y"), axes.index("X")]
+    if "S" in axes:
+        return image.transpose([*order, axes.index("S")])
+    return image.transpose(order)[..., np.newaxis]
+
+
+def intensity_ranges(
+    image: ArrayLike,
+    axes: str | None = None,
+    normalize: str | Range = "auto",
+    contrast_limits: Range | Sequence[Range] | None = None,
+) -> list[Range]:
+    """Intensities that the network sees as 0 and 1: one pair, or one per channel.
+
+    The mapping is affine and never clips. One range holds for a whole stack, so that
+    time series do not flicker, and for all colours of a pixel, so that hues stay.
+
+    Parameters
+    ----------
+    image : array_like
+        As for `understand`.
+    axes : str, optional
+        As for `understand`.
+    normalize : str or (float, float)
+        ``"dtype"``: the type's own range, 0-1 for floats and bool; ``"percentile"``:
+        0.1 to 99.9 %; ``"contrast-limits"``: `contrast_limits`; a pair: those
+        intensities; ``"auto"``: ``"dtype"`` for 8-bit and RGB images, else
+        ``"percentile"``.
+    contrast_limits : (float, float) or sequence of them, optional
+        The display range, or one per channel.
+
+    Returns
+    -------
+    list of (float, float)
+        As long as axis C, or one pair without it; equal values mean a constant image.
+
+    Raises
+    ------
+    ImageError
+        If the choice is unknown or a range is not increasing.
+    """
+    spec = understand(image, axes)
+    n_ranges = spec.size("C")
+    if not isinstance(normalize, str):
+        return [_checked_range(normalize)] * n_ranges
+    method = normalization_method(spec, normalize)
+    if method == "contrast-limits":
+        return _limits(contrast_limits, n_ranges)
+    values = plane_view(np.asarray(image), spec.axes)[..., : len(spec.colors)]
+    if method == "dtype":
+        _warn_outside_unit(values)
+        return [dtype_range(spec.dtype)] * n_ranges
+    if "C" in spec.axes:
+        channels = np.moveaxis(values, spec.leading.index("C"), 0)
+    else:
+        channels = values[np.newaxis]
+    return [_percentile_range(channel) for channel in channels]
+
+
+def normalization_method(spec: ImageSpec, normalize: str) -> str:
+    """What ``"auto"`` stands for on this image; other choices are only checked."""
+    if normalize not in NORMALIZATIONS:
+        choices = ", ".join(NORMALIZATIONS)
+        raise ImageError(
+            f"Normalization {normalize!r} is unknown; choose {choices}, or a pair (lo, hi)."
+        )
+    if normalize != "auto":
+        return normalize
+    by_type = spec.dtype.itemsize == 1 or len(spec.colors) == 3
+    return "dtype" if by_type else "percentile"
+
+
+def dtype_range(dtype: np.dtype) -> Range:
+    """Smallest and largest value of an integer type; 0 and 1 for floats and bool."""
+    if dtype.kind in "fb":
+        return 0.0, 1.0
+    info = np.iinfo(dtype)
+    return float(info.min), float(info.max)
+
+
+def _checked_range(limits: Sequence[float]) -> Range:
+    try:
+        lo, hi = (float(limit) for limit in limits)
+    except (TypeError, ValueError) as error:
+        raise ImageError(f"An intensity range is two numbers, not {limits!r}.") from error
+    if not (math.isfinite(lo) and math.isfinite(hi) and lo < hi):
+        raise ImageError(f"The intensity range {lo:g} to {hi:g} must be finite and rise.")
+    return lo, hi
+
+
+def _limits(limits: Any, n_ranges: int) -> list[Range]:
+    if limits is None:
+        raise ImageError(
+            "This image has no contrast limits; choose normalize='percentile' or (lo, hi)."
+        )
+    pairs = np.asarray(limits, dtype=float).reshape(-1, 2)
+    if len(pairs) not in (1, n_ranges):
+        raise ImageError(f"{len(pairs)} contrast limits do not fit {n_ranges} channels.")
+    checked = [_checked_range(pair) for pair in pairs]
+    return checked * n_ranges if len(checked) == 1 else checked
+
+
+def _percentile_range(values: NDArray) -> Range:
+    """Percentiles of the finite values; wider where those fall together."""
+    step = math.ceil(math.sqrt(max(1.0, values.size / _MEASURED_AT_MOST)))
+    sample = values[..., ::step, ::step, :]
+    sample = sample[np.isfinite(sample)].astype(np.float64, copy=False)
+    if not sample.size:
+        return 0.0, 1.0
+    lo, hi = np.percentile(sample, PERCENTILES)
+    if lo == hi:  # a few bright spots on a flat ground: take them all
+        lo, hi = _finite_extremes(values, float(lo))
+    return float(lo), float(hi)
+
+
+def _finite_extremes(values: NDArray, among: float) -> Range:
+    """Least and greatest finite value, or `among` where it lies beyond them."""
+    finite = np.isfinite(values)
+    lo = np.min(values, initial=among, where=finite)
+    hi = np.max(values, initial=among, where=finite)
+    return float(lo), float(hi)
+
+
+def _warn_outside_unit(values: NDArray) -> None:
+    if values.dtype.kind != "f":
+        return
+    lo = min(_finite_extremes(values, 0.0))
+    hi = max(_finite_extremes(values, 1.0))
+    if lo < 0 or hi > 1:
+        warnings.warn(
+            f"Float intensities from {lo:g} to {hi:g} leave the expected range 0-1; "
+            "choose normalize='percentile' or (lo, hi).",
+            EDSRWarning,
+            stacklevel=3,
+        )
+
+
+def to_unit(values: NDArray, limits: Range) -> NDArray[np.float32]:
+    """Map intensities to the network's: `limits` become 0 and 1, nothing is clipped."""
+    lo, hi = limits
+    span = hi - lo or 1.0
+    return ((values.astype(np.float64) - lo) / span).astype(np.float32)
+
+
+def from_unit(values: NDArray, limits: Range, dtype: np.dtype) -> NDArray:
+    """Undo `to_unit` and cast: integers are rounded, and only the type's range clips.
+
+    A constant image (equal limits) comes back as that constant.
+    """
+    lo, hi = limits
+    scaled = values.astype(np.float64) * (hi - lo) + lo
+    if dtype.kind == "b":
+        return scaled >= 0.5
+    if dtype.kind == "f":
+        info = np.finfo(dtype)
+        return np.clip(scaled, float(info.min), float(info.max)).astype(dtype)
+    return np.clip(np.rint(scaled), *_float_bounds(dtype)).astype(dtype)
+
+
+def _float_bounds(dtype: np.dtype) -> Range:
+    """Extreme floats that still fit an integer type: 2**64 - 1 would round up to 2**64."""
+    info = np.iinfo(dtype)
+    top = float(info.max)
+    return float(info.min), top if int(top) <= info.max else np.nextafter(top, 0)
+
+
+def fill_nonfinite(plane: NDArray) -> tuple[NDArray, NDArray[np.bool_] | None]:
+    """Replace NaN and infinities by the nearest finite value.
+
+    Parameters
+    ----------
+    plane : ndarray, (H, W)
+        One sample of a plane.
+
+    Returns
+    -------
+    ndarray, (H, W)
+        `plane` itself where all of it is finite; zeros where none of it is.
+    ndarray of bool, (H, W), or None
+        Where values were replaced; None where none were.
+    """
+    if plane.dtype.kind != "f":
+        return plane, None
+    bad = ~np.isfinite(plane)
+    if not bad.any():
+        return plane, None
+    if bad.all():
+        return np.zeros_like(plane), bad
+    from scipy import ndimage
+
+    nearest = ndimage.distance_transform_edt(bad, return_distances=False, return_indices=True)
+    return plane[tuple(nearest)], bad

@@ -1,0 +1,348 @@
+"""Upscaling an array: every plane tile by tile, equal to the untiled result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+import napari_edsr
+from napari_edsr import images
+from napari_edsr.canvas import Canvas, Output, Plane
+from napari_edsr.checkpoints import load_model
+from napari_edsr.config import EDSRConfig, upsampling_steps
+from napari_edsr.device import (
+    free_memory,
+    is_out_of_memory,
+    release_memory,
+    resolve_device,
+    resolve_precision,
+)
+from napari_edsr.engine import Engine
+from napari_edsr.errors import DeviceError, ModelError
+from napari_edsr.estimate import Region, auto_tile, resolve_tile
+from napari_edsr.events import TileDone, UpscalePlanned, drain
+from napari_edsr.images import Range
+from napari_edsr.model import EDSR, MDSR
+from napari_edsr.tiling import Tile, plan_tiles
+
+Events = Generator[UpscalePlanned | TileDone, None, "UpscaleResult"]
+_SMALLEST_TILE = 16
+
+
+@dataclass(frozen=True)
+class UpscaleResult:
+    """What a run gives.
+
+    Attributes
+    ----------
+    image : ndarray
+        The upscaled image, or region, in the input's dtype and axes.
+    axes : str
+        One letter for each axis of `image`.
+    metadata : dict
+        Provenance as plain values: model, scale, device, precision, tile, ranges, ...
+    uncertainty : ndarray of float32 or None
+        Standard deviation over the self-ensemble in the input's intensities, of the
+        shape of `image` without its axis S.
+    """
+
+    image: NDArray
+    axes: str
+    metadata: dict[str, Any]
+    uncertainty: NDArray[np.float32] | None = None
+
+
+def upscale(image: ArrayLike, model: str | Path | EDSR | MDSR, **options: Any) -> NDArray:
+    """Upscale an image.
+
+    Parameters
+    ----------
+    image : array_like
+        Grey, RGB, RGBA or multi-channel, with any leading axes; bool, integers or
+        floats. See `iter_upscale`.
+    model : str, Path, EDSR or MDSR
+        A name (``"edsr-light-x2"``), a weights file, or a loaded model.
+    **options
+        As for `iter_upscale`: `scale`, `axes`, `tile`, `device`, `precision`,
+        `normalize`, `self_ensemble`, ...
+
+    Returns
+    -------
+    ndarray
+        Exactly `scale` times as high and wide, of the same dtype and axes.
+
+    Examples
+    --------
+    >>> from napari_edsr import samples, upscale
+    >>> upscale(samples.photo_lr(), "edsr-light-x2", scale=2).dtype
+    dtype('uint8')
+    """
+    return drain(iter_upscale(image, model, **options)).image
+
+
+def iter_upscale(
+    image: ArrayLike,
+    model: str | Path | EDSR | MDSR,
+    *,
+    scale: int | None = None,
+    axes: str | None = None,
+    tile: int | str = "auto",
+    device: str | torch.device = "auto",
+    precision: str = "auto",
+    normalize: str | Range = "auto",
+    contrast_limits: Range | Sequence[Range] | None = None,
+    self_ensemble: bool = False,
+    uncertainty: bool = False,
+    region: Region | None = None,
+    out: NDArray | None = None,
+) -> Events:
+    """Upscale an image tile by tile; closing the generator cancels within one tile.
+
+    Every tile is computed with the network's receptive field around it, so the result
+    is the untiled one. Planes along leading axes are upscaled one by one with one
+    intensity range. NaN and infinities are filled for the network and come back as NaN.
+
+    Parameters
+    ----------
+    image : array_like
+        Real numbers or bool with at least two axes.
+    model : str, Path, EDSR or MDSR
+        A name (``"edsr-light-x2"``), a weights file, or a loaded model.
+    scale : int, optional
+        2, 3 or 4; the model's own by default.
+    axes : str, optional
+        One letter an axis, e.g. ``"TCYX"`` or ``"YXS"``; see `napari_edsr.images`.
+    tile : int or "auto"
+        Side of a tile in input pixels. A number is never changed; ``"auto"`` follows
+        the work and the free memory, and halves when memory runs out.
+    device : str or torch.device
+        ``"auto"`` takes the first accelerator, else the CPU.
+    precision : {"auto", "fp32", "fp16", "bf16"}
+        ``"auto"`` is fp32 on a CPU and, elsewhere, fp16 for 8-bit images.
+    normalize : str or (float, float)
+        Intensities that the network sees as 0 and 1, see
+        `napari_edsr.images.intensity_ranges`.
+    contrast_limits : (float, float) or sequence of them, optional
+        For ``normalize="contrast-limits"``.
+    self_ensemble : bool
+        Average eight flips and turns: eight times the work, a little more quality.
+    uncertainty : bool
+        Also return the ensemble's standard deviation; implies `self_ensemble`.
+    region : mapping of str to (int, int), optional
+        Part of the image by axis, in input pixels, e.g. ``{"Y": (0, 64), "T": (3, 4)}``.
+        Its pixels are those of the whole run.
+    out : ndarray, optional
+        Array of the result's shape and dtype to write into as tiles finish.
+
+    Yields
+    ------
+    UpscalePlanned
+        Before the first tile, and again if memory ran out.
+    TileDone
+        After each tile.
+
+    Returns
+    -------
+    UpscaleResult
+
+    Raises
+    ------
+    ImageError
+        If the image, its axes, range, region or `out` can not be used.
+    ModelError
+        If the model is unknown or does not fit `scale` or the channels.
+    CheckpointError, DownloadError
+        If the weights can not be read or fetched.
+    DeviceError
+        If the device is missing, or its memory does not suffice.
+    """
+    image = np.asarray(image)
+    spec = images.understand(image, axes)
+    network = load_model(model) if isinstance(model, str | Path) else model
+    factor = checked_scale(network.config, scale)
+    target = resolve_device(device)
+    canvas = Canvas(
+        image,
+        spec,
+        images.intensity_ranges(image, spec.axes, normalize, contrast_limits),
+        n_colors=network.config.n_colors,
+        scale=factor,
+        region=region,
+        out=out,
+        uncertainty=uncertainty,
+    )
+    engine = Engine(
+        network,
+        factor,
+        target,
+        resolve_precision(precision, target, spec.dtype),
+        self_ensemble=self_ensemble or uncertainty,
+    )
+    run = _Run(canvas, engine, _first_tile(tile, engine), shrinks=tile == "auto")
+    started = time.perf_counter()
+    try:
+        yield from run.events()
+    finally:
+        release_memory(target)
+    metadata = {
+        **_model_metadata(network),
+        **run.metadata(),
+        "normalize": normalize if isinstance(normalize, str) else "range",
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    return UpscaleResult(canvas.out, spec.axes, metadata, canvas.uncertainty)
+
+
+def checked_scale(config: EDSRConfig, scale: int | None) -> int:
+    """Settle on a factor that the network has.
+
+    Raises
+    ------
+    ModelError
+        If it has not got `scale`, or several and none was named.
+    """
+    offered = " and ".join(f"x{own}" for own in config.scales)
+    if scale is None:
+        if len(config.scales) > 1:
+            raise ModelError(f"This model has the scales {offered}; choose one.")
+        return config.scales[0]
+    if isinstance(scale, bool) or not isinstance(scale, int | np.integer):
+        raise ModelError(f"The scale {scale!r} is not a whole number such as 2.")
+    upsampling_steps(int(scale))
+    if scale not in config.scales:
+        raise ModelError(
+            f"The model upscales {offered}; choose that scale, or a model for x{scale} "
+            f"such as edsr-light-x{scale}."
+        )
+    return int(scale)
+
+
+def _first_tile(tile: int | str, engine: Engine) -> int:
+    auto = auto_tile(
+        engine.config,
+        engine.scale,
+        device=engine.device.type,
+        free_bytes=free_memory(engine.device),
+        itemsize=4 if engine.precision == "fp32" else 2,
+    )
+    return resolve_tile(tile, auto)
+
+
+@dataclass
+class _Run:
+    """The tiles of a run, and what is left of them when memory runs out."""
+
+    canvas: Canvas
+    engine: Engine
+    tile: int
+    shrinks: bool
+
+    def __post_init__(self) -> None:
+        self.halo = self.engine.config.receptive_field(self.engine.scale)
+        self.total = len(self._grid()) * self.canvas.n_planes
+        self.done = 0
+
+    def events(self) -> Generator[UpscalePlanned | TileDone, None, None]:
+        """Do every tile of every plane."""
+        yield self._planned()
+        for number, plane in enumerate(self.canvas.planes(), start=1):
+            pending = self._grid()[::-1]
+            while pending:
+                tile = pending.pop()
+                where = self._try(plane, tile)
+                if where is None:  # out of memory, and its exception is gone by now
+                    pending = self._halved([*pending, tile])
+                    later = (self.canvas.n_planes - number) * len(self._grid())
+                    self.total = self.done + len(pending) + later
+                    yield self._planned()
+                    continue
+                self.done += 1
+                yield TileDone(self.done, self.total, where)
+
+    def _grid(self) -> list[Tile]:
+        """Tiles of the whole plane that the region needs: its pixels are the plane's."""
+        tiles = plan_tiles(self.canvas.spec.plane, tile=self.tile, halo=self.halo)
+        return self._wanted(tiles)
+
+    def _wanted(self, tiles: list[Tile]) -> list[Tile]:
+        return [tile for tile in tiles if tile.intersects(self.canvas.box)]
+
+    def _planned(self) -> UpscalePlanned:
+        engine = self.engine
+        return UpscalePlanned(
+            total=self.total,
+            tile=self.tile,
+            halo=self.halo,
+            device=str(engine.device),
+            precision=engine.precision,
+            notes=tuple(self.canvas.notes),
+        )
+
+    def _try(self, plane: Plane, tile: Tile) -> tuple[slice, ...] | None:
+        """Do one tile and say where it lies; None if memory ran out."""
+        try:
+            return self._do(plane, tile)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        return None
+
+    def _do(self, plane: Plane, tile: Tile) -> tuple[slice, ...]:
+        crop, _ = tile.placed(self.canvas.box, self.engine.scale)
+        outputs = [
+            Output(feed, *self.engine.run(plane.read(tile, feed), crop))
+            for feed in plane.feeds
+        ]
+        return plane.write(tile, outputs)
+
+    def _halved(self, pending: list[Tile]) -> list[Tile]:
+        """Smaller tiles for what is left; what is finished stays."""
+        release_memory(self.engine.device)
+        side = max(max(tile.y1 - tile.y0, tile.x1 - tile.x0) for tile in pending)
+        if not self.shrinks or side <= _SMALLEST_TILE:
+            raise DeviceError(self._memory_advice())
+        self.tile = max(_SMALLEST_TILE, side // 2)
+        self.canvas.note(f"Memory ran out: tiles were halved to {self.tile} px.")
+        parts = [part for tile in pending for part in reversed(tile.split(self.tile))]
+        return self._wanted(parts)
+
+    def _memory_advice(self) -> str:
+        advice = "close other programs, or choose another device"
+        if not self.shrinks:
+            advice = "choose a smaller tile or tile='auto'"
+        return f"Memory of {self.engine.device} ran out with tiles of {self.tile} px; {advice}."
+
+    def metadata(self) -> dict[str, Any]:
+        """What was done, as plain values."""
+        canvas, engine = self.canvas, self.engine
+        return {
+            "scale": engine.scale,
+            "axes": canvas.spec.axes,
+            "device": str(engine.device),
+            "precision": engine.precision,
+            "tile": self.tile,
+            "halo": self.halo,
+            "tiles": self.done,
+            "tiles_redone_in_fp32": engine.redone,
+            "ranges": [list(limits) for limits in canvas.ranges],
+            "self_ensemble": engine.ensemble,
+            "region": {axis: [part.start, part.stop] for axis, part in canvas.slices.items()},
+            "notes": list(canvas.notes),
+        }
+
+
+def _model_metadata(model: EDSR | MDSR) -> dict[str, Any]:
+    provenance = {
+        key: value for key, value in asdict(model.provenance).items() if value not in (None, "")
+    }
+    return {
+        "software": f"napari-edsr {napari_edsr.__version__}",
+        "model": {**provenance, "config": model.config.to_dict()},
+    }
