@@ -1,0 +1,197 @@
+"""What a napari layer holds, and where a result of it lies in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Shapes
+from napari.utils.transforms import Affine
+
+from napari_edsr.images import ImageSpec, understand
+
+if TYPE_CHECKING:
+    from napari.components import Dims
+    from napari.layers import Layer
+    from numpy.typing import NDArray
+
+#: Start and stop along some axes, in input pixels; axes not named are whole.
+Region = dict[str, tuple[int, int]]
+
+METADATA_KEY = "napari-edsr"
+#: Of a layer's settings, those that do not fit an enlarged, single-scale copy of it.
+_DROPPED = (
+    "locked_data_level",
+    "multiscale",
+    "experimental_clipping_planes",
+    "plane",
+    "name",
+    "visible",
+    "auto_contrast",
+)
+_LEADING = "QPVTZ"
+
+
+def image_layers(layers: Sequence[Layer]) -> list[Image]:
+    """Those layers that can be upscaled, in the order of the layer list."""
+    return [layer for layer in layers if isinstance(layer, Image)]
+
+
+def layer_array(layer: Image) -> Any:
+    """Full-resolution array of a layer, possibly lazy; its pixels are not copied."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def layer_axes(layer: Image) -> str:
+    """One letter for each axis of `layer_array`.
+
+    The last two of the layer are Y and X, an RGB layer's samples S. Those before are
+    called what the layer's axis labels say if these are different single letters,
+    else Z, then T. An axis labelled ``c`` holds channels, each an image of its own.
+    """
+    n_leading = layer.ndim - 2
+    labels = [str(label).upper() for label in layer.axis_labels[:n_leading]]
+    letters = "".join(labels)
+    usable = len(letters) == n_leading and letters.isalpha() and letters.isascii()
+    if not usable or len(set(letters)) < n_leading or set(letters) & set("YXS"):
+        letters = _LEADING[len(_LEADING) - n_leading :]
+    return letters + ("YXS" if layer.rgb else "YX")
+
+
+def layer_spec(layer: Image) -> ImageSpec:
+    """What a layer holds; `ImageError` says why it can not be upscaled."""
+    return understand(layer_array(layer), layer_axes(layer))
+
+
+def pixel_size(layer: Image) -> str:
+    """Size of a pixel in words, e.g. ``"0.108 µm/px"``; empty while nothing is set."""
+    height, width = (float(size) for size in layer.scale[-2:])
+    unit = f"{layer.units[-1]:~P}"
+    if (height, width) == (1, 1) and unit in ("px", "pixel", ""):
+        return ""
+    unit = "" if unit in ("px", "pixel") else f" {unit}"
+    if np.isclose(height, width, rtol=1e-6):
+        return f"{width:.4g}{unit}/px"
+    return f"{width:.4g} × {height:.4g}{unit}/px"
+
+
+def enlarge(data: Any, axes: str, scale: int, region: Mapping | None = None) -> NDArray:
+    """Repeat each pixel `scale` times along Y and X: what stands in for the result.
+
+    Parameters
+    ----------
+    data : array_like
+        Of any size; only the region is read.
+    axes : str
+        One letter for each of its axes.
+    scale : int
+    region : mapping of str to (int, int), optional
+        Start and stop along some axes.
+
+    Returns
+    -------
+    ndarray
+        New, in native byte order, with the type of `data`.
+    """
+    region = region or {}
+    part = np.asarray(data[tuple(slice(*region.get(axis, (None,))) for axis in axes)])
+    shape = [
+        n * scale if axis in "YX" else n
+        for n, axis in zip(part.shape, axes, strict=True)
+    ]
+    result = np.empty(shape, part.dtype.newbyteorder("="))
+    for dy in range(scale):
+        for dx in range(scale):
+            starts = {"Y": slice(dy, None, scale), "X": slice(dx, None, scale)}
+            result[tuple(starts.get(axis, slice(None)) for axis in axes)] = part
+    return result
+
+
+def result_settings(
+    layer: Image, scale: int, region: Mapping[str, tuple[int, int]] | None = None
+) -> dict[str, Any]:
+    """Arguments of the `Image` that shows a layer's result exactly over it.
+
+    Pixel centres decide: the first of `scale` output pixels lies half an input pixel
+    less half an output pixel before its source, under scale, rotation and shear. What
+    the layer's `affine` does comes after and stays as it is.
+
+    Parameters
+    ----------
+    layer : Image
+        The source.
+    scale : int
+        Of the rows and columns.
+    region : mapping of str to (int, int), optional
+        Part of the source the result shows, in its pixels.
+    """
+    settings: dict[str, Any] = dict(layer.as_layer_data_tuple()[1])
+    for key in _DROPPED:
+        settings.pop(key, None)
+    factors, origin = np.ones(layer.ndim), np.zeros(layer.ndim)
+    factors[-2:] = scale
+    for i, axis in enumerate(layer_axes(layer).replace("S", "")):
+        origin[i] = (region or {}).get(axis, (0, 0))[0]
+    shift = origin + (1 / factors - 1) / 2
+    linear = Affine(
+        scale=layer.scale, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
+    ).linear_matrix
+    metadata = {k: v for k, v in layer.metadata.items() if k != METADATA_KEY}
+    settings["scale"] = np.asarray(layer.scale) / factors
+    settings["translate"] = np.asarray(layer.translate) + linear @ shift
+    settings["metadata"] = metadata
+    return settings
+
+
+def view_region(layer: Image) -> Region | None:
+    """Rows and columns of a layer that the canvas shows, None if it shows none."""
+    factors = layer.downsample_factors[layer.data_level]
+    corners = np.asarray(layer.corner_pixels) * factors
+    shape = layer_array(layer).shape
+    region: Region = {}
+    for axis, i in (("Y", layer.ndim - 2), ("X", layer.ndim - 1)):
+        start, last = float(corners[0, i]), float(corners[1, i])
+        if start == last and shape[i] > factors[i]:
+            return None
+        stop = min(shape[i], int(np.ceil(last + factors[i])))
+        region[axis] = (max(0, int(start)), stop)
+    return region
+
+
+def rectangle_region(shapes: Shapes, layer: Image) -> Region | None:
+    """Rows and columns of a layer inside a Shapes layer's selected or last shape.
+
+    The corners go through the world, so that the two layers may differ in scale,
+    position and number of axes; None if the shape lies beside the image.
+    """
+    if shapes.nshapes == 0:
+        return None
+    chosen = max(shapes.selected_data, default=shapes.nshapes - 1)
+    world = [shapes.data_to_world(vertex) for vertex in shapes.data[chosen]]
+    corners = np.array([_world_to_data(layer, point) for point in world])[:, -2:]
+    shape = layer_array(layer).shape[layer.ndim - 2 : layer.ndim]
+    starts = np.clip(np.round(corners.min(axis=0) + 0.5), 0, shape).astype(int)
+    stops = np.clip(np.round(corners.max(axis=0) + 0.5), 0, shape).astype(int)
+    if np.any(stops <= starts):
+        return None
+    (y0, x0), (y1, x1) = starts.tolist(), stops.tolist()
+    return {"Y": (y0, y1), "X": (x0, x1)}
+
+
+def current_plane(dims: Dims, layer: Image) -> Region:
+    """The plane of a stack that the viewer's sliders are at."""
+    axes = layer_axes(layer)
+    position = _world_to_data(layer, dims.point)
+    shape = layer_array(layer).shape
+    region: Region = {}
+    for i in range(layer.ndim - 2):
+        index = int(np.clip(np.round(position[i]), 0, shape[i] - 1))
+        region[axes[i]] = (index, index + 1)
+    return region
+
+
+def _world_to_data(layer: Image, point: Sequence[float]) -> NDArray:
+    """Position in a layer's pixels of a point that may have fewer axes, or more."""
+    missing = max(0, layer.ndim - len(point))
+    return np.asarray(layer.world_to_data([0.0] * missing + [float(x) for x in point]))

@@ -1,0 +1,167 @@
+"""Long jobs in a thread: what napari's workers leave out, in one place.
+
+A job is a generator: what it yields is progress, closing it cancels, what it returns
+is the result. `Job` runs one in napari's thread pool and answers on the main thread.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Generator
+from typing import Any
+
+from napari.qt.threading import GeneratorWorker, create_worker
+from napari.utils.progress import cancelable_progress
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+
+from napari_edsr.errors import EDSRError
+
+#: Milliseconds between two updates of the activity dock; each one runs the event loop.
+_ACTIVITY_INTERVAL = 150
+
+
+class JobFailedError(EDSRError):
+    """A job ended with an error of a kind that napari's workers would swallow."""
+
+
+def follow(job: Generator[Any, None, Any]) -> Generator[Any, None, Any]:
+    """Be the generator function that napari's workers insist on."""
+    return (yield from job)
+
+
+class JobWorker(GeneratorWorker):
+    """A worker that reports every error and always closes its generator.
+
+    napari's own swallows each ``RuntimeError`` (out of memory is one) without ending,
+    and leaves a stopped generator open until garbage collection.
+    """
+
+    def __init__(
+        self, func: Callable[..., Any], job: Generator[Any, None, Any]
+    ) -> None:
+        super().__init__(func, job)
+        self._job = job
+
+    def work(self) -> Any:
+        """Run the generator; called in the thread by Qt."""
+        try:
+            result = super().work()
+        finally:
+            self._job.close()
+        if isinstance(result, RuntimeError):
+            raise JobFailedError(_first_line(result)) from result
+        return result
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]
+
+
+class ActivityBar(cancelable_progress):
+    """A bar in napari's activity dock whose cancel button calls `on_cancel`.
+
+    It lives on the main thread only. Without a viewer's window it draws nothing.
+    """
+
+    def __init__(self, description: str, on_cancel: Callable[[], object]) -> None:
+        self._on_cancel = on_cancel
+        super().__init__(desc=description, total=0, file=io.StringIO())
+
+    def cancel(self) -> None:
+        """Called by the button in the activity dock."""
+        super().cancel()
+        self._on_cancel()
+
+    def move_to(self, done: int, total: int) -> None:
+        """Show `done` of `total` steps."""
+        if total != self.total:
+            self.total = total
+        self.update(done - self.n)
+
+
+class Job(QObject):
+    """A generator running in a thread; all of its signals arrive on the main thread.
+
+    Parameters
+    ----------
+    job : generator
+        Yields progress and returns the result; closed however the run ends.
+    description : str
+        What the activity dock calls it; empty for a job that does not show there.
+    parent : QObject, optional
+        With it the job is stopped when the parent is destroyed.
+    """
+
+    yielded = Signal(object)
+    returned = Signal(object)
+    failed = Signal(object)
+    stopped = Signal()
+    ended = Signal()
+    cancel_asked = Signal()
+
+    def __init__(
+        self,
+        job: Generator[Any, None, Any],
+        description: str = "",
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._worker = create_worker(
+            follow,
+            job,
+            _worker_class=JobWorker,
+            _ignore_errors=True,
+            _start_thread=False,
+        )
+        self._description = description
+        self._bar: ActivityBar | None = None
+        self._share = (0, 0)
+        self._bar_timer = QTimer(self)
+        self._bar_timer.setSingleShot(True)
+        self._bar_timer.timeout.connect(self._update_bar)
+        self._connect()
+
+    def _connect(self) -> None:
+        worker = self._worker
+        worker.yielded.connect(self.yielded)
+        worker.returned.connect(self.returned)
+        worker.errored.connect(self.failed)
+        worker.aborted.connect(self.stopped)
+        worker.finished.connect(self._end)
+        self.destroyed.connect(worker.quit)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(worker.quit)
+
+    def start(self) -> None:
+        """Begin; the signals follow when the event loop runs."""
+        if self._description:
+            self._bar = ActivityBar(self._description, self.cancel_asked.emit)
+        self._worker.start()
+
+    def stop(self) -> None:
+        """Ask it to end after the step it is at; `stopped` tells when it has."""
+        self._worker.quit()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return bool(self._worker.abort_requested)
+
+    def show_progress(self, done: int, total: int) -> None:
+        """Move the bar in the activity dock, now or shortly."""
+        self._share = (done, total)
+        if self._bar is not None and not self._bar_timer.isActive():
+            self._bar_timer.start(_ACTIVITY_INTERVAL)
+
+    def _update_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.move_to(*self._share)
+
+    def _end(self) -> None:
+        self._bar_timer.stop()
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        self.ended.emit()

@@ -1,0 +1,202 @@
+"""The traps of napari's workers, each with a job that falls into it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from napari.utils.progress import progress
+from qtpy.QtCore import QCoreApplication, QObject, QThread
+
+from napari_edsr._qt.worker import ActivityBar, Job, JobFailedError
+from napari_edsr.errors import EDSRError
+
+
+class Log(list):
+    """Signals of a job in the order in which they arrive, and on which thread."""
+
+    def __init__(self, job):
+        self.threads = set()
+        self.values = {}
+        for name in ("yielded", "returned", "failed", "stopped", "ended"):
+            getattr(job, name).connect(lambda *value, n=name: self.note(n, *value))
+
+    def note(self, name, *value):
+        self.append(name)
+        if value:
+            self.values.setdefault(name, []).extend(value)
+        self.threads.add(QThread.currentThread())
+
+
+class Counting:
+    """A job that waits at each step until it is let on."""
+
+    def __init__(self, steps=3, error=None):
+        self.steps, self.error = steps, error
+        self.gate = threading.Semaphore(0)
+        self.closed_in = None
+
+    def run(self):
+        try:
+            for step in range(self.steps):
+                yield step
+                assert self.gate.acquire(timeout=10)
+            if self.error:
+                raise self.error
+            return "result"
+        finally:
+            self.closed_in = threading.current_thread()
+
+    def let_on(self):
+        self.gate.release()
+
+
+def run_through(qtbot, job, counting):
+    log = Log(job)
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        job.start()
+        for _ in range(counting.steps):
+            counting.let_on()
+    return log
+
+
+def test_signals_arrive_in_order_on_the_main_thread(qtbot):
+    counting = Counting(3)
+    log = run_through(qtbot, Job(counting.run()), counting)
+
+    assert log == ["yielded"] * 3 + ["returned", "ended"]
+    assert log.values == {"yielded": [0, 1, 2], "returned": ["result"]}
+    assert log.threads == {QThread.currentThread()}
+    assert counting.closed_in is not threading.main_thread()
+
+
+@pytest.mark.parametrize("message", ["CUDA error: out of memory\nat line 3", ""])
+def test_runtime_error_ends_the_job_as_an_error_of_ours(qtbot, message):
+    error = RuntimeError(message)
+    counting = Counting(1, error)
+    log = run_through(qtbot, Job(counting.run()), counting)
+
+    assert log == ["yielded", "failed", "ended"]
+    (failure,) = log.values["failed"]
+    assert isinstance(failure, JobFailedError)
+    assert isinstance(failure, EDSRError)
+    assert not isinstance(failure, RuntimeError)
+    assert str(failure) == (message.partition("\n")[0] or "RuntimeError")
+    assert failure.__cause__ is error
+
+
+def test_other_errors_arrive_as_they_are(qtbot):
+    error = ValueError("wrong")
+    counting = Counting(1, error)
+    log = run_through(qtbot, Job(counting.run()), counting)
+
+    assert log == ["yielded", "failed", "ended"]
+    assert log.values["failed"] == [error]
+
+
+def test_stopping_closes_the_generator_in_its_thread_before_the_end(qtbot):
+    counting = Counting(1000)
+    job = Job(counting.run())
+    log = Log(job)
+    closed_at_end = []
+    job.ended.connect(lambda: closed_at_end.append(counting.closed_in))
+    with qtbot.waitSignal(job.yielded, timeout=10_000):
+        job.start()
+
+    job.stop()
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        counting.let_on()
+
+    assert log[-2:] == ["stopped", "ended"]
+    assert log.count("yielded") <= 2
+    assert "returned" not in log
+    assert closed_at_end[0] is not None
+    assert closed_at_end[0] is not threading.main_thread()
+
+
+def test_destroying_its_parent_stops_the_job(qtbot):
+    counting = Counting(1000)
+    parent = QObject()
+    job = Job(counting.run(), "", parent)
+    with qtbot.waitSignal(job.yielded, timeout=10_000):
+        job.start()
+
+    parent.deleteLater()
+    qtbot.waitUntil(lambda: job.is_stopping)
+    counting.let_on()
+
+    qtbot.waitUntil(lambda: counting.closed_in is not None)
+
+
+def test_quitting_the_application_stops_the_job(qtbot):
+    counting = Counting(1000)
+    job = Job(counting.run())
+    with qtbot.waitSignal(job.yielded, timeout=10_000):
+        job.start()
+
+    QCoreApplication.instance().aboutToQuit.emit()
+    assert job.is_stopping
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        counting.let_on()
+
+
+def activity_bars():
+    return [bar for bar in progress._all_instances if isinstance(bar, ActivityBar)]
+
+
+def test_activity_bar_follows_the_job_and_closes(qtbot):
+    counting = Counting(2)
+    job = Job(counting.run(), "Upscaling cells")
+    with qtbot.waitSignal(job.yielded, timeout=10_000):
+        job.start()
+    (bar,) = activity_bars()
+    assert bar.desc.startswith("Upscaling cells")
+
+    job.show_progress(3, 7)
+    job.show_progress(4, 7)
+    qtbot.waitUntil(lambda: (bar.n, bar.total) == (4, 7))
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        counting.let_on()
+        counting.let_on()
+
+    assert activity_bars() == []
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("boom"), ValueError("wrong")])
+def test_activity_bar_closes_however_the_job_ends(qtbot, error):
+    counting = Counting(1, error)
+    run_through(qtbot, Job(counting.run(), "Upscaling"), counting)
+    assert activity_bars() == []
+
+
+def test_cancel_in_the_activity_dock_asks_to_cancel(qtbot):
+    counting = Counting(1000)
+    job = Job(counting.run(), "Upscaling")
+    job.cancel_asked.connect(job.stop)
+    with qtbot.waitSignal(job.yielded, timeout=10_000):
+        job.start()
+
+    (bar,) = activity_bars()
+    bar.cancel()
+    assert bar.is_canceled
+    with qtbot.waitSignal(job.stopped, timeout=10_000):
+        counting.let_on()
+    qtbot.waitUntil(lambda: activity_bars() == [])
+
+
+def test_activity_bar_prints_nothing(qtbot, capsys):
+    counting = Counting(1)
+    run_through(qtbot, Job(counting.run(), "Upscaling"), counting)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_our_errors_are_not_those_that_workers_swallow():
+    from napari_edsr import errors
+
+    ours = [
+        e
+        for e in vars(errors).values()
+        if isinstance(e, type) and issubclass(e, Exception)
+    ]
+    assert JobFailedError.__mro__.count(RuntimeError) == 0
+    assert [e for e in ours if issubclass(e, RuntimeError)] == []
