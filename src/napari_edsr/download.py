@@ -61,6 +61,8 @@ def iter_transfer(
     OSError
         If the part file can not be written.
     """
+    if _size(part) > limit:
+        part.unlink()
     failures, most = 0, _size(part)
     while True:
         try:
@@ -73,6 +75,11 @@ def iter_transfer(
                 raise DownloadError(_gave_up(url, part, reason)) from reason
             yield BytesDone(_size(part), None)
             time.sleep(RETRY_SECONDS * failures)
+
+
+def host(url: str) -> str:
+    """Server and port of an address, without a user's name and password."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _iter_attempt(url: str, part: Path, limit: int) -> Generator[BytesDone, None, None]:
@@ -113,7 +120,7 @@ def _request(url: str, part: Path) -> requests.Response:
     except requests.Timeout as error:
         raise _Dropped("the server did not answer in time") from error
     except requests.RequestException as error:
-        raise DownloadError(f"{url} could not be fetched: {_reason(error)}.") from error
+        raise DownloadError(f"{host(url)} can not be asked: {_reason(error)}.") from error
 
 
 def _offset(response: requests.Response, part: Path) -> int:
@@ -156,7 +163,7 @@ def _read(response: requests.Response) -> bytes:
 def _refuse_size(url: str, size: int, limit: int) -> None:
     if size > limit:
         raise DownloadError(
-            f"{url} is too large to be the model ({size / 1e6:.1f} MB where at most "
+            f"What {host(url)} offers is too large to be the model ({size / 1e6:.1f} MB where at most "
             f"{limit / 1e6:.1f} MB can be right); check the address of the mirror."
         )
 
@@ -167,7 +174,7 @@ def _refuse_page(response: requests.Response, start: bytes) -> None:
         b"<"
     ):
         raise DownloadError(
-            f"{_host(response.url)} sent a web page (a login or proxy page?) instead of the "
+            f"{host(response.url)} sent a web page (a login or proxy page?) instead of the "
             "model; log in to the network with a browser or set NAPARI_EDSR_MIRROR, and try "
             "again."
         )
@@ -185,11 +192,11 @@ def _never_connected(error: requests.ConnectionError) -> bool:
 
 def _no_network(url: str, part: Path, error: requests.ConnectionError) -> str:
     if isinstance(error, requests.exceptions.ProxyError):
-        problem = f"The proxy on the way to {_host(url)} does not let it through"
+        problem = f"The proxy on the way to {host(url)} does not let it through"
     elif isinstance(error, requests.exceptions.SSLError):
-        problem = f"The certificate of {_host(url)} could not be verified"
+        problem = f"The certificate of {host(url)} could not be verified"
     else:
-        problem = f"{_host(url)} can not be reached: no network?"
+        problem = f"{host(url)} can not be reached: no network?"
     return f"{problem}; {_by_hand(part)}."
 
 
@@ -199,12 +206,12 @@ def _refused(response: requests.Response, part: Path) -> str:
         advice = f"try again later, or {_by_hand(part)}"
     else:
         advice = _by_hand(part)
-    return f"{_host(response.url)} does not give out {part.stem} ({said}); {advice}."
+    return f"{host(response.url)} does not give out {part.stem} ({said}); {advice}."
 
 
 def _gave_up(url: str, part: Path, reason: Exception) -> str:
     return (
-        f"The connection to {_host(url)} broke off {ATTEMPTS} times ({reason}); "
+        f"The connection to {host(url)} broke off {ATTEMPTS} times ({reason}); "
         f"{_size(part) / 1e6:.1f} MB are there, and running it again goes on from them."
     )
 
@@ -215,10 +222,6 @@ def _bad_address(url: str) -> str:
 
 def _by_hand(part: Path) -> str:
     return f"put the file {part.stem} into {part.parent} or set NAPARI_EDSR_MIRROR"
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _reason(error: BaseException) -> str:

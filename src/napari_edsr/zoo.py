@@ -20,7 +20,7 @@ import pooch
 from napari_edsr import cache
 from napari_edsr.cards import BUILT_IN, OFFICIAL, ModelCard
 from napari_edsr.config import EDSRConfig, upsampling_steps
-from napari_edsr.download import iter_transfer
+from napari_edsr.download import host, iter_transfer
 from napari_edsr.errors import CheckpointError, DownloadError, EDSRWarning, ModelError
 from napari_edsr.events import BytesDone, drain
 
@@ -242,7 +242,7 @@ def _place(card: ModelCard) -> None:
     if not found:
         part.unlink()
         raise DownloadError(
-            f"What {download_url(card)} sent is not the file expected (its sha256 differs); "
+            f"What {host(download_url(card))} sent is not the file expected (its sha256 differs); "
             f"it was deleted, so try again, or set {MIRROR_VARIABLE} to another server."
         )
 
