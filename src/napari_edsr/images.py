@@ -323,7 +323,8 @@ def to_unit(values: NDArray, limits: Range) -> NDArray[np.float32]:
     """Map intensities to the network's: `limits` become 0 and 1, nothing is clipped."""
     lo, hi = limits
     span = hi - lo or 1.0
-    return ((values.astype(np.float64) - lo) / span).astype(np.float32)
+    with np.errstate(over="ignore"):  # the engine reports what becomes infinite
+        return ((values.astype(np.float64) - lo) / span).astype(np.float32)
 
 
 def from_unit(values: NDArray, limits: Range, dtype: np.dtype) -> NDArray:
