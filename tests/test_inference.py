@@ -33,7 +33,9 @@ def test_tiles_give_the_untiled_image(scale, shape, tiny_model, rng):
     image = rng.random((*shape, 3)).astype("f4")
     expected = untiled(model, image.transpose(2, 0, 1)).transpose(1, 2, 0)
     for tile in (7, 16, "auto"):
-        result = upscale(image, model, scale=scale, axes="YXS", tile=tile, normalize=(0, 1))
+        result = upscale(
+            image, model, scale=scale, axes="YXS", tile=tile, normalize=(0, 1)
+        )
         assert result.shape == (scale * shape[0], scale * shape[1], 3)
         assert np.abs(result - expected).max() < 2e-3 * GREY_LEVEL
 
@@ -48,7 +50,23 @@ def test_one_multi_scale_network_does_all_scales(scale, tiny_model, rng):
 
 
 @pytest.mark.parametrize(
-    "dtype", ["?", "u1", "i1", "u2", ">u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", ">f4", "f8"]
+    "dtype",
+    [
+        "?",
+        "u1",
+        "i1",
+        "u2",
+        ">u2",
+        "i2",
+        "u4",
+        "i4",
+        "u8",
+        "i8",
+        "f2",
+        "f4",
+        ">f4",
+        "f8",
+    ],
 )
 def test_every_type_comes_back_as_it_was(dtype, tiny_model, rng):
     image = rng.integers(0, 2 if dtype == "?" else 120, (12, 9)).astype(dtype)
@@ -65,7 +83,9 @@ def test_every_type_comes_back_as_it_was(dtype, tiny_model, rng):
     else:
         info = np.iinfo(image.dtype)
         rounded = np.clip(np.rint(expected), float(info.min), float(info.max))
-        assert np.abs(result.astype(float) - rounded).max() <= 1  # a tie may round either way
+        assert (
+            np.abs(result.astype(float) - rounded).max() <= 1
+        )  # a tie may round either way
 
 
 def test_strides_order_and_read_only_do_not_matter(tiny_model, rng):
@@ -75,14 +95,20 @@ def test_strides_order_and_read_only_do_not_matter(tiny_model, rng):
     for same in (np.asfortranarray(image), image.copy()[::-1, ::-1][::-1, ::-1]):
         np.testing.assert_array_equal(upscale(same, tiny_model()), expected)
     mirrored = upscale(image[:, ::-1], tiny_model())
-    np.testing.assert_array_equal(mirrored, upscale(image[:, ::-1].copy(), tiny_model()))
+    np.testing.assert_array_equal(
+        mirrored, upscale(image[:, ::-1].copy(), tiny_model())
+    )
 
 
 def test_alpha_is_upscaled_by_itself(tiny_model, rng):
     image = rng.integers(0, 255, (15, 11, 4)).astype("u1")
     result = upscale(image, tiny_model())
-    np.testing.assert_array_equal(result[..., :3], upscale(image[..., :3].copy(), tiny_model()))
-    alone = upscale(np.ascontiguousarray(image[..., 3]), tiny_model(), normalize="dtype")
+    np.testing.assert_array_equal(
+        result[..., :3], upscale(image[..., :3].copy(), tiny_model())
+    )
+    alone = upscale(
+        np.ascontiguousarray(image[..., 3]), tiny_model(), normalize="dtype"
+    )
     np.testing.assert_array_equal(result[..., 3], alone)
 
 
@@ -127,7 +153,9 @@ def test_a_network_for_five_channels_takes_them_together(tiny_model, rng):
 def test_intensities_beyond_the_range_pass_through(tiny_model, rng):
     image = rng.normal(size=(9, 9)) * 50
     result = upscale(image, tiny_model(), normalize=(0, 1))
-    np.testing.assert_allclose(result, untiled_grey(tiny_model(), image), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        result, untiled_grey(tiny_model(), image), rtol=1e-4, atol=1e-3
+    )
 
 
 def test_nan_comes_back_in_its_place_and_does_not_spread(tiny_model, rng):
@@ -143,7 +171,9 @@ def test_nan_comes_back_in_its_place_and_does_not_spread(tiny_model, rng):
 def test_a_constant_image_stays_constant(tiny_model):
     for value in (0, 1e-6, -3.5):
         image = np.full((8, 8), value, "f4")
-        np.testing.assert_array_equal(upscale(image, tiny_model()), image.repeat(2, 0).repeat(2, 1))
+        np.testing.assert_array_equal(
+            upscale(image, tiny_model()), image.repeat(2, 0).repeat(2, 1)
+        )
 
 
 SYMMETRIES = [(k, flip) for k in range(4) for flip in (False, True)]
@@ -158,7 +188,9 @@ def turned_back(image, k, flip):
     return np.rot90(image[:, ::-1] if flip else image, -k)
 
 
-def test_self_ensemble_is_the_mean_of_eight_and_uncertainty_their_spread(tiny_model, rng):
+def test_self_ensemble_is_the_mean_of_eight_and_uncertainty_their_spread(
+    tiny_model, rng
+):
     image = rng.random((13, 18, 3)).astype("f4")
     options = {"axes": "YXS", "normalize": (-1, 2)}
     eight = [
@@ -245,7 +277,9 @@ def small_memory(monkeypatch):
         MemoryError(),
     ],
 )
-def test_auto_halves_its_tiles_when_memory_runs_out(error, small_memory, tiny_model, rng):
+def test_auto_halves_its_tiles_when_memory_runs_out(
+    error, small_memory, tiny_model, rng
+):
     stack = rng.integers(0, 255, (2, 100, 130)).astype("u1")
     expected = upscale(stack, tiny_model(), axes="ZYX")
     small_memory(70 * 70, error)
@@ -320,7 +354,9 @@ def test_overflow_in_half_precision_is_redone_in_fp32(tiny_model, rng):
     job = iter_upscale(image, model, precision="fp16", tile=8, normalize=(0, 1e-3))
     result = drain(job)
     assert result.metadata["tiles_redone_in_fp32"] > 0
-    np.testing.assert_array_equal(result.image, upscale(image, model, tile=8, normalize=(0, 1e-3)))
+    np.testing.assert_array_equal(
+        result.image, upscale(image, model, tile=8, normalize=(0, 1e-3))
+    )
 
 
 def test_overflow_in_fp32_is_an_error(tiny_model):
@@ -358,11 +394,19 @@ def test_the_model_is_left_as_it_was(tiny_model, rng):
     ("options", "error", "words"),
     [
         ({"scale": 3}, ModelError, "upscales x2; choose that scale, or a model for x3"),
-        ({"scale": 5}, ModelError, "Scale 5 is not available; choose one of x2, x3, x4"),
+        (
+            {"scale": 5},
+            ModelError,
+            "Scale 5 is not available; choose one of x2, x3, x4",
+        ),
         ({"scale": 2.0}, ModelError, "not a whole number"),
         ({"tile": 0}, ImageError, "tile size 0"),
         ({"tile": "big"}, ImageError, "tile size 'big'"),
-        ({"device": "abacus"}, DeviceError, "no device 'abacus'; choose one of: auto, cpu"),
+        (
+            {"device": "abacus"},
+            DeviceError,
+            "no device 'abacus'; choose one of: auto, cpu",
+        ),
         ({"device": "cuda:7"}, DeviceError, "cuda:7 is not available"),
         ({"precision": "fp8"}, DeviceError, "'fp8' is unknown"),
         ({"region": {"Y": (3, 30)}}, ImageError, "3:30 of axis Y lies outside"),

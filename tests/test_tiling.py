@@ -66,7 +66,9 @@ def test_a_split_tile_keeps_its_pixels_and_halo():
     assert {part.halo for part in parts} == {4}
 
 
-@pytest.mark.parametrize(("shape", "tile", "halo"), [((0, 4), 8, 1), ((4, 4), 0, 1), ((4, 4), 8, -1)])
+@pytest.mark.parametrize(
+    ("shape", "tile", "halo"), [((0, 4), 8, 1), ((4, 4), 0, 1), ((4, 4), 8, -1)]
+)
 def test_impossible_plans_are_refused(shape, tile, halo):
     with pytest.raises(ImageError, match="No tiles"):
         plan_tiles(shape, tile=tile, halo=halo)

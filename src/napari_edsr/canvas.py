@@ -17,7 +17,9 @@ from napari_edsr.estimate import Region, region_shape, region_slices
 from napari_edsr.images import ImageSpec, Range
 from napari_edsr.tiling import Box, Tile
 
-_NONFINITE = "NaN or infinite values were filled for the network and are NaN in the result."
+_NONFINITE = (
+    "NaN or infinite values were filled for the network and are NaN in the result."
+)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ class Canvas:
             return [Feed(tuple(range(self.n_colors)), tuple(self.ranges))]
         limits = self.ranges[lead[spec.leading.index("C")] if "C" in spec.axes else 0]
         colors = spec.colors
-        groups = [colors] if len(colors) == self.n_colors else [(color,) for color in colors]
+        groups = (
+            [colors] if len(colors) == self.n_colors else [(color,) for color in colors]
+        )
         feeds = [Feed(group, (limits,) * len(group)) for group in groups]
         opaque = images.dtype_range(spec.dtype)
         for alpha in range(len(colors), spec.samples):
@@ -157,7 +161,9 @@ class Plane:
         self.lead = canvas.place(lead)
         self.feeds = canvas.feeds(lead)
         samples = range(canvas.source.shape[-1])
-        cleaned = [images.fill_nonfinite(canvas.source[*lead, :, :, i]) for i in samples]
+        cleaned = [
+            images.fill_nonfinite(canvas.source[(*lead, ..., i)]) for i in samples
+        ]
         self._samples = [plane for plane, _ in cleaned]
         self._bad = [bad for _, bad in cleaned]
         if any(bad is not None for bad in self._bad):
@@ -166,19 +172,23 @@ class Plane:
     def read(self, tile: Tile, feed: Feed) -> NDArray[np.float32]:
         """A tile with its halo as the network wants it, ``(C, H, W)``."""
         parts = zip(feed.samples, feed.limits, strict=True)
-        return np.stack([images.to_unit(self._samples[i][tile.source], r) for i, r in parts])
+        return np.stack(
+            [images.to_unit(self._samples[i][tile.source], r) for i, r in parts]
+        )
 
     def write(self, tile: Tile, outputs: Sequence[Output]) -> tuple[slice, ...]:
         """Put the tile into the result, all of its samples, and say where."""
         _, target = tile.placed(self.canvas.box, self.canvas.scale)
+        result = self.canvas.target[self.lead]
         for output in outputs:
             feed = output.feed
-            for i, limits, values in zip(feed.samples, feed.limits, output.mean, strict=True):
+            for i, limits, values in zip(
+                feed.samples, feed.limits, output.mean, strict=True
+            ):
                 block = images.from_unit(values, limits, self.canvas.spec.dtype)
                 self._restore_nonfinite(block, tile, i)
-                self.canvas.target[*self.lead, *target, i] = block
-        if self.canvas.uncertainty is not None:
-            self._write_uncertainty(target, [out for out in outputs if not out.feed.alpha])
+                result[(*target, i)] = block
+        self._write_uncertainty(target, [out for out in outputs if not out.feed.alpha])
         return self._in_result(target)
 
     def _restore_nonfinite(self, block: NDArray, tile: Tile, sample: int) -> None:
@@ -190,15 +200,22 @@ class Plane:
             block[enlarged[crop]] = np.nan
 
     def _write_uncertainty(self, target: Box, outputs: list[Output]) -> None:
+        if self.canvas.uncertainty is None:
+            return
         spans = [out.feed.limits[0][1] - out.feed.limits[0][0] for out in outputs]
-        squares = [(o.spread * span) ** 2 for o, span in zip(outputs, spans, strict=True)]
+        squares = [
+            (o.spread * span) ** 2 for o, span in zip(outputs, spans, strict=True)
+        ]
         axes = self.canvas.spec.axes.replace("S", "")
         view = images.plane_view(self.canvas.uncertainty, axes)
-        view[*self.lead, *target, 0] = np.sqrt(np.mean(squares, axis=0))
+        view[self.lead][(*target, 0)] = np.sqrt(np.mean(squares, axis=0))
 
     def _in_result(self, target: Box) -> tuple[slice, ...]:
         spec = self.canvas.spec
-        where = {axis: slice(i, i + 1) for axis, i in zip(spec.leading, self.lead, strict=True)}
+        where = {
+            axis: slice(i, i + 1)
+            for axis, i in zip(spec.leading, self.lead, strict=True)
+        }
         where.update(Y=target[0], X=target[1], S=slice(None))
         return tuple(where[axis] for axis in spec.axes)
 
@@ -215,7 +232,9 @@ def _joined_channels(spec: ImageSpec, n_colors: int) -> ImageSpec:
     return replace(spec, axes=spec.axes.replace("C", "S"))
 
 
-def _checked_out(out: NDArray | None, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+def _checked_out(
+    out: NDArray | None, shape: tuple[int, ...], dtype: np.dtype
+) -> NDArray:
     if out is None:
         return np.zeros(shape, dtype)
     if out.shape != shape or out.dtype.newbyteorder("=") != dtype.newbyteorder("="):

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,12 @@ from napari_edsr.errors import DeviceError
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _INSTALL_PAGE = "https://pytorch.org/get-started/locally"
-_CUDA_INDEX = "https://download.pytorch.org/whl/cu128"
+# The default builds for Linux have CUDA; those for Windows do not.
+_CUDA_BUILD = (
+    ""
+    if sys.platform == "linux"
+    else " --index-url https://download.pytorch.org/whl/cu128"
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,9 @@ def resolve_precision(precision: str, device: torch.device, dtype: np.dtype) -> 
         return "fp16" if halves else "fp32"
     if precision not in PRECISIONS:
         choices = ", ".join(["auto", *PRECISIONS])
-        raise DeviceError(f"Precision {precision!r} is unknown; choose one of: {choices}.")
+        raise DeviceError(
+            f"Precision {precision!r} is unknown; choose one of: {choices}."
+        )
     return precision
 
 
@@ -139,7 +147,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 @contextlib.contextmanager
 def exact_fp32() -> Iterator[None]:
     """Keep TF32 and its like out of fp32 convolutions, here and not globally."""
-    backends = (torch.backends.cudnn.conv, torch.backends.mkldnn.conv)
+    backends: list[Any] = [torch.backends.cudnn.conv, torch.backends.mkldnn.conv]  # type: ignore[attr-defined]
     before = [backend.fp32_precision for backend in backends]
     for backend in backends:
         backend.fp32_precision = "ieee"
@@ -164,7 +172,6 @@ def measure_speed(device: torch.device | str, seconds: float = 0.3) -> float:
     features, side = 32, 128
     conv = torch.nn.Conv2d(features, features, 3, padding=1).to(device)
     x = torch.zeros(1, features, side, side, device=device)
-    conv = conv.to(memory_format=torch.channels_last)
     x = x.to(memory_format=torch.channels_last)
     timings: list[float] = []
     _timed(conv, x)
@@ -200,7 +207,9 @@ def _cpu_description() -> str:
 def _gpu_description(name: str) -> str:
     device = torch.device(name)
     module = getattr(torch, device.type)
-    label = module.get_device_name(device) if hasattr(module, "get_device_name") else "GPU"
+    label = (
+        module.get_device_name(device) if hasattr(module, "get_device_name") else "GPU"
+    )
     return f"{label}, {free_memory(device) / 1e9:.1f} GB free"
 
 
@@ -208,7 +217,7 @@ def _missing_accelerators() -> list[DeviceReport]:
     if torch.version.cuda or torch.version.hip:
         return [_blind_cuda()]
     if _nvidia_driver():
-        command = f"pip install --force-reinstall torch --index-url {_CUDA_INDEX}"
+        command = f"pip install --force-reinstall torch{_CUDA_BUILD}"
         what = "an NVIDIA driver is installed, but this torch is built for the CPU only"
         return [DeviceReport("cuda", what, usable=False, advice=command)]
     if sys.platform == "darwin":
@@ -220,11 +229,17 @@ def _missing_accelerators() -> list[DeviceReport]:
 
 
 def _blind_cuda() -> DeviceReport:
-    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else f"ROCm {torch.version.hip}"
+    built = (
+        f"CUDA {torch.version.cuda}"
+        if torch.version.cuda
+        else f"ROCm {torch.version.hip}"
+    )
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None:
         what = f"torch has {built}, but CUDA_VISIBLE_DEVICES={hidden!r} hides the GPUs"
-        return DeviceReport("cuda", what, usable=False, advice="unset CUDA_VISIBLE_DEVICES")
+        return DeviceReport(
+            "cuda", what, usable=False, advice="unset CUDA_VISIBLE_DEVICES"
+        )
     what = f"torch has {built}, but no working driver was found"
     advice = "install or update the GPU's driver, then check `nvidia-smi`"
     return DeviceReport("cuda", what, usable=False, advice=advice)

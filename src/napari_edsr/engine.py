@@ -17,7 +17,9 @@ from napari_edsr.model import EDSR, MDSR
 from napari_edsr.tiling import Box
 
 #: The eight symmetries of the square, as (transpose, axes to flip).
-_SYMMETRIES = [(turn, flips) for turn in (False, True) for flips in ((), (2,), (3,), (2, 3))]
+_SYMMETRIES = [
+    (turn, flips) for turn in (False, True) for flips in ((), (2,), (3,), (2, 3))
+]
 
 
 class Engine:
@@ -129,9 +131,8 @@ class Engine:
 
     def _network(self, precision: str) -> nn.Module:
         if precision not in self._networks:
-            network = copy.deepcopy(self._model).eval()
-            network = network.to(self.device, torch.float32)
-            network = network.to(memory_format=torch.channels_last)
+            network = copy.deepcopy(self._model).eval().to(self.device, torch.float32)
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             for module in network.modules():  # the colour shifts around them stay fp32
                 if isinstance(module, nn.Conv2d):
                     module.to(PRECISIONS[precision])

@@ -104,7 +104,9 @@ def resolve_tile(tile: int | str, auto: int) -> int:
     if tile == "auto":
         return auto
     if isinstance(tile, bool) or not isinstance(tile, int | np.integer) or tile < 1:
-        raise ImageError(f"The tile size {tile!r} is not 'auto' or a number of pixels from 1.")
+        raise ImageError(
+            f"The tile size {tile!r} is not 'auto' or a number of pixels from 1."
+        )
     return int(tile)
 
 
@@ -119,7 +121,9 @@ def region_slices(spec: ImageSpec, region: Region | None) -> dict[str, slice]:
     slices = {axis: slice(0, spec.size(axis)) for axis in spec.axes}
     for axis, (start, stop) in (region or {}).items():
         if axis not in slices or axis == "S":
-            raise ImageError(f"A region can not be cut along {axis!r} in axes {spec.axes}.")
+            raise ImageError(
+                f"A region can not be cut along {axis!r} in axes {spec.axes}."
+            )
         if not 0 <= start < stop <= spec.size(axis):
             raise ImageError(
                 f"The region {start}:{stop} of axis {axis} lies outside the image "
@@ -165,7 +169,9 @@ def estimate(
         Speed of the device on such a network; without it no time is given.
     """
     itemsize = 2 if precision in ("fp16", "bf16") else 4
-    auto = auto_tile(config, scale, device=device, free_bytes=free_bytes, itemsize=itemsize)
+    auto = auto_tile(
+        config, scale, device=device, free_bytes=free_bytes, itemsize=itemsize
+    )
     side = resolve_tile(tile, auto)
     slices = region_slices(spec, region)
     shape = region_shape(slices, scale)
@@ -193,7 +199,9 @@ def tile_sources(
     box: Box = (slices["Y"], slices["X"])
     tiles = plan_tiles(spec.plane, tile=tile, halo=halo)
     sources = (tile.source for tile in tiles if tile.intersects(box))
-    return [(rows.stop - rows.start) * (cols.stop - cols.start) for rows, cols in sources]
+    return [
+        (rows.stop - rows.start) * (cols.stop - cols.start) for rows, cols in sources
+    ]
 
 
 def _passes_per_pixel(spec: ImageSpec, config: EDSRConfig) -> int:

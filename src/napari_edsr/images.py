@@ -266,9 +266,13 @@ def _checked_range(limits: Sequence[float]) -> Range:
     try:
         lo, hi = (float(limit) for limit in limits)
     except (TypeError, ValueError) as error:
-        raise ImageError(f"An intensity range is two numbers, not {limits!r}.") from error
+        raise ImageError(
+            f"An intensity range is two numbers, not {limits!r}."
+        ) from error
     if not (math.isfinite(lo) and math.isfinite(hi) and lo < hi):
-        raise ImageError(f"The intensity range {lo:g} to {hi:g} must be finite and rise.")
+        raise ImageError(
+            f"The intensity range {lo:g} to {hi:g} must be finite and rise."
+        )
     return lo, hi
 
 
@@ -279,8 +283,10 @@ def _limits(limits: Any, n_ranges: int) -> list[Range]:
         )
     pairs = np.asarray(limits, dtype=float).reshape(-1, 2)
     if len(pairs) not in (1, n_ranges):
-        raise ImageError(f"{len(pairs)} contrast limits do not fit {n_ranges} channels.")
-    checked = [_checked_range(pair) for pair in pairs]
+        raise ImageError(
+            f"{len(pairs)} contrast limits do not fit {n_ranges} channels."
+        )
+    checked = [_checked_range(pair) for pair in pairs.tolist()]
     return checked * n_ranges if len(checked) == 1 else checked
 
 
@@ -373,5 +379,7 @@ def fill_nonfinite(plane: NDArray) -> tuple[NDArray, NDArray[np.bool_] | None]:
         return np.zeros_like(plane), bad
     from scipy import ndimage
 
-    nearest = ndimage.distance_transform_edt(bad, return_distances=False, return_indices=True)
+    nearest = ndimage.distance_transform_edt(
+        bad, return_distances=False, return_indices=True
+    )
     return plane[tuple(nearest)], bad

@@ -59,7 +59,9 @@ class UpscaleResult:
     uncertainty: NDArray[np.float32] | None = None
 
 
-def upscale(image: ArrayLike, model: str | Path | EDSR | MDSR, **options: Any) -> NDArray:
+def upscale(
+    image: ArrayLike, model: str | Path | EDSR | MDSR, **options: Any
+) -> NDArray:
     """Upscale an image.
 
     Parameters
@@ -333,14 +335,18 @@ class _Run:
             "tiles_redone_in_fp32": engine.redone,
             "ranges": [list(limits) for limits in canvas.ranges],
             "self_ensemble": engine.ensemble,
-            "region": {axis: [part.start, part.stop] for axis, part in canvas.slices.items()},
+            "region": {
+                axis: [part.start, part.stop] for axis, part in canvas.slices.items()
+            },
             "notes": list(canvas.notes),
         }
 
 
 def _model_metadata(model: EDSR | MDSR) -> dict[str, Any]:
     provenance = {
-        key: value for key, value in asdict(model.provenance).items() if value not in (None, "")
+        key: value
+        for key, value in asdict(model.provenance).items()
+        if value not in (None, "")
     }
     return {
         "software": f"napari-edsr {napari_edsr.__version__}",

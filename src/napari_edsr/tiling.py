@@ -114,7 +114,9 @@ def plan_tiles(shape: tuple[int, int], *, tile: int, halo: int) -> list[Tile]:
         They cover the plane exactly once.
     """
     if tile < 1 or halo < 0 or min(shape) < 1:
-        raise ImageError(f"No tiles of {tile} px with halo {halo} fit a plane of {shape}.")
+        raise ImageError(
+            f"No tiles of {tile} px with halo {halo} fit a plane of {shape}."
+        )
     height, width = int(shape[0]), int(shape[1])
     whole = Tile(0, height, 0, width, (height, width), halo)
     return whole.split(tile)
