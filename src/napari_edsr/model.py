@@ -80,6 +80,7 @@ class MeanShift(nn.Module):
     def __init__(self, offset: Sequence[float]) -> None:
         super().__init__()
         colors = len(offset)
+        self.offset = tuple(offset)
         self.register_buffer("weight", torch.eye(colors).view(colors, colors, 1, 1))
         self.register_buffer("bias", torch.tensor(offset))
 
@@ -98,7 +99,15 @@ class MeanShift(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self.weight.dtype.itemsize < 4:
             self.weight, self.bias = (old.to(self.weight.device) for old in kept)
+        elif self.bias.dtype == torch.float64:
+            self._regain_digits()
         return self
+
+    def _regain_digits(self) -> None:
+        """Undo the rounding of `offset` to float32, now that float64 can hold it."""
+        exact = self.bias.new_tensor(self.offset)
+        rounded = exact.float().double()
+        self.bias = torch.where(self.bias == rounded, exact, self.bias)
 
 
 class ResBlock(nn.Module):

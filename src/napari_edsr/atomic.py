@@ -1,0 +1,46 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from napari_edsr.errors import FileError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` to write to, which takes its place at the end.
+
+    On any failure or interruption the partial file is removed and what stood at
+    `path` stays. A link is followed: the file it points at is replaced.
+
+    Raises
+    ------
+    FileError
+        If the file can not be written there.
+    """
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f".{secrets.token_hex(8)}.partial{target.suffix}")
+    try:
+        yield partial
+        _settle(partial)
+        if target.exists():
+            shutil.copymode(target, partial)
+        os.replace(partial, target)
+    except FileError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileError(f"{path} can not be written: {reason}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _settle(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

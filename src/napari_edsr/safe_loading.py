@@ -1,0 +1,207 @@
+"""Reading a weights file without running anything in it, whatever its suffix."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import threading
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from napari_edsr.errors import CheckpointError
+
+_AGAIN = "download or copy it again"
+_ZIP, _PICKLE = b"PK", b"\x80"
+#: Torch's allow-list and Python's warning filters belong to the whole process.
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a weights file holds.
+
+    Attributes
+    ----------
+    contents : object
+        The unpickled object, or the tensors of a safetensors file by name.
+    metadata : mapping of str to str
+        Of a safetensors file; else empty.
+    sha256 : str
+        64 hex digits over the bytes that were read.
+    """
+
+    contents: object
+    sha256: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_weights_file(path: Path) -> WeightsFile:
+    """Read a safetensors file, or a ``.pt``/``.pth`` of either of torch's formats.
+
+    The kind is told from the first bytes. Pickles are read with `weights_only`;
+    the few names in training logs that it refuses are replaced by inert objects.
+
+    Raises
+    ------
+    CheckpointError
+        If the file can not be read, is damaged, is no weights file, or holds
+        anything but plain values and tensors.
+    """
+    data = _read_bytes(path)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if _is_safetensors(data):
+        tensors, metadata = _parse_safetensors(path, data)
+        return WeightsFile(tensors, sha256, metadata)
+    if data.startswith(_ZIP):
+        _check_zip(path, data)
+    return WeightsFile(_unpickle(path, data), sha256)
+
+
+def _read_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; name the weights file in it.")
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(512)
+            _check_start(path, start)
+            return start + stream.read()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CheckpointError(
+            f"{path} can not be read ({reason}); check the name and its permissions."
+        ) from error
+
+
+def _check_start(path: Path, start: bytes) -> None:
+    """Refuse what is no weights file before all of it is read."""
+    if not start:
+        raise CheckpointError(f"{path} is empty; {_AGAIN}.")
+    if start.lstrip().startswith(b"<"):
+        raise CheckpointError(
+            f"{path} is a web page, not weights; download the file its link leads to."
+        )
+    if start.startswith(b"version https://git-lfs"):
+        raise CheckpointError(
+            f"{path} is a Git LFS pointer, not weights; fetch it with 'git lfs pull'."
+        )
+    if not (start.startswith((_ZIP, _PICKLE)) or _is_safetensors(start)):
+        raise CheckpointError(
+            f"{path} is not a weights file; "
+            "give a .pt, .pth or .safetensors file of an EDSR or MDSR."
+        )
+
+
+def _is_safetensors(start: bytes) -> bool:
+    return start[8:9] == b"{"
+
+
+def _parse_safetensors(
+    path: Path, data: bytes
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    try:
+        tensors = safetensors.torch.load(data)
+    except Exception as error:  # the library raises several types for a bad header
+        raise _damaged(path, error) from error
+    length = int.from_bytes(data[:8], "little")
+    return tensors, json.loads(data[8 : 8 + length]).get("__metadata__") or {}
+
+
+def _check_zip(path: Path, data: bytes) -> None:
+    """Compare the checksums, which torch does not, and refuse zip bombs."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            packed = any(entry.compress_type for entry in archive.infolist())
+            names = {name.rpartition("/")[2] for name in archive.namelist()}
+            broken = None if packed else archive.testzip()
+    except Exception as error:  # a flipped byte can surface as nearly any type
+        raise _damaged(path, error) from error
+    if broken:
+        raise _damaged(path, f"the checksum of {broken} differs")
+    if packed or "data.pkl" not in names:
+        raise CheckpointError(
+            f"{path} is a zip archive but not one of torch's; unpack it first."
+        )
+    if "constants.pkl" in names:
+        raise CheckpointError(
+            f"{path} is a TorchScript program, not plain weights; "
+            "save the model's state_dict() instead."
+        )
+
+
+def _unpickle(path: Path, data: bytes) -> object:
+    stream = io.BytesIO(data)
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about formats and dtypes of the past
+        with torch.serialization.safe_globals(_STAND_INS):
+            try:
+                return torch.load(
+                    stream, map_location="cpu", weights_only=True, mmap=False
+                )
+            except Exception as error:  # a damaged pickle can raise nearly any type
+                raise _not_loadable(path, error) from error
+
+
+def _not_loadable(path: Path, error: Exception) -> CheckpointError:
+    refused = re.search(r"GLOBAL (\S+)", str(error))
+    if not refused:
+        return _damaged(path, error)
+    return CheckpointError(
+        f"{path} was refused because it holds Python objects that could run code when "
+        f"loaded ({refused[1]}); save only the model's state_dict() and load that."
+    )
+
+
+def _damaged(path: Path, reason: object) -> CheckpointError:
+    text = " ".join(str(reason).split()) or type(reason).__name__
+    brief = text if len(text) <= 120 else f"{text[:120]}..."
+    return CheckpointError(f"{path} is damaged or incomplete ({brief}); {_AGAIN}.")
+
+
+class _Inert:
+    """Stands in for an object of a training log: takes anything, does nothing."""
+
+    def __new__(cls, *_: Any) -> _Inert:
+        return super().__new__(cls)
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+_NUMPY = [
+    *("numpy.ndarray", "numpy.dtype"),
+    *(
+        f"numpy.{core}.multiarray.{name}"
+        for core in ("core", "_core")
+        for name in ("_reconstruct", "scalar")
+    ),
+    *(
+        f"numpy.dtypes.{name}DType"
+        for name in (
+            *("Bool", "Object", "Str", "Bytes"),
+            *("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64"),
+            *("Float16", "Float32", "Float64", "LongLong", "ULongLong"),
+        )
+    ),
+]
+#: What checkpoints of mmengine and of training scripts hold beside the weights. Such a
+#: buffer refers to its methods through `getattr`, which here does nothing either.
+_STAND_INS: list[Any] = [
+    (_Inert, name)
+    for name in (
+        "mmengine.logging.history_buffer.HistoryBuffer",
+        "builtins.getattr",
+        "argparse.Namespace",
+        "pathlib.PosixPath",
+        "pathlib.WindowsPath",
+        *_NUMPY,
+    )
+]
