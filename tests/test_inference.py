@@ -443,7 +443,7 @@ def test_a_photograph_gets_sharper_than_with_bicubic():
     from napari_edsr.metrics import score
     from napari_edsr.resampling import imresize
 
-    truth, low = samples.photo(), samples.photo_lr()
+    truth, low = samples.photo_hr(), samples.photo_lr()
     ours = score(upscale(low, "edsr-light-x2"), truth, scale=2, protocol="mmagic")
     bicubic = score(imresize(low, 2), truth, scale=2, protocol="mmagic")
     assert ours.psnr > bicubic.psnr + 1
