@@ -20,12 +20,7 @@ from napari_edsr.errors import DeviceError
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _INSTALL_PAGE = "https://pytorch.org/get-started/locally"
-# The default builds for Linux have CUDA; those for Windows do not.
-_CUDA_BUILD = (
-    ""
-    if sys.platform == "linux"
-    else " --index-url https://download.pytorch.org/whl/cu128"
-)
+_CUDA_INDEX = "https://download.pytorch.org/whl/cu128"
 
 
 @dataclass(frozen=True)
@@ -217,7 +212,9 @@ def _missing_accelerators() -> list[DeviceReport]:
     if torch.version.cuda or torch.version.hip:
         return [_blind_cuda()]
     if _nvidia_driver():
-        command = f"pip install --force-reinstall torch{_CUDA_BUILD}"
+        # The default builds for Linux have CUDA; those for Windows do not.
+        index = "" if sys.platform == "linux" else f" --index-url {_CUDA_INDEX}"
+        command = f"pip install --force-reinstall torch{index}"
         what = "an NVIDIA driver is installed, but this torch is built for the CPU only"
         return [DeviceReport("cuda", what, usable=False, advice=command)]
     if sys.platform == "darwin":

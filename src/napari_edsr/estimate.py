@@ -18,6 +18,8 @@ Region = Mapping[str, tuple[int, int]]
 
 #: Work of one tile, in operations: a few seconds, after which a run can be cancelled.
 _TILE_FLOP = {"cpu": 0.3e12, "accelerator": 20e12}
+#: On a CPU larger tiles no longer fit its caches and take a third longer.
+_LARGEST_TILE = {"cpu": 256, "accelerator": 1024}
 _SMALLEST_TILE = 32
 _SHARE_OF_FREE_MEMORY = 0.5
 _ENSEMBLE = 8
@@ -81,13 +83,13 @@ def auto_tile(
         Bytes of one value in the precision used.
     """
     free = free_memory() if free_bytes is None else free_bytes
-    budget = _TILE_FLOP["cpu" if device.startswith("cpu") else "accelerator"]
+    kind = "cpu" if device.startswith("cpu") else "accelerator"
     halo = config.receptive_field(scale)
-    by_work = math.sqrt(budget / config.flops(scale)) - 2 * halo
+    by_work = math.sqrt(_TILE_FLOP[kind] / config.flops(scale)) - 2 * halo
     by_memory = math.sqrt(
         _SHARE_OF_FREE_MEMORY * free / config.activation_bytes(scale, itemsize)
     )
-    side = min(max(by_work, 2 * halo), by_memory - 2 * halo)
+    side = min(max(by_work, 2 * halo), by_memory - 2 * halo, _LARGEST_TILE[kind])
     return max(_SMALLEST_TILE, int(side) // 16 * 16)
 
 

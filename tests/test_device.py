@@ -1,0 +1,95 @@
+"""Devices, precision and memory as torch reports them."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_edsr import device
+from napari_edsr.errors import DeviceError
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """A torch that sees two CUDA devices; nothing is run on them."""
+    monkeypatch.setattr(
+        torch.accelerator, "current_accelerator", lambda check_available=False: CUDA
+    )
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
+
+
+def test_without_an_accelerator_auto_is_the_cpu():
+    assert device.list_devices() == ["cpu"]
+    assert device.resolve_device("auto") == CPU
+
+
+def test_with_accelerators_auto_is_the_first(two_gpus):
+    assert device.list_devices() == ["cpu", "cuda:0", "cuda:1"]
+    assert device.resolve_device() == CUDA
+    assert device.resolve_device("cuda") == CUDA
+    assert device.resolve_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(DeviceError, match="torch sees: cpu, cuda:0, cuda:1"):
+        device.resolve_device("cuda:2")
+
+
+def test_precision_follows_device_and_type():
+    def auto(target, dtype):
+        return device.resolve_precision("auto", target, np.dtype(dtype))
+
+    assert [auto(CPU, dtype) for dtype in ("u1", "u2", "f4")] == ["fp32"] * 3
+    assert [auto(CUDA, dtype) for dtype in ("u1", "u2", "f4")] == [
+        "fp16",
+        "fp32",
+        "fp32",
+    ]
+    assert device.resolve_precision("bf16", CPU, np.dtype("u1")) == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("MPS backend out of memory"), True),
+        (RuntimeError("shapes do not match"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_out_of_memory_is_recognised(error, expected):
+    assert device.is_out_of_memory(error) is expected
+
+
+def advice(monkeypatch, *, cuda=None, driver=None, platform="linux"):
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(device.shutil, "which", lambda name: driver)
+    monkeypatch.setattr(device.sys, "platform", platform)
+    return device.explain_devices()
+
+
+def test_a_cpu_build_beside_a_driver_gets_the_command(monkeypatch):
+    cpu, gpu = advice(monkeypatch, driver="/usr/bin/nvidia-smi", platform="win32")
+    assert (cpu.name, cpu.usable, gpu.usable) == ("cpu", True, False)
+    assert "built for the CPU only" in gpu.description
+    assert gpu.advice.startswith(
+        "pip install --force-reinstall torch --index-url https://"
+    )
+    _, gpu = advice(monkeypatch, driver="/usr/bin/nvidia-smi", platform="linux")
+    assert gpu.advice == "pip install --force-reinstall torch"
+
+
+def test_hidden_and_driverless_gpus_are_told_apart(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert advice(monkeypatch, cuda="12.8")[1].advice == "unset CUDA_VISIBLE_DEVICES"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert (
+        "install or update the GPU's driver"
+        in advice(monkeypatch, cuda="12.8")[1].advice
+    )
+    assert advice(monkeypatch)[1].description.startswith("no NVIDIA driver")
+
+
+def test_speed_is_measured():
+    assert 1e8 < device.measure_speed("cpu", seconds=0.05) < 1e14
