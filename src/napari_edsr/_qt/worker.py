@@ -66,6 +66,7 @@ class ActivityBar(cancelable_progress):
 
     def __init__(self, description: str, on_cancel: Callable[[], object]) -> None:
         self._on_cancel = on_cancel
+        self._steps = 0
         super().__init__(desc=description, total=0, file=io.StringIO())
 
     def cancel(self) -> None:
@@ -75,8 +76,8 @@ class ActivityBar(cancelable_progress):
 
     def move_to(self, done: int, total: int) -> None:
         """Show `done` of `total` steps."""
-        if total != self.total:
-            self.total = total
+        if total != self._steps:
+            self._steps = self.total = total
         self.update(done - self.n)
 
 
@@ -120,19 +121,27 @@ class Job(QObject):
         self._bar_timer = QTimer(self)
         self._bar_timer.setSingleShot(True)
         self._bar_timer.timeout.connect(self._update_bar)
+        self._has_outcome = False
         self._connect()
 
     def _connect(self) -> None:
         worker = self._worker
         worker.yielded.connect(self.yielded)
-        worker.returned.connect(self.returned)
-        worker.errored.connect(self.failed)
-        worker.aborted.connect(self.stopped)
         worker.finished.connect(self._end)
         self.destroyed.connect(worker.quit)
+        for inner, outer in (
+            (worker.returned, self.returned),
+            (worker.errored, self.failed),
+            (worker.aborted, self.stopped),
+        ):
+            inner.connect(outer)
+            outer.connect(self._note_outcome)
         application = QCoreApplication.instance()
         if application is not None:
-            application.aboutToQuit.connect(worker.quit)
+            application.aboutToQuit.connect(self.stop)
+
+    def _note_outcome(self) -> None:
+        self._has_outcome = True
 
     def start(self) -> None:
         """Begin; the signals follow when the event loop runs."""
@@ -164,4 +173,6 @@ class Job(QObject):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+        if not self._has_outcome:  # it was stopped while it did its last step
+            self.stopped.emit()
         self.ended.emit()

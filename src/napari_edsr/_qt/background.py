@@ -1,0 +1,86 @@
+"""What only torch knows, asked for in the background: devices and how fast they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator
+from dataclasses import dataclass
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_edsr._qt.worker import Job
+
+#: Milliseconds after the dock was shown; importing torch slows the viewer for seconds.
+IDLE_BEFORE_TORCH = 1500
+
+
+@dataclass(frozen=True)
+class DevicesFound:
+    """Devices torch can use here, and the one that ``auto`` takes."""
+
+    names: tuple[str, ...]
+    auto: str
+
+
+@dataclass(frozen=True)
+class SpeedFound:
+    """Operations a second of a device."""
+
+    device: str
+    flops_per_second: float
+
+
+def iter_scout(
+    known: Collection[str],
+) -> Generator[DevicesFound | SpeedFound, None, None]:
+    """List devices and measure those whose speed is not known; the job of a worker."""
+    from napari_edsr import device
+
+    names, auto = device.list_devices(), str(device.resolve_device("auto"))
+    yield DevicesFound(tuple(names), auto)
+    for name in {auto, "cpu"} - set(known):
+        yield SpeedFound(name, device.measure_speed(name))
+
+
+class TorchScout(QObject):
+    """Runs `iter_scout` once, some time after `start_when_idle` or at `start`."""
+
+    devices_found = Signal(object)
+    speed_found = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.known: Collection[str] = ()
+        self._job: Job | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.start)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether torch has been asked for."""
+        return self._job is not None
+
+    def start_when_idle(self, delay: int = IDLE_BEFORE_TORCH) -> None:
+        """Start after `delay` milliseconds, unless that was asked for before."""
+        if not self.has_started and not self._timer.isActive():
+            self._timer.start(delay)
+
+    def start(self) -> None:
+        """Start now, once."""
+        self._timer.stop()
+        if not self.has_started:
+            self._job = Job(iter_scout(self.known), "", self)
+            self._job.yielded.connect(self._on_event)
+            self._job.start()
+
+    def stop(self) -> None:
+        """Do not start, or end after the step at work."""
+        self._timer.stop()
+        if self._job is not None:
+            self._job.stop()
+
+    def _on_event(self, event: object) -> None:
+        found = (
+            self.devices_found if isinstance(event, DevicesFound) else self.speed_found
+        )
+        found.emit(event)

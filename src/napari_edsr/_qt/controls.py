@@ -1,0 +1,169 @@
+"""Small controls that the docks are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QIcon
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QWidget,
+)
+from superqt import QCollapsible
+
+QWIDGETSIZE_MAX = 2**24 - 1
+
+
+class Caption(QLabel):
+    """Text below or beside a control; wraps, and can be selected and copied."""
+
+    def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(text, parent)
+        self.setWordWrap(True)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+
+    def show_text(self, text: str) -> None:
+        """Show `text`, or nothing at all where it is empty."""
+        self.setText(text)
+        self.setVisible(bool(text))
+
+
+class Choice(QComboBox):
+    """A list of words, each standing for a value, that does not widen the dock."""
+
+    chosen = Signal(object)
+
+    def __init__(
+        self, options: Iterable[tuple[str, object]] = (), parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.setMinimumContentsLength(8)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.set_options(options)
+        self.currentIndexChanged.connect(self._emit)
+
+    def _emit(self) -> None:
+        self.chosen.emit(self.value())
+
+    def set_options(self, options: Iterable[tuple[str, object]]) -> None:
+        """Replace the list; the value stays chosen if it is still there. Emits nothing."""
+        value = self.value()
+        with QSignalBlocker(self):
+            self.clear()
+            for text, data in options:
+                self.addItem(text, data)
+            self.setCurrentIndex(max(0, self.index_of(value)) if self.count() else -1)
+
+    def index_of(self, value: object) -> int:
+        """Place of a value in the list, -1 if it is not there."""
+        return next((i for i in range(self.count()) if self.itemData(i) == value), -1)
+
+    def value(self) -> object:
+        """What is chosen; None in an empty list."""
+        return self.currentData()
+
+    def set_value(self, value: object) -> bool:
+        """Choose a value; False if the list does not have it."""
+        index = self.index_of(value)
+        if index >= 0:
+            self.setCurrentIndex(index)
+        return index >= 0
+
+
+class Segments(QWidget):
+    """A row of buttons of which one is down."""
+
+    chosen = Signal(object)
+
+    def __init__(
+        self,
+        options: Sequence[tuple[str, object, str]],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._values = [value for _, value, _ in options]
+        self._group = QButtonGroup(self)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        for i, (text, _, tip) in enumerate(options):
+            button = QPushButton(text)
+            button.setCheckable(True)
+            button.setToolTip(tip)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            self._group.addButton(button, i)
+            row.addWidget(button)
+        self._group.buttons()[0].setChecked(True)
+        self.setFocusProxy(self._group.buttons()[0])
+        self._group.idToggled.connect(self._emit)
+
+    def _emit(self, index: int, checked: bool) -> None:
+        if checked:
+            self.setFocusProxy(self._group.button(index))
+            self.chosen.emit(self._values[index])
+
+    def button(self, value: object) -> QPushButton:
+        """The button that stands for `value`."""
+        button = self._group.button(self._values.index(value))
+        assert isinstance(button, QPushButton)
+        return button
+
+    def value(self) -> object:
+        """What the button that is down stands for."""
+        return self._values[self._group.checkedId()]
+
+    def set_value(self, value: object) -> None:
+        """Press the button of `value`; unknown values change nothing."""
+        if value in self._values:
+            self.button(value).setChecked(True)
+
+
+class Section(QCollapsible):
+    """A part of the dock that folds away and then says in its title what it is set to."""
+
+    def __init__(
+        self, title: str, content: QWidget, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(title, parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self._title, self._summary = title, ""
+        self.setContent(content)
+        self.setDuration(0)
+        layout = self.layout()
+        if layout is not None:
+            layout.setContentsMargins(0, 0, 0, 0)
+            layout.setSpacing(2)
+        self.toggled.connect(self._settle)
+        self._settle(False)
+
+    def set_summary(self, text: str) -> None:
+        """Say in a few words what is chosen inside."""
+        self._summary = text
+        self._retitle()
+
+    def set_open(self, is_open: bool) -> None:
+        """Fold out or away, at once."""
+        self.toggleButton().setChecked(is_open)
+
+    def _settle(self, is_open: bool) -> None:
+        """Let the content be as high as it likes, and keep Tab out while it is away."""
+        self.content().setVisible(is_open)
+        self.content().setMaximumHeight(QWIDGETSIZE_MAX if is_open else 0)
+        self._retitle()
+
+    def _retitle(self) -> None:
+        if self.isExpanded():
+            self.setText(f"▾  {self._title}")
+        else:
+            tail = f":  {self._summary}" if self._summary else ""
+            self.setText(f"▸  {self._title}{tail}")

@@ -1,0 +1,150 @@
+"""The layer of a result while it sharpens, and what its redraws may cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtCore import QTimer
+
+from napari_edsr._qt.layers import METADATA_KEY
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from numpy.typing import NDArray
+
+    from napari_edsr._qt.requests import UpscaleRequest
+
+
+class RedrawBudget:
+    """Redraws that together take at most a share of the time since the first question.
+
+    Parameters
+    ----------
+    share : float
+        Of the elapsed time; the next redraw is foreseen to cost what the last one did.
+    clock : callable
+        Seconds, rising.
+
+    Attributes
+    ----------
+    count : int
+        Redraws so far.
+    spent : float
+        Seconds they took.
+    """
+
+    def __init__(
+        self, share: float = 0.05, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.share = share
+        self.count = 0
+        self.spent = 0.0
+        self._clock = clock
+        self._began = clock()
+        self._last_cost = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the budget was made."""
+        return self._clock() - self._began
+
+    def allows_another(self) -> bool:
+        """Whether one more redraw stays within the share."""
+        return self.spent + self._last_cost <= self.share * self.elapsed
+
+    def start(self) -> Callable[[], None]:
+        """Count a redraw that begins now; call what is returned when it is over."""
+        began = self._clock()
+        self.count += 1
+
+        def finish() -> None:
+            self._last_cost = self._clock() - began
+            self.spent += self._last_cost
+
+        return finish
+
+
+class LiveResult:
+    """A result's layer: shown at once, redrawn now and then, completed at the end.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    request : UpscaleRequest
+    image : ndarray
+        Array that the engine writes into; napari shows it without a copy.
+    budget : RedrawBudget, optional
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        request: UpscaleRequest,
+        image: NDArray,
+        budget: RedrawBudget | None = None,
+    ) -> None:
+        self.request = request
+        self.budget = budget or RedrawBudget()
+        self._redrawing = False
+        self.layer = Image(image, name=request.name, **request.settings)
+        chosen = set(viewer.layers.selection)
+        viewer.add_layer(self.layer)
+        if chosen:
+            viewer.layers.selection = chosen
+
+    def describe(self, metadata: Mapping[str, Any]) -> None:
+        """Put the provenance of the result into the layer's metadata."""
+        kind = {"preview": True} if self.request.preview else {}
+        self.layer.metadata[METADATA_KEY] = {**metadata, **kind}
+
+    def redraw_if_affordable(self) -> None:
+        """Show the tiles done since the last redraw, unless that would cost too much."""
+        if not self._redrawing and self.budget.allows_another():
+            self._redraw()
+
+    def finish(self) -> None:
+        """Show everything, thumbnail included."""
+        self._redraw(thumbnail=True)
+
+    def _redraw(self, *, thumbnail: bool = False) -> None:
+        """Refresh the layer; it is over when the event loop has painted it."""
+        self._redrawing = True
+        finish = self.budget.start()
+        self.layer.refresh(thumbnail=thumbnail, extent=False, highlight=False)
+
+        def painted() -> None:
+            finish()
+            self._redrawing = False
+
+        QTimer.singleShot(0, painted)
+
+
+def add_uncertainty(
+    viewer: ViewerModel, result: Image, spread: NDArray[np.float32]
+) -> Image:
+    """Add the uncertainty of a result as a layer over it, hidden until asked for."""
+    layer = Image(
+        spread,
+        name=f"{result.name} uncertainty",
+        colormap="inferno",
+        visible=False,
+        contrast_limits=(0.0, float(np.nanmax(spread, initial=0.0)) or 1.0),
+        scale=result.scale,
+        translate=result.translate,
+        rotate=result.rotate,
+        shear=result.shear,
+        affine=result.affine,
+        units=result.units,
+        axis_labels=result.axis_labels,
+        metadata={
+            METADATA_KEY: dict(result.metadata.get(METADATA_KEY, {}), uncertainty=True)
+        },
+    )
+    chosen = set(viewer.layers.selection)
+    viewer.add_layer(layer)
+    viewer.layers.selection = chosen
+    return layer

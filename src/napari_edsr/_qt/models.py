@@ -1,0 +1,218 @@
+"""Which model: those of the zoo for the scale asked for, and files of one's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_edsr import zoo
+from napari_edsr._qt.controls import Caption, Choice
+from napari_edsr._qt.wording import in_bytes, model_label, times
+from napari_edsr.config import EDSRConfig
+from napari_edsr.zoo import ModelCard
+
+_FILE = "choose a file"
+_FILE_TYPES = "Weights (*.safetensors *.pth *.pt);;All files (*)"
+_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model that can be chosen: a card of the zoo, or a weights file.
+
+    Attributes
+    ----------
+    key : str
+        What the engine takes: a name or a path.
+    title, detail : str
+        What the list and the line below it say.
+    config : EDSRConfig
+    available : bool
+        Whether the weights are on this computer.
+    bytes : int
+        Size of a download.
+    """
+
+    key: str
+    title: str
+    detail: str
+    config: EDSRConfig
+    available: bool = True
+    bytes: int = 0
+
+    @classmethod
+    def of_card(cls, card: ModelCard) -> ModelChoice:
+        """As the zoo knows it."""
+        available = zoo.is_available(card)
+        where: str = card.kind.replace("-", " ")
+        if not available:
+            where = f"download {in_bytes(card.size)}"
+        title = f"{_short_title(card)} – {where}"
+        return cls(card.name, title, _scores(card), card.config, available, card.size)
+
+    @classmethod
+    def of_file(cls, path: str | Path, config: EDSRConfig) -> ModelChoice:
+        """As its file was recognised."""
+        shape = f"{config.n_resblocks} blocks of {config.n_feats} features"
+        return cls(str(path), f"{Path(path).name} – file", shape, config)
+
+    @property
+    def label(self) -> str:
+        """Short, for layer names."""
+        return model_label(self.key)
+
+
+def _short_title(card: ModelCard) -> str:
+    return times(re.sub(r"\s*\(.*\)", "", card.title))
+
+
+def _scores(card: ModelCard) -> str:
+    """Quality in a line, e.g. ``"Set5: 35.3 dB, bicubic 31.8 dB"``."""
+    for measure in ("Set5 PSNR RGB", "Set5 PSNR Y"):
+        if measure in card.scores:
+            text = f"Set5: {card.scores[measure]:.1f} dB"
+            bicubic = card.scores.get(f"{measure}, bicubic")
+            return f"{text}, bicubic {bicubic:.1f} dB" if bicubic else text
+    return card.licence
+
+
+def iter_recognise(path: str) -> Generator[None, None, ModelChoice]:
+    """Read a weights file to learn what network it holds; the job of a worker."""
+    yield
+    from napari_edsr.checkpoints import load_model
+
+    return ModelChoice.of_file(path, load_model(path).config)
+
+
+class ModelChooser(QWidget):
+    """The models for a scale; asks for downloads and files, and shows how far they are."""
+
+    changed = Signal()
+    download_asked = Signal(str)
+    download_stop_asked = Signal()
+    file_asked = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._files: list[ModelChoice] = []
+        self._choices: dict[str, ModelChoice] = {}
+        self._scale = 2
+        self._last = ""
+        self._downloading = False
+        self.list = Choice()
+        self.list.setToolTip(
+            "Built-in models work at once and offline; others are downloaded when you ask. "
+            "'Choose file…' takes weights of EDSR-PyTorch, mmagic, BasicSR or napari-edsr."
+        )
+        self.caption = Caption()
+        self.download = QPushButton("Download")
+        self.download.setToolTip(
+            "Fetch the weights from their authors' server and check them."
+        )
+        self.bar = QProgressBar()
+        self.bar.setRange(0, _STEPS)
+        self._lay_out()
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.addWidget(self.download)
+        row.addWidget(self.bar, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.list)
+        column.addWidget(self.caption)
+        column.addLayout(row)
+        self.setFocusProxy(self.list)
+        self.list.chosen.connect(self._on_chosen)
+        self.download.clicked.connect(self._on_download)
+
+    def refresh(self) -> None:
+        """Ask the zoo again which models there are, and keep the one chosen."""
+        cards = [card for card in zoo.list_cards() if self._scale in card.config.scales]
+        choices = [ModelChoice.of_card(card) for card in cards]
+        choices += [file for file in self._files if self._scale in file.config.scales]
+        self._choices = {choice.key: choice for choice in choices}
+        entries: list[tuple[str, object]] = [(c.title, c.key) for c in choices]
+        self.list.set_options([*entries, ("Choose file…", _FILE)])
+        self._last = str(self.list.value())
+        self._show_choice()
+
+    def value(self) -> ModelChoice | None:
+        """The model chosen."""
+        return self._choices.get(str(self.list.value()))
+
+    def set_value(self, key: str) -> None:
+        """Choose a model by its name or path; an unknown one changes nothing."""
+        if key in self._choices:
+            self.list.set_value(key)
+
+    def set_scale(self, scale: int) -> None:
+        """Offer the models of another scale, and choose the like of the present one."""
+        wanted = _same_kind(str(self.list.value()), self._scale, scale)
+        self._scale = scale
+        self.refresh()
+        keys = (wanted, zoo.default_model(scale))
+        self.set_value(next(key for key in keys if key in self._choices))
+        self.changed.emit()
+
+    def add_file(self, choice: ModelChoice) -> None:
+        """Add a recognised weights file to the list, and choose it."""
+        others = [file for file in self._files if file.key != choice.key]
+        self._files = [*others, choice]
+        if self._scale in choice.config.scales:
+            self.refresh()
+            self.set_value(choice.key)
+            self.changed.emit()
+
+    def show_download(self, share: float | None) -> None:
+        """Show how much of a download has arrived; None when it is over."""
+        self._downloading = share is not None
+        if share is not None:
+            self.bar.setValue(round(share * _STEPS))
+        else:
+            self.refresh()
+        self._show_choice()
+
+    def _on_chosen(self, key: object) -> None:
+        if key != _FILE:
+            self._last = str(key)
+            self._show_choice()
+            self.changed.emit()
+            return
+        self.list.set_value(self._last)
+        path, _ = QFileDialog.getOpenFileName(self, "Choose weights", "", _FILE_TYPES)
+        if path:
+            self.file_asked.emit(path)
+
+    def _on_download(self) -> None:
+        if self._downloading:
+            self.download_stop_asked.emit()
+        else:
+            self.download_asked.emit(str(self.list.value()))
+
+    def _show_choice(self) -> None:
+        choice = self.value()
+        self.caption.show_text(choice.detail if choice else "")
+        missing = choice is not None and not choice.available
+        self.download.setVisible(missing or self._downloading)
+        self.download.setText("Stop" if self._downloading else "Download")
+        self.bar.setVisible(self._downloading)
+
+
+def _same_kind(name: str, scale: int, other: int) -> str:
+    """Name of the model of another scale that belongs with `name`."""
+    return name.replace(f"x{scale}", f"x{other}")

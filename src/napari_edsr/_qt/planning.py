@@ -1,0 +1,211 @@
+"""From what the controls say to requests, or to the one sentence why not; and estimates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Shapes
+
+from napari_edsr import images
+from napari_edsr._qt import layers as geometry
+from napari_edsr._qt.models import ModelChoice
+from napari_edsr._qt.requests import UpscaleRequest
+from napari_edsr._qt.wording import duration, in_bytes, result_name, sides
+from napari_edsr.errors import ImageError, ModelError
+from napari_edsr.estimate import Estimate, estimate
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_edsr._qt.layers import Region
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the controls say.
+
+    Attributes
+    ----------
+    scale : int
+    model : ModelChoice or None
+    engine : mapping
+        ``tile``, ``device``, ``precision``, ``self_ensemble`` and ``uncertainty`` as the
+        engine takes them.
+    normalize : str or (float, float)
+    part : str
+        ``"layer"``, ``"view"`` or ``"rectangle"``.
+    all_planes : bool
+    """
+
+    scale: int
+    model: ModelChoice | None
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    normalize: str | tuple[float, float] = "auto"
+    part: str = "layer"
+    all_planes: bool = True
+
+    def checked_model(self) -> ModelChoice:
+        """The model, or a `ModelError` saying what to do about it."""
+        if self.model is None:
+            raise ModelError("Choose a model.")
+        if self.scale not in self.model.config.scales:
+            offered = " and ".join(f"×{own}" for own in self.model.config.scales)
+            raise ModelError(
+                f"The model is {offered}; choose that scale or another model."
+            )
+        if not self.model.available:
+            raise ModelError("Download the model first, or choose a built-in one.")
+        return self.model
+
+
+def plan(
+    viewer: ViewerModel, layers: Sequence[Image], choices: Choices
+) -> list[UpscaleRequest]:
+    """Requests for these layers; an `EDSRError` says in a sentence why there are none."""
+    if not layers:
+        raise ImageError("Open an image to begin.")
+    return [_request(viewer, layer, choices, choices.all_planes) for layer in layers]
+
+
+def plan_preview(
+    viewer: ViewerModel, layers: Sequence[Image], choices: Choices
+) -> UpscaleRequest:
+    """Request for what the view or the rectangle shows of the first layer's plane."""
+    if not layers:
+        raise ImageError("Open an image to begin.")
+    part = "rectangle" if choices.part == "rectangle" else "view"
+    changed = Choices(
+        choices.scale,
+        choices.model,
+        {**choices.engine, "uncertainty": False},
+        choices.normalize,
+        part,
+        all_planes=False,
+    )
+    return _request(viewer, layers[0], changed, False, preview=True)
+
+
+def _request(
+    viewer: ViewerModel,
+    layer: Image,
+    choices: Choices,
+    all_planes: bool,
+    *,
+    preview: bool = False,
+) -> UpscaleRequest:
+    spec = geometry.layer_spec(layer)
+    model = choices.checked_model()
+    region = plan_region(viewer, layer, choices.part, all_planes)
+    name = result_name(layer.name, choices.scale, model.key)
+    return UpscaleRequest(
+        data=geometry.layer_array(layer),
+        axes=spec.axes,
+        scale=choices.scale,
+        model=model.key,
+        options={**choices.engine, **_intensities(layer, choices.normalize)},
+        region=region,
+        settings=geometry.result_settings(layer, choices.scale, region),
+        name=f"Preview of {name}" if preview else name,
+        source=layer.name,
+        preview=preview,
+    )
+
+
+def _intensities(layer: Image, normalize: str | tuple[float, float]) -> dict[str, Any]:
+    if normalize == "contrast-limits":
+        low, high = layer.contrast_limits
+        return {"normalize": normalize, "contrast_limits": (float(low), float(high))}
+    if not isinstance(normalize, str) and normalize[0] >= normalize[1]:
+        raise ImageError("The intensity for white must be above the one for black.")
+    return {"normalize": normalize}
+
+
+def plan_region(
+    viewer: ViewerModel, layer: Image, part: str, all_planes: bool
+) -> Region:
+    """Part of the layer in its pixels; empty for all of it.
+
+    Raises
+    ------
+    ImageError
+        If there is no such part, saying what to do.
+    """
+    region: Region = {} if all_planes else geometry.current_plane(viewer.dims, layer)
+    if part == "view":
+        return region | _view(viewer, layer)
+    if part == "rectangle":
+        return region | _rectangle(viewer, layer)
+    return region
+
+
+def _view(viewer: ViewerModel, layer: Image) -> Region:
+    last = viewer.dims.ndim
+    if viewer.dims.ndisplay != 2 or tuple(viewer.dims.displayed) != (
+        last - 2,
+        last - 1,
+    ):
+        raise ImageError(
+            "The view shows no plane of the image; switch the viewer to 2D."
+        )
+    region = geometry.view_region(layer)
+    if region is None:
+        raise ImageError(f"The view shows nothing of {layer.name}; move it there.")
+    return region
+
+
+def _rectangle(viewer: ViewerModel, layer: Image) -> Region:
+    drawn = [s for s in viewer.layers if isinstance(s, Shapes) and s.nshapes]
+    if not drawn:
+        raise ImageError("Draw a rectangle in a Shapes layer first.")
+    selected = [shapes for shapes in drawn if shapes in viewer.layers.selection]
+    region = geometry.rectangle_region((selected or drawn)[-1], layer)
+    if region is None:
+        raise ImageError(f"The rectangle lies beside {layer.name}; move it there.")
+    return region
+
+
+def foresee(
+    request: UpscaleRequest,
+    model: ModelChoice,
+    device: str,
+    speeds: Mapping[str, float],
+) -> Estimate:
+    """Size, memory and time of a request; no time while the device's speed is unknown."""
+    options = request.options
+    ensemble = bool(options.get("self_ensemble") or options.get("uncertainty"))
+    return estimate(
+        images.understand(request.data, request.axes),
+        model.config,
+        request.scale,
+        tile=options.get("tile", "auto"),
+        device=device,
+        precision=options.get("precision", "auto"),
+        self_ensemble=ensemble,
+        region=request.region or None,
+        flops_per_second=speeds.get(device),
+    )
+
+
+def estimate_text(
+    requests: Sequence[UpscaleRequest], estimates: Sequence[Estimate], device: str
+) -> str:
+    """What will happen, e.g. ``"4096 × 4096 × 10, uint16, 320 MB – about 6 min, ..."``."""
+    if len(requests) == 1:
+        shape = sides(estimates[0].shape, requests[0].axes)
+        result = f"{shape}, {requests[0].data.dtype.name}"
+    else:
+        result = f"{len(requests)} layers"
+    size = in_bytes(math.fsum(e.output_bytes for e in estimates))
+    kept = math.fsum(e.output_bytes for e in estimates[:-1])
+    memory = in_bytes(kept + max(e.memory_bytes for e in estimates))
+    known = [e.seconds for e in estimates if e.seconds is not None]
+    about = (
+        f"about {duration(math.fsum(known))}" if len(known) == len(estimates) else ""
+    )
+    cost = ", ".join(
+        part for part in (about, f"{memory} of memory", f"on {device}") if part
+    )
+    return f"{result}, {size} – {cost}"

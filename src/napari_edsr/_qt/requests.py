@@ -1,0 +1,132 @@
+"""What is to be upscaled, complete and independent of the widget, and the job itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_edsr._qt.layers import Region, enlarge
+from napari_edsr.errors import DeviceError
+from napari_edsr.events import TileDone, UpscalePlanned
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_edsr.inference import UpscaleResult
+
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class UpscaleRequest:
+    """One layer's run: a snapshot, so that the layer may change or go meanwhile.
+
+    Attributes
+    ----------
+    data : array_like
+        All of the source's pixels, possibly lazy; the engine reads ranges off the whole.
+    axes : str
+        One letter for each of its axes.
+    scale, model, options
+        Arguments of `napari_edsr.inference.iter_upscale`.
+    region : mapping of str to (int, int)
+        Part of the source to upscale, in its pixels; empty for all of it.
+    settings : mapping
+        Arguments of the `napari.layers.Image` that shows the result.
+    name, source : str
+        What the result's layer will be called, and what the source's is.
+    preview : bool
+        Whether the result is a preview, replaced by the next one.
+    """
+
+    data: Any
+    axes: str
+    scale: int
+    model: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    region: Region = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str = "upscaled"
+    source: str = ""
+    preview: bool = False
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """The source enlarged, in the array into which the result will be written."""
+
+    image: NDArray
+
+
+UpscaleEvents = Generator[
+    Placeholder | UpscalePlanned | TileDone, None, "UpscaleResult"
+]
+
+
+def iter_request(request: UpscaleRequest) -> UpscaleEvents:
+    """Do what was requested; the job of a worker.
+
+    Yields
+    ------
+    Placeholder, then UpscalePlanned and TileDone
+        The array of the first is the result's and sharpens tile by tile.
+
+    Raises
+    ------
+    DeviceError
+        If another run is under way in this program.
+    EDSRError
+        As `napari_edsr.inference.iter_upscale`.
+    """
+    if not _one_at_a_time.acquire(blocking=False):
+        raise DeviceError(
+            "Another image is being upscaled; wait for it or cancel it, then try again."
+        )
+    try:
+        data = np.asarray(request.data)
+        out = enlarge(data, request.axes, request.scale, request.region)
+        yield Placeholder(out)
+        from napari_edsr.inference import iter_upscale
+
+        return (
+            yield from iter_upscale(
+                data,
+                request.model,
+                scale=request.scale,
+                axes=request.axes,
+                region=request.region,
+                out=out,
+                **request.options,
+            )
+        )
+    finally:
+        _one_at_a_time.release()
+
+
+def partial_metadata(
+    request: UpscaleRequest, planned: UpscalePlanned | None, done: int
+) -> dict[str, Any]:
+    """Provenance of a result that is not finished: which tiles are, and how."""
+    about: dict[str, Any] = {
+        "partial": planned is None or done < planned.total,
+        "model": request.model,
+        "scale": request.scale,
+        "axes": request.axes,
+        "source": request.source,
+        "region": {axis: list(span) for axis, span in request.region.items()},
+        "tiles": done,
+    }
+    if planned is not None:
+        about |= {
+            "tiles_planned": planned.total,
+            "tile": planned.tile,
+            "halo": planned.halo,
+            "device": planned.device,
+            "precision": planned.precision,
+            "notes": list(planned.notes),
+        }
+    return about

@@ -1,0 +1,181 @@
+"""The foot of the dock: what will happen, the buttons, how far it is, what happened."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QPlainTextEdit,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_edsr._qt.controls import Caption, Section
+
+_STEPS = 1000
+
+
+class ErrorView(QWidget):
+    """An error in a sentence, with details that fold out and can be copied."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.message = Caption()
+        self.text = QPlainTextEdit()
+        self.text.setReadOnly(True)
+        self.text.setTabChangesFocus(True)
+        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.text.setMinimumHeight(90)
+        self.copy = QPushButton("Copy")
+        self.copy.setToolTip("Copy the message and its details, for a report.")
+        self.copy.clicked.connect(self._copy)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.text)
+        column.addWidget(self.copy, 0, Qt.AlignmentFlag.AlignRight)
+        self.details = Section("Details", inside)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.message)
+        column.addWidget(self.details)
+        self.hide()
+
+    def show_error(self, message: str, details: str) -> None:
+        """Show what happened and what to do; the details stay folded away."""
+        self.message.show_text(message)
+        self.text.setPlainText(details)
+        self.details.set_open(False)
+        self.show()
+
+    def _copy(self) -> None:
+        clipboard = QGuiApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(f"{self.message.text()}\n\n{self.text.toPlainText()}")
+
+
+class ProgressRow(QWidget):
+    """A bar with share and time left, and Cancel beside it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.status = Caption()
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.cancel = QPushButton("&Cancel")
+        self.cancel.setToolTip("Stop after the tile at work; what is done is kept.")
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.bar, 1)
+        row.addWidget(self.cancel)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.status)
+        column.addLayout(row)
+        self.hide()
+
+    def begin(self, status: str) -> None:
+        """Show it, without a share yet."""
+        self.bar.setRange(0, 0)
+        self.status.setText(status)
+        self.cancel.setEnabled(True)
+        self.show()
+
+    def move_to(self, share: float, status: str) -> None:
+        """Show a share from 0 to 1."""
+        self.bar.setRange(0, _STEPS)
+        self.bar.setValue(round(share * _STEPS))
+        self.status.setText(status)
+
+    def show_stopping(self, status: str) -> None:
+        """Say that Cancel was heard."""
+        self.status.setText(status)
+        self.cancel.setEnabled(False)
+
+
+class RunPanel(QWidget):
+    """Emits what is asked for, and shows what it is told."""
+
+    upscale_asked = Signal()
+    preview_asked = Signal()
+    cancel_asked = Signal()
+    save_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.estimate = Caption()
+        self.preview = QPushButton("Prev&iew")
+        self.preview.setToolTip(
+            "Upscale only what the view (or the rectangle) shows, as a small layer over it. "
+            "Its pixels are those of the full run."
+        )
+        self.upscale = QPushButton("&Upscale")
+        self.upscale.setToolTip(
+            "Make a new layer over this one; nothing is overwritten."
+        )
+        self.upscale.setSizePolicy(
+            QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed
+        )
+        font = self.upscale.font()
+        font.setBold(True)
+        self.upscale.setFont(font)
+        self.reason = Caption()
+        self.progress = ProgressRow()
+        self.outcome = Caption()
+        self.save = QPushButton("Sav&e…")
+        self.save.setToolTip(
+            "Write the last result to a file, with pixel size and provenance."
+        )
+        self.error = ErrorView()
+        self._lay_out()
+        self.show_outcome("")
+
+    def _lay_out(self) -> None:
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.preview, 1)
+        buttons.addWidget(self.upscale, 2)
+        ending = QHBoxLayout()
+        ending.addWidget(self.outcome, 1)
+        ending.addWidget(self.save, 0, Qt.AlignmentFlag.AlignTop)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addWidget(self.estimate)
+        column.addLayout(buttons)
+        column.addWidget(self.reason)
+        column.addWidget(self.progress)
+        column.addLayout(ending)
+        column.addWidget(self.error)
+        self.upscale.clicked.connect(self.upscale_asked)
+        self.preview.clicked.connect(self.preview_asked)
+        self.progress.cancel.clicked.connect(self.cancel_asked)
+        self.save.clicked.connect(self.save_asked)
+
+    def set_ready(self, upscale: str, preview: str) -> None:
+        """Free the buttons, or say why they are not; an empty reason frees one."""
+        self.upscale.setEnabled(not upscale)
+        self.preview.setEnabled(not preview)
+        if upscale:
+            self.reason.show_text(upscale)
+        else:
+            self.reason.show_text(f"No preview: {preview}" if preview else "")
+
+    def begin(self, status: str) -> None:
+        """Show the bar, and take away what an earlier run left."""
+        self.error.hide()
+        self.show_outcome("")
+        self.progress.begin(status)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        self.progress.hide()
+
+    def show_outcome(self, text: str, *, can_save: bool = False) -> None:
+        """Say what happened; it stays until the next run."""
+        self.outcome.show_text(text)
+        self.save.setVisible(can_save)

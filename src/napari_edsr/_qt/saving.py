@@ -1,0 +1,75 @@
+"""Save…: a result to a file, through the writer of the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_edsr._qt import settings
+from napari_edsr._qt.session import Failure
+from napari_edsr._qt.worker import Job
+
+_FILE_TYPES = "TIFF (*.tif *.tiff);;PNG (*.png);;JPEG (*.jpg *.jpeg)"
+
+
+def iter_write(
+    path: str, data: Any, meta: dict[str, Any]
+) -> Generator[None, None, str]:
+    """Write a layer's data; the job of a worker."""
+    yield
+    from napari_edsr.files import napari_write
+
+    (written,) = napari_write(path, data, meta)
+    return written
+
+
+def file_name(layer_name: str) -> str:
+    """A layer's name as a file name that every system takes."""
+    plain = layer_name.replace("×", "x")
+    return re.sub(r"[^\w.-]+", "_", plain).strip("_") + ".tif"
+
+
+class ResultSaver(QObject):
+    """Asks where, and writes in the background.
+
+    Signals
+    -------
+    saved(str)
+        Path of the file.
+    failed(Failure)
+    """
+
+    saved = Signal(str)
+    failed = Signal(object)
+
+    def ask_and_save(self, window: QWidget, layer: Image) -> None:
+        """Ask for a file, and write the layer to it unless the user thinks better of it."""
+        folder = Path(settings.load("remembered")["folder"] or Path.home())
+        suggestion = str(folder / file_name(layer.name))
+        path, _ = QFileDialog.getSaveFileName(
+            window, "Save result", suggestion, _FILE_TYPES
+        )
+        if path:
+            settings.save("remembered", folder=str(Path(path).parent))
+            self.save(path, layer)
+
+    def save(self, path: str, layer: Image) -> None:
+        """Write the layer to `path`."""
+        job = Job(
+            iter_write(path, layer.data, layer.as_layer_data_tuple()[1]),
+            f"Saving {Path(path).name}",
+            self,
+        )
+        job.returned.connect(self.saved)
+        job.failed.connect(self._on_failed)
+        job.ended.connect(job.deleteLater)
+        job.start()
+
+    def _on_failed(self, error: Exception) -> None:
+        self.failed.emit(Failure.of(error, "Saving"))

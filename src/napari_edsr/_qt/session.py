@@ -1,0 +1,212 @@
+"""A run as the viewer sees it: layers that appear and sharpen, progress, and the end."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+
+from napari_edsr._qt.layers import METADATA_KEY
+from napari_edsr._qt.live import LiveResult, add_uncertainty
+from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
+from napari_edsr._qt.runner import UpscaleRunner
+from napari_edsr._qt.wording import clock, device_name, duration, model_label, sentence
+from napari_edsr.errors import EDSRError
+from napari_edsr.events import TileDone, UpscalePlanned
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_edsr.inference import UpscaleResult
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error, in a sentence or two and in full."""
+
+    message: str
+    details: str
+
+    @classmethod
+    def of(cls, error: BaseException, doing: str) -> Failure:
+        """Errors of ours say what to do; of others the user can only report them."""
+        details = "".join(traceback.format_exception(error))
+        if isinstance(error, EDSRError) and error.__cause__ is None:
+            return cls(sentence(str(error)), details)
+        what = str(error).strip().partition("\n")[0] or type(error).__name__
+        if isinstance(error, EDSRError):
+            return cls(sentence(what), details)
+        advice = "Copy the details below for a report."
+        return cls(f"{doing} failed: {sentence(what)} {advice}", details)
+
+
+class UpscaleSession(QObject):
+    """Runs requests and shows their results in the viewer.
+
+    Signals
+    -------
+    began(str), progressed(float, str)
+        What is being done; share from 0 to 1 and the time left.
+    failed(Failure)
+        A request went wrong; the queue goes on.
+    measured(UpscaleRequest, dict)
+        A request came to its end, with the provenance of its result.
+    ended(str)
+        All is over: what happened, in a line.
+    """
+
+    began = Signal(str)
+    progressed = Signal(float, str)
+    failed = Signal(object)
+    measured = Signal(object, object)
+    ended = Signal(str)
+
+    def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.runner = UpscaleRunner(self)
+        self.live: LiveResult | None = None
+        self.results: list[Image] = []
+        self.preview: Image | None = None
+        self._planned: UpscalePlanned | None = None
+        self._done = 0
+        self._tiles_began = 0.0
+        self._count = self._number = 0
+        self._outcome = ""
+        self._connect()
+
+    def _connect(self) -> None:
+        runner = self.runner
+        runner.began.connect(self._on_began)
+        runner.placeholder.connect(self._on_placeholder)
+        runner.planned.connect(self._on_planned)
+        runner.tile_done.connect(self._on_tile)
+        runner.finished.connect(self._on_finished)
+        runner.failed.connect(self._on_failed)
+        runner.stopped.connect(self._on_stopped)
+        runner.idle.connect(self._on_idle)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a request is being worked on."""
+        return self.runner.is_running
+
+    def start(self, requests: Sequence[UpscaleRequest]) -> None:
+        """Begin; does nothing while another run goes on."""
+        if self.is_running:
+            return
+        self.remove_preview()
+        if not requests[0].preview:
+            self.results = []
+        self._count, self._number, self._outcome = len(requests), 0, ""
+        self.runner.run(requests)
+
+    def stop(self) -> None:
+        """End after the tile at work, and keep what is done."""
+        self.runner.stop()
+
+    def remove_preview(self) -> None:
+        """Take the last preview away, if it is still there."""
+        preview, self.preview = self.preview, None
+        if preview is not None and preview in self._viewer.layers:
+            self._viewer.layers.remove(preview)
+
+    def layer_removed(self, layer: Layer) -> None:
+        """Stop when the user deletes the layer that is being worked on."""
+        if self.live is not None and layer is self.live.layer:
+            self.stop()
+
+    def _on_began(self, request: UpscaleRequest) -> None:
+        self._number += 1
+        self._planned, self._done, self.live = None, 0, None
+        place = f" ({self._number} of {self._count})" if self._count > 1 else ""
+        self.began.emit(f"Preparing {request.source}{place}…")
+
+    def _on_placeholder(self, request: UpscaleRequest, image: Any) -> None:
+        self.live = LiveResult(self._viewer, request, image)
+        self.live.describe(partial_metadata(request, None, 0))
+        if request.preview:
+            self.preview = self.live.layer
+        else:
+            self.results.append(self.live.layer)
+
+    def _on_planned(self, request: UpscaleRequest, plan: UpscalePlanned) -> None:
+        if self._planned is None:
+            self._tiles_began = time.perf_counter()
+        self._planned = plan
+
+    def _on_tile(self, request: UpscaleRequest, tile: TileDone) -> None:
+        self._done = tile.done
+        if self.live is not None:
+            self.live.describe(partial_metadata(request, self._planned, tile.done))
+            self.live.redraw_if_affordable()
+        if not self.runner.is_stopping:
+            share = tile.done / tile.total
+            spent = time.perf_counter() - self._tiles_began
+            left = clock(spent * (1 - share) / share)
+            self.progressed.emit(share, f"{share:.0%}, {left} left{self._place()}")
+
+    def _place(self) -> str:
+        return f" – layer {self._number} of {self._count}" if self._count > 1 else ""
+
+    def _on_finished(self, request: UpscaleRequest, result: UpscaleResult) -> None:
+        if self.live is None:
+            return
+        metadata = {**result.metadata, "partial": False, "source": request.source}
+        self.live.describe(metadata)
+        self.live.finish()
+        if result.uncertainty is not None and self.live.layer in self._viewer.layers:
+            add_uncertainty(self._viewer, self.live.layer, result.uncertainty)
+        self.measured.emit(request, metadata)
+        self._outcome = self._words(request, metadata)
+
+    def _words(self, request: UpscaleRequest, metadata: dict[str, Any]) -> str:
+        what = "Preview" if request.preview else "Done"
+        seconds = duration(metadata["seconds"])
+        device = f"{device_name(metadata['device'])} {metadata['precision']}"
+        words = f"{what}: {seconds}, {device}, {model_label(request.model)} ×{request.scale}"
+        layers = f" – {len(self.results)} layers" if len(self.results) > 1 else ""
+        return words + layers
+
+    def _on_failed(self, request: UpscaleRequest, error: Exception) -> None:
+        self._keep_what_is_done(request)
+        self.failed.emit(Failure.of(error, f"Upscaling {request.source}"))
+
+    def _on_stopped(self, request: UpscaleRequest) -> None:
+        total = self._planned.total if self._planned else 0
+        kept = self._keep_what_is_done(request)
+        if kept:
+            self._outcome = (
+                f"Stopped after {self._done} of {total} tiles; these are kept."
+            )
+        else:
+            self._outcome = "Stopped; nothing was done yet."
+
+    def _keep_what_is_done(self, request: UpscaleRequest) -> bool:
+        """Mark the layer as partial, or remove it if it holds no finished tile."""
+        live = self.live
+        if live is None or live.layer not in self._viewer.layers:
+            return False
+        if self._done == 0:
+            self._viewer.layers.remove(live.layer)
+            return False
+        live.describe(partial_metadata(request, self._planned, self._done))
+        live.finish()
+        return True
+
+    def _on_idle(self) -> None:
+        self.live = None
+        self.results = [layer for layer in self.results if layer in self._viewer.layers]
+        self.ended.emit(self._outcome)
+
+
+def is_preview(layer: Layer) -> bool:
+    """Whether a layer is a preview of ours."""
+    about = layer.metadata.get(METADATA_KEY)
+    return isinstance(about, dict) and bool(about.get("preview"))

@@ -1,0 +1,44 @@
+"""What the docks remember, in napari's plugin settings (the Preferences show them too)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari.settings import get_plugin_settings
+from npe2 import PluginManifest
+
+_PLUGIN = "napari-edsr"
+_MANIFEST = Path(__file__).parents[1] / "napari.yaml"
+
+
+def load(category: str = "upscale") -> dict[str, Any]:
+    """Remembered values of a category of the manifest's configurations.
+
+    The manifest's defaults where napari does not know the plugin (run from its folder
+    without having been installed, or switched off).
+    """
+    model = _model(category)
+    if model is not None:
+        return dict(model.model_dump())
+    properties = PluginManifest.from_file(_MANIFEST).contributions.configurations[
+        category
+    ]
+    return {key: entry.default for key, entry in properties.properties.items()}
+
+
+def save(category: str = "upscale", **values: Any) -> None:
+    """Remember values; napari writes its file if one of them is new."""
+    model = _model(category)
+    if model is None:
+        return
+    for key, value in values.items():
+        if getattr(model, key) != value:
+            setattr(model, key, value)
+
+
+def _model(category: str) -> Any:
+    try:
+        return getattr(get_plugin_settings(_PLUGIN), category)
+    except KeyError:
+        return None
