@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pooch
 import pytest
 from typer.testing import CliRunner
 
 from napari_edsr import download, zoo
 from napari_edsr.cards import ModelCard
-from napari_edsr.cli.models import app
 from napari_edsr.config import EDSRConfig
 from napari_edsr.download import iter_transfer
 from napari_edsr.errors import DownloadError, EDSRWarning
@@ -186,11 +186,16 @@ def test_a_part_longer_than_the_file_is_started_again(server, part):
     part.write_bytes(BODY + b"more")
     transfer(server, part)
     assert part.read_bytes() == BODY
-    assert [wanted for _, wanted in server.requests] == [f"bytes={len(BODY) + 4}-", None]
+    assert [wanted for _, wanted in server.requests] == [
+        f"bytes={len(BODY) + 4}-",
+        None,
+    ]
 
 
 def test_a_wrong_range_is_not_appended(server, part):
-    server.behaviours = [answer(206, BODY[7:], Content_Range=f"bytes 7-{len(BODY) - 1}/{len(BODY)}")]
+    server.behaviours = [
+        answer(206, BODY[7:], Content_Range=f"bytes 7-{len(BODY) - 1}/{len(BODY)}")
+    ]
     part.write_bytes(BODY[:1000])
     transfer(server, part)
     assert part.read_bytes() == BODY
@@ -211,7 +216,9 @@ def test_after_a_drop_only_the_rest_is_asked_for(server, part):
 
 def test_a_server_that_always_drops_is_given_up_and_the_part_kept(server, part):
     server.behaviours = [drop_halfway] * 50
-    with pytest.raises(DownloadError, match="0.1 MB are there, and running it again goes on"):
+    with pytest.raises(
+        DownloadError, match="0.1 MB are there, and running it again goes on"
+    ):
         transfer(server, part)
     assert part.read_bytes() == BODY[:HALF]
     assert len(server.requests) == 1 + download.ATTEMPTS - 1
@@ -302,7 +309,9 @@ def test_a_refusal_says_the_status_and_the_way_out(server, part, status):
 
 
 def test_a_size_far_beyond_the_model_is_refused_unread(server, part):
-    with pytest.raises(DownloadError, match=r"too large .* \(0\.3 MB where at most 0\.1 MB"):
+    with pytest.raises(
+        DownloadError, match=r"too large .* \(0\.3 MB where at most 0\.1 MB"
+    ):
         transfer(server, part, limit=100_000)
     assert not part.exists()
 
@@ -333,7 +342,9 @@ def quietly(behave: Behaviour) -> Behaviour:
     return run
 
 
-@pytest.mark.parametrize("address", ["nonsense", "ftp://127.0.0.1/x", "http://", "http://[::"])
+@pytest.mark.parametrize(
+    "address", ["nonsense", "ftp://127.0.0.1/x", "http://", "http://[::"]
+)
 def test_an_address_that_is_none_is_named(part, address):
     with pytest.raises(DownloadError, match="check NAPARI_EDSR_MIRROR"):
         drain(iter_transfer(address, part, limit=1))
@@ -532,12 +543,16 @@ def test_a_full_disk_is_named(server, card, own_cache):
         zoo.fetch(card)
 
 
-def test_pooch_says_nothing_on_the_terminal(server, card, capfd):
+def test_pooch_announces_no_second_download(server, card, caplog):
+    pooch.get_logger().addHandler(caplog.handler)
     zoo.fetch(card)
-    assert capfd.readouterr() == ("", "")
+    pooch.get_logger().removeHandler(caplog.handler)
+    assert caplog.messages == []
 
 
 def test_the_command_downloads_an_official_model(server, own_cache, monkeypatch):
+    from napari_edsr.cli.models import app
+
     monkeypatch.setenv("NAPARI_EDSR_MIRROR", server.url)
     result = CliRunner().invoke(app, ["download", "snu/edsr_baseline_x2"])
     assert isinstance(result.exception, DownloadError)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +14,8 @@ from typing import Any
 import pooch
 from filelock import FileLock, Timeout
 
-from napari_edsr.errors import DownloadError, EDSRWarning
+from napari_edsr.atomic import replacing
+from napari_edsr.errors import DownloadError, EDSRWarning, FileError
 from napari_edsr.events import BytesDone
 
 CACHE_VARIABLE = "NAPARI_EDSR_CACHE"
@@ -41,6 +40,22 @@ def folder() -> Path:
     return Path(store({}, {}).path)
 
 
+def place(name: str, sha256: str, part: Path) -> Path:
+    """Let pooch check a finished download once more and move it to its place."""
+
+    def hand_over(url: str, output: str, unused: pooch.Pooch) -> None:
+        os.replace(part, output)
+
+    here = store({name: sha256}, {name: name})
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel("WARNING")  # it would announce a download that is already over
+    try:
+        return Path(here.fetch(name, downloader=hand_over))
+    finally:
+        logger.setLevel(level)
+
+
 @contextmanager
 def writing() -> Iterator[None]:
     """Turn a failure to write in the cache folder into one sentence.
@@ -57,6 +72,8 @@ def writing() -> Iterator[None]:
 
 
 def _why_not_written(error: OSError) -> str:
+    if isinstance(error, FileError) and isinstance(error.__cause__, OSError):
+        error = error.__cause__
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return (
             f"The disk is full: free some space, or set {CACHE_VARIABLE} to a folder on "
@@ -117,7 +134,9 @@ def record(section: str, name: str, value: object) -> None:
             except ValueError:
                 values = {}
             values.setdefault(section, {})[name] = value
-            _replace(path, json.dumps(values, indent=1, sort_keys=True))
+            with replacing(path) as partial:
+                text = json.dumps(values, indent=1, sort_keys=True)
+                partial.write_text(text, encoding="utf-8")
 
 
 def _read() -> dict[str, dict[str, Any]]:
@@ -130,16 +149,3 @@ def _read() -> dict[str, dict[str, Any]]:
     if not all(isinstance(section, dict) for section in values.values()):
         raise ValueError("a section is not a JSON object")
     return values
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with open(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)

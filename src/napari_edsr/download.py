@@ -120,7 +120,9 @@ def _request(url: str, part: Path) -> requests.Response:
     except requests.Timeout as error:
         raise _Dropped("the server did not answer in time") from error
     except requests.RequestException as error:
-        raise DownloadError(f"{host(url)} can not be asked: {_reason(error)}.") from error
+        raise DownloadError(
+            f"{host(url)} can not be asked: {_reason(error)}."
+        ) from error
 
 
 def _offset(response: requests.Response, part: Path) -> int:
@@ -163,8 +165,8 @@ def _read(response: requests.Response) -> bytes:
 def _refuse_size(url: str, size: int, limit: int) -> None:
     if size > limit:
         raise DownloadError(
-            f"What {host(url)} offers is too large to be the model ({size / 1e6:.1f} MB where at most "
-            f"{limit / 1e6:.1f} MB can be right); check the address of the mirror."
+            f"What {host(url)} offers is too large to be the model ({size / 1e6:.1f} MB "
+            f"where at most {limit / 1e6:.1f} MB can be right); check the mirror's address."
         )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pooch
 
 from napari_edsr import cache
-from napari_edsr.cards import BUILT_IN, OFFICIAL, ModelCard
+from napari_edsr.cards import BUILT_IN, OFFICIAL, ModelCard, count_parameters
 from napari_edsr.config import EDSRConfig, upsampling_steps
 from napari_edsr.download import host, iter_transfer
 from napari_edsr.errors import CheckpointError, DownloadError, EDSRWarning, ModelError
@@ -26,6 +26,7 @@ from napari_edsr.events import BytesDone, drain
 
 __all__ = [
     "ModelCard",
+    "count_parameters",
     "default_model",
     "download_url",
     "fetch",
@@ -204,9 +205,8 @@ def _expected(card: ModelCard) -> str:
     """Sha256 the file must have, or start with: the recorded one where there is one."""
     if card.kind != "official":
         return card.sha256
-    recorded = cache.recorded("sha256").get(card.filename)
-    fits = isinstance(recorded, str) and recorded.startswith(card.sha256)
-    return recorded if fits else card.sha256
+    recorded = str(cache.recorded("sha256").get(card.filename))
+    return recorded if recorded.startswith(card.sha256) else card.sha256
 
 
 def _matches(path: Path, card: ModelCard) -> str:
@@ -236,7 +236,7 @@ def _iter_part(card: ModelCard) -> Generator[BytesDone, None, None]:
 
 
 def _place(card: ModelCard) -> None:
-    """Let pooch check the finished part once more and move it to its place."""
+    """Move the finished part to its place, unless it is not the file expected."""
     part = _part(card)
     found = _matches(part, card)
     if not found:
@@ -245,13 +245,7 @@ def _place(card: ModelCard) -> None:
             f"What {host(download_url(card))} sent is not the file expected (its sha256 differs); "
             f"it was deleted, so try again, or set {MIRROR_VARIABLE} to another server."
         )
-
-    def hand_over(url: str, output: str, store: pooch.Pooch) -> None:
-        card.path.unlink(missing_ok=True)
-        os.replace(part, output)
-
-    store = cache.store({card.filename: found}, {card.filename: download_url(card)})
-    store.fetch(card.filename, downloader=hand_over)
+    cache.place(card.filename, found, part)
 
 
 def _part(card: ModelCard) -> Path:
@@ -309,14 +303,17 @@ def _imported_card(name: str, entry: Mapping[str, Any]) -> ModelCard:
     sha256 = entry["sha256"]
     if not (_NAME.fullmatch(name) and re.fullmatch(r"[0-9a-f]{64}", sha256)):
         raise ValueError(name)
-    about = {key: str(entry[key]) for key in _ABOUT if key in entry}
+    about = {key: str(entry.get(key, "")) for key in _ABOUT}
     return ModelCard(
         name=name,
+        title=about["title"] or name,
         config=EDSRConfig.from_dict(entry["config"]),
         filename=_imported_filename(name),
         sha256=sha256,
+        licence=about["licence"] or "unknown",
+        credit=about["credit"],
+        source=about["source"],
         kind="imported",
-        **{"title": name, **about},
     )
 
 

@@ -1,0 +1,255 @@
+"""``napari-edsr models list | info | download | import | export``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from napari_edsr import zoo
+from napari_edsr.cli.progress import run_with_progress
+from napari_edsr.config import EDSRConfig
+from napari_edsr.errors import ModelError
+from napari_edsr.zoo import ModelCard
+
+if TYPE_CHECKING:
+    from napari_edsr.model import EDSR, MDSR
+
+SAFETENSORS = ".safetensors"
+_PIPE_WIDTH = 200
+
+app = typer.Typer(
+    help="List, inspect, download, import and export models.", no_args_is_help=True
+)
+
+NameOrPath = Annotated[
+    str, typer.Argument(help="A name of 'models list', or a weights file.")
+]
+
+
+@app.command("list")
+def list_models() -> None:
+    """List all models: built in, imported, and official ones to download."""
+    table = Table(box=SIMPLE_HEAD)
+    for title in ("Name", "Scale"):
+        table.add_column(title, no_wrap=True)
+    for title in ("Parameters", "Size"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in ("Licence", "Where", "Set5 dB"):
+        table.add_column(title)
+    for card in zoo.list_cards():
+        table.add_row(*_row(card))
+    _console().print(table)
+
+
+@app.command()
+def info(name_or_path: NameOrPath) -> None:
+    """Show what is known of a model; one not yet downloaded is not fetched."""
+    card = {card.name: card for card in zoo.list_cards()}.get(name_or_path)
+    known = card is not None and not Path(name_or_path).is_file()
+    if card is not None and known and not zoo.is_available(card):
+        rows = _card_rows(card)
+    else:
+        rows = _model_rows(_load(name_or_path), card if known else None)
+    table = Table.grid("", "", padding=(0, 2))
+    for key, value in rows:
+        if value:
+            table.add_row(key, value)
+    _console().print(table, markup=False, highlight=False)
+
+
+@app.command()
+def download(
+    name: Annotated[str, typer.Argument(help="A name of 'models list'.")],
+) -> None:
+    """Download an official model; an interrupted download is taken up again."""
+    path = run_with_progress(zoo.iter_download(name), f"Downloading {name}")
+    typer.echo(f"{name}: {path}")
+
+
+@app.command("import")
+def import_model(
+    path: Annotated[Path, typer.Argument(help="An EDSR or MDSR weights file.")],
+    name: Annotated[
+        str | None, typer.Option(help="What to call it; by default the file's name.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="How its tensors are named, if told wrongly.")
+    ] = None,
+    res_scale: Annotated[
+        float | None, typer.Option(help="Factor on the residual branches.")
+    ] = None,
+    rgb_range: Annotated[
+        float | None, typer.Option(help="Value of white it was trained for: 255 or 1.")
+    ] = None,
+    replace_existing: Annotated[
+        bool, typer.Option("--replace", help="Replace an imported model of that name.")
+    ] = False,
+) -> None:
+    """Convert a weights file and keep it among the listed models."""
+    from napari_edsr.checkpoints import load_model, save_model
+
+    model = load_model(
+        _file(path), layout=layout, res_scale=res_scale, rgb_range=rgb_range
+    )
+    name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")
+    origin = model.provenance
+    model.provenance = replace(origin, name=name, source=origin.source or path.name)
+    save_model(model, zoo.import_target(name, replace_existing=replace_existing))
+    zoo.record_import(
+        name,
+        model.config,
+        licence=origin.licence or "unknown",
+        credit=origin.credit,
+        source=model.provenance.source,
+    )
+    typer.echo(f"{name}: {_shape(model.config)}, read as {origin.layout}.")
+
+
+@app.command()
+def export(
+    name_or_path: NameOrPath,
+    output: Annotated[Path, typer.Argument(help="The file to write.")],
+    layout: Annotated[
+        str, typer.Option(help="napari-edsr, mmagic, edsr-pytorch or basicsr.")
+    ] = "napari-edsr",
+) -> None:
+    """Write a model to a file, in our own layout or in another package's."""
+    from napari_edsr.checkpoints import save_model
+
+    _check_suffix(output, layout)
+    model = _load(name_or_path)
+    if output.exists() and os.path.samefile(output, model.provenance.path):
+        raise ModelError(
+            f"{output} is the file the weights are read from; choose another."
+        )
+    save_model(model, output, layout=layout)
+    typer.echo(f"{output}: {_shape(model.config)}, written as {layout}.")
+
+
+def _load(name_or_path: str) -> EDSR | MDSR:
+    from napari_edsr.checkpoints import load_model
+
+    return load_model(name_or_path)
+
+
+def _file(path: Path) -> Path:
+    """The path made absolute, so that it is never taken for a model's name."""
+    return path.expanduser().absolute()
+
+
+def _check_suffix(output: Path, layout: str) -> None:
+    """A pickle must not be called safetensors, nor the other way round."""
+    is_safetensors = output.suffix.lower() == SAFETENSORS
+    if layout == "napari-edsr" and not is_safetensors:
+        raise ModelError(
+            f"{output.name} must end in {SAFETENSORS}; for a .pth file choose "
+            "--layout mmagic, edsr-pytorch or basicsr."
+        )
+    if layout != "napari-edsr" and is_safetensors:
+        raise ModelError(
+            f"The layout {layout} is no {SAFETENSORS}; end the name in .pth."
+        )
+
+
+def _console() -> Console:
+    """As wide as the terminal; in a pipe wide enough for one line a model."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+
+
+def _row(card: ModelCard) -> Iterable[str]:
+    return (
+        card.name,
+        _scales(card.config),
+        f"{card.parameters / 1e6:.2f} M",
+        _megabytes(card),
+        card.licence,
+        _where(card),
+        _best_score(card),
+    )
+
+
+def _megabytes(card: ModelCard) -> str:
+    size = card.path.stat().st_size if zoo.is_available(card) else card.size
+    return f"{size / 1e6:.1f} MB"
+
+
+def _where(card: ModelCard) -> str:
+    if card.kind == "built-in":
+        return "built in"
+    return "on disk" if zoo.is_available(card) else "to download"
+
+
+def _best_score(card: ModelCard) -> str:
+    for channel in ("Y", "RGB"):
+        score = card.scores.get(f"Set5 PSNR {channel}")
+        if score is not None:
+            return f"{score:.2f} {channel}"
+    return ""
+
+
+def _scales(config: EDSRConfig) -> str:
+    return ", ".join(f"x{scale}" for scale in config.scales)
+
+
+def _shape(config: EDSRConfig) -> str:
+    kind = "MDSR" if config.multi_scale else "EDSR"
+    return f"{kind} {_scales(config)}, {config.n_resblocks} blocks of {config.n_feats} features"
+
+
+def _config_rows(config: EDSRConfig) -> list[tuple[str, str]]:
+    halo = ", ".join(f"{config.receptive_field(scale)} px" for scale in config.scales)
+    return [
+        ("Network", _shape(config)),
+        ("Colours", str(config.n_colors)),
+        ("res_scale", f"{config.res_scale:g}"),
+        ("rgb_range", f"{config.rgb_range:g}"),
+        ("Parameters", f"{zoo.count_parameters(config):,}"),
+        ("Halo", f"{halo} of input a side"),
+    ]
+
+
+def _score_rows(card: ModelCard) -> list[tuple[str, str]]:
+    return [(name, f"{value:g}") for name, value in card.scores.items()]
+
+
+def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
+    return [
+        ("Name", card.name),
+        ("Title", card.title),
+        *_config_rows(card.config),
+        ("Size", _megabytes(card)),
+        ("File", f"not here; 'napari-edsr models download {card.name}' fetches it"),
+        ("Address", zoo.download_url(card)),
+        ("sha256", card.sha256 if len(card.sha256) == 64 else f"{card.sha256}..."),
+        ("Licence", card.licence),
+        ("Credit", card.credit),
+        *_score_rows(card),
+    ]
+
+
+def _model_rows(model: EDSR | MDSR, card: ModelCard | None) -> list[tuple[str, str]]:
+    about = model.provenance
+    return [
+        ("Name", about.name),
+        ("Title", card.title if card else ""),
+        *_config_rows(model.config),
+        ("Size", f"{Path(about.path).stat().st_size / 1e6:.1f} MB"),
+        ("File", about.path),
+        ("Layout", about.layout),
+        ("sha256", about.sha256),
+        ("Licence", about.licence or "unknown"),
+        ("Credit", about.credit),
+        ("Source", about.source),
+        *(_score_rows(card) if card else []),
+        *((key, str(value)) for key, value in about.extra.items()),
+    ]

@@ -1,0 +1,204 @@
+"""The cards, and the hash of every file before its use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from napari_edsr import cards, zoo
+from napari_edsr.config import EDSRConfig
+from napari_edsr.errors import CheckpointError, DownloadError, EDSRWarning, ModelError
+
+OFFICIAL = {
+    "snu/edsr_baseline_x2": (1_369_859, 5_490_680),
+    "snu/edsr_baseline_x3": (1_554_499, 6_229_240),
+    "snu/edsr_baseline_x4": (1_517_571, 6_081_831),
+    "snu/mdsr_baseline": (3_227_203, 12_924_933),
+    "snu/edsr_x2": (40_729_603, None),
+    "snu/edsr_x3": (43_680_003, None),
+    "snu/edsr_x4": (43_089_923, None),
+    "snu/mdsr": (7_953_987, None),
+    "openmmlab/edsr_x2c64b16": (1_369_859, None),
+    "openmmlab/edsr_x3c64b16": (1_554_499, None),
+    "openmmlab/edsr_x4c64b16": (1_517_571, None),
+}
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_official_cards_agree_with_what_was_published(name):
+    card = zoo.get_card(name)
+    assert (card.parameters, card.bytes) == OFFICIAL[name]
+    digits = card.filename.rpartition("-")[2].partition(".")[0]
+    assert card.sha256.startswith(digits)
+    assert len(card.sha256) in (8, 64)
+    assert card.url.endswith(f"/{card.filename}")
+    assert card.config.rgb_range == (255 if name.startswith("snu/") else 1)
+    assert card.config.res_scale == (0.1 if card.config.n_feats == 256 else 1)
+    assert not zoo.is_available(card)
+
+
+def test_built_in_models_come_first_and_official_ones_last():
+    names = [card.name for card in zoo.list_cards()]
+    assert names == ["edsr-light-x2", "edsr-light-x3", "edsr-light-x4", *OFFICIAL]
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_default_models_are_built_in_and_intact(scale):
+    card = zoo.get_card(zoo.default_model(scale))
+    path = zoo.fetch(card.name)
+    assert card.config == EDSRConfig.light(scale)
+    assert path.stat().st_size == card.bytes
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == card.sha256
+    assert card.scores["Set5 PSNR Y"] > card.scores["Set5 PSNR Y, bicubic"] + 2
+
+
+def test_no_default_model_for_other_scales():
+    with pytest.raises(ModelError, match="Scale 8 is not available"):
+        zoo.default_model(8)
+
+
+def test_an_unknown_name_brings_similar_ones():
+    with pytest.raises(ModelError, match="did you mean snu/edsr_baseline_x2"):
+        zoo.get_card("snu/edsr-baseline-x2")
+    with pytest.raises(ModelError, match="see the list of models"):
+        zoo.fetch("¿?")
+
+
+def test_a_built_in_model_needs_no_download():
+    job = zoo.iter_download("edsr-light-x3")
+    with pytest.raises(StopIteration) as end:
+        next(job)
+    assert end.value.value == zoo.fetch("edsr-light-x3")
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package's models that may be damaged."""
+    models = Path(cards.__file__).parent / "models"
+    shutil.copytree(models, tmp_path / "models")
+    monkeypatch.setattr(cards, "__file__", str(tmp_path / "cards.py"))
+    return tmp_path / "models"
+
+
+def test_one_flipped_bit_in_a_built_in_file_is_found(installed):
+    path = zoo.fetch("edsr-light-x2")
+    assert path == installed / "edsr_light_x2.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="damaged .*install napari-edsr again"):
+        zoo.fetch("edsr-light-x2")
+    assert path.read_bytes() == content
+
+
+def test_a_missing_built_in_file_is_named(installed):
+    (installed / "edsr_light_x2.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="can not be read .*install napari-edsr again"):
+        zoo.fetch("edsr-light-x2")
+
+
+def add(name: str, content: bytes = b"weights", **about: str) -> zoo.ModelCard:
+    zoo.import_target(name).write_bytes(content)
+    return zoo.record_import(name, EDSRConfig.light(3), **about)
+
+
+def test_an_imported_model_is_listed_between_the_others(own_cache):
+    card = add("mine", licence="MIT", credit="me", source="mine.pth")
+    assert zoo.list_cards()[3] == card == zoo.get_card("mine")
+    assert (card.kind, card.title, card.licence) == ("imported", "mine", "MIT")
+    assert (card.credit, card.source) == ("me", "mine.pth")
+    assert card.config == EDSRConfig.light(3)
+    assert zoo.is_available(card)
+    assert zoo.fetch("mine") == own_cache / "imported" / "mine.safetensors"
+
+
+def test_one_flipped_bit_in_an_imported_file_is_found():
+    add("mine").path.write_bytes(b"weighty")
+    with pytest.raises(CheckpointError, match="damaged .*import it again"):
+        zoo.fetch("mine")
+
+
+def test_a_vanished_imported_file_is_named():
+    add("mine").path.unlink()
+    with pytest.raises(CheckpointError, match="mine can not be read .*import it again"):
+        zoo.fetch("mine")
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "a b", "x" * 101])
+def test_names_that_are_no_file_names_are_refused(name):
+    with pytest.raises(ModelError, match="is no model name"):
+        zoo.import_target(name)
+
+
+def test_a_taken_name_is_refused_unless_it_is_to_be_replaced():
+    add("mine")
+    with pytest.raises(ModelError, match="'MINE' is taken by the imported model"):
+        zoo.import_target("MINE")
+    zoo.import_target("mine", replace_existing=True)
+    with pytest.raises(ModelError, match="taken by the built-in model"):
+        zoo.import_target("edsr-light-x2", replace_existing=True)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        {},
+        {"sha256": 3, "config": {}},
+        {"sha256": "0" * 64, "config": {"scales": [7]}},
+        {"sha256": "0" * 64, "config": {"n_feats": "many"}},
+        {"sha256": "short", "config": {}},
+    ],
+)
+def test_a_damaged_entry_hides_only_its_own_model(own_cache, entry):
+    add("good")
+    path = own_cache / "registry.json"
+    record = json.loads(path.read_text())
+    record["imported"]["bad"] = entry
+    path.write_text(json.dumps(record))
+    with pytest.warns(EDSRWarning, match="'bad' is damaged; import it again"):
+        names = [card.name for card in zoo.list_cards() if card.kind == "imported"]
+    assert names == ["good"]
+
+
+def test_a_recorded_name_can_not_lead_out_of_the_folder(own_cache):
+    card = add("good")
+    path = own_cache / "registry.json"
+    record = json.loads(path.read_text())
+    record["imported"]["../good"] = record["imported"]["good"]
+    path.write_text(json.dumps(record))
+    with pytest.warns(EDSRWarning, match="'../good' is damaged"):
+        assert zoo.list_cards()[3:-11] == [card]
+
+
+def test_importing_keeps_what_was_recorded_before(own_cache):
+    add("one")
+    add("two", b"other")
+    assert {card.name for card in zoo.list_cards()} >= {"one", "two"}
+    assert sorted(path.name for path in own_cache.iterdir() if path.is_file()) == [
+        "registry.json",
+        "registry.json.lock",
+    ]
+
+
+def test_a_cache_folder_that_can_not_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NAPARI_EDSR_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DownloadError, match="Can not write.*set NAPARI_EDSR_CACHE"):
+        zoo.import_target("mine")
+    assert len(zoo.list_cards()) == 14
+
+
+def test_a_read_only_folder_still_serves_its_files(own_cache, monkeypatch):
+    content = b"put here by an administrator"
+    digits = hashlib.sha256(content).hexdigest()[:8]
+    card = replace(zoo.get_card("snu/mdsr"), sha256=digits)
+    (own_cache / card.filename).write_bytes(content)
+    (own_cache / "registry.json.lock").mkdir()  # root may write anywhere, but not here
+    with pytest.warns(EDSRWarning, match="hash was not recorded.*NAPARI_EDSR_CACHE"):
+        assert zoo.fetch(card).read_bytes() == content
