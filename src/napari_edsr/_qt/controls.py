@@ -18,6 +18,14 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 QWIDGETSIZE_MAX = 2**24 - 1
+#: A title, not a button: only what is to be pressed should look like it.
+_SECTION_STYLE = (
+    "text-align: left; border: none; background: transparent; padding: 3px 0px;"
+)
+#: So that a choice can be told while it is locked, when the theme greys all buttons.
+_SEGMENT_STYLE = (
+    "QPushButton:checked:disabled { font-weight: bold; border-width: 2px; }"
+)
 
 
 class Caption(QLabel):
@@ -104,6 +112,7 @@ class Segments(QWidget):
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             self._group.addButton(button, i)
             row.addWidget(button)
+        self.setStyleSheet(_SEGMENT_STYLE)
         self._group.buttons()[0].setChecked(True)
         self.setFocusProxy(self._group.buttons()[0])
         self._group.idToggled.connect(self._emit)
@@ -139,6 +148,7 @@ class Section(QCollapsible):
         self._title, self._summary = title, ""
         self.setContent(content)
         self.setDuration(0)
+        self.toggleButton().setStyleSheet(_SECTION_STYLE)
         layout = self.layout()
         if layout is not None:
             layout.setContentsMargins(0, 0, 0, 0)

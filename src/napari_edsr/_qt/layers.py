@@ -70,10 +70,10 @@ def pixel_size(layer: Image) -> str:
     unit = f"{layer.units[-1]:~P}"
     if (height, width) == (1, 1) and unit in ("px", "pixel", ""):
         return ""
-    unit = "" if unit in ("px", "pixel") else f" {unit}"
-    if np.isclose(height, width, rtol=1e-6):
-        return f"{width:.4g}{unit}/px"
-    return f"{width:.4g} × {height:.4g}{unit}/px"
+    size = f"{width:.4g}"
+    if not np.isclose(height, width, rtol=1e-6):
+        size += f" × {height:.4g}"
+    return f"pixel size {size}" if unit in ("px", "pixel", "") else f"{size} {unit}/px"
 
 
 def enlarge(data: Any, axes: str, scale: int, region: Mapping | None = None) -> NDArray:

@@ -121,9 +121,8 @@ class RunPanel(QWidget):
         self.upscale.setSizePolicy(
             QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed
         )
-        font = self.upscale.font()
-        font.setBold(True)
-        self.upscale.setFont(font)
+        self.upscale.setStyleSheet("font-weight: bold; padding: 7px;")
+        self.preview.setStyleSheet("padding: 7px;")
         self.reason = Caption()
         self.progress = ProgressRow()
         self.outcome = Caption()
@@ -164,6 +163,12 @@ class RunPanel(QWidget):
             self.reason.show_text(upscale)
         else:
             self.reason.show_text(f"No preview: {preview}" if preview else "")
+
+    def set_busy(self, reason: str) -> None:
+        """Keep both buttons from being pressed during a run."""
+        self.upscale.setEnabled(False)
+        self.preview.setEnabled(False)
+        self.reason.show_text(reason)
 
     def begin(self, status: str) -> None:
         """Show the bar, and take away what an earlier run left."""

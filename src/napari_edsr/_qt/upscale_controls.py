@@ -1,0 +1,163 @@
+"""The controls of the Upscale dock as one form: what they say, and what they remember."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtWidgets import QFormLayout, QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_edsr._qt.controls import Section, Segments
+from napari_edsr._qt.layer_chooser import LayerChooser
+from napari_edsr._qt.models import ModelChooser
+from napari_edsr._qt.options import (
+    IntensityOptions,
+    QualityOptions,
+    RegionOptions,
+    SpeedOptions,
+)
+from napari_edsr._qt.planning import Choices
+from napari_edsr.config import SCALES
+
+
+class UpscaleControls(QScrollArea):
+    """A form that scrolls when the dock is low; it knows no viewer.
+
+    Signals
+    -------
+    changed
+        One of the choices is another one now; `layer_chosen` tells about the layer.
+    """
+
+    changed = Signal()
+    layer_chosen = Signal()
+    sections_changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.layer = LayerChooser()
+        self.scale = Segments(
+            [
+                (f"×{scale}", scale, f"{scale} times as wide and high.")
+                for scale in SCALES
+            ]
+        )
+        self.models = ModelChooser()
+        self.speed, self.intensities = SpeedOptions(), IntensityOptions()
+        self.quality, self.region = QualityOptions(), RegionOptions()
+        self.sections = {
+            "speed": Section("Speed and memory", self.speed),
+            "intensities": Section("Intensities", self.intensities),
+            "quality": Section("Quality", self.quality),
+        }
+        self.form = QWidget()
+        self._lay_out()
+        self._connect()
+
+    def _lay_out(self) -> None:
+        form = QFormLayout(self.form)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(8)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("L&ayer", self.layer)
+        form.addRow("&Scale", self.scale)
+        form.addRow("&Model", self.models)
+        folding = QVBoxLayout()
+        folding.setSpacing(2)
+        for section in self.sections.values():
+            folding.addWidget(section)
+        form.addRow(folding)
+        form.addRow("&Region", self.region)
+        self.setWidget(self.form)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+
+    def _connect(self) -> None:
+        self.layer.chosen.connect(self.layer_chosen)
+        self.scale.chosen.connect(self.models.set_scale)
+        for options in (
+            self.models,
+            self.speed,
+            self.intensities,
+            self.quality,
+            self.region,
+        ):
+            options.changed.connect(self._on_change)
+        for section in self.sections.values():
+            section.toggled.connect(self.sections_changed)
+        self._summarise()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """All of the form, if the dock is high enough."""
+        return self.form.sizeHint() + QSize(2, 2)
+
+    def _on_change(self) -> None:
+        self._summarise()
+        self.changed.emit()
+
+    def _summarise(self) -> None:
+        self.sections["speed"].set_summary(self.speed.summary())
+        self.sections["intensities"].set_summary(self.intensities.summary())
+        self.sections["quality"].set_summary(self.quality.summary())
+
+    def choices(self) -> Choices:
+        """What the controls say, as plain values."""
+        part, all_planes = self.region.value()
+        return Choices(
+            scale=int(str(self.scale.value())),
+            model=self.models.value(),
+            engine={**self.speed.value(), **self.quality.value()},
+            normalize=self.intensities.value(),
+            part=part,
+            all_planes=all_planes,
+        )
+
+    def lock(self, locked: bool) -> None:
+        """Keep the choices as they are while a run goes on; they stay readable."""
+        self.form.setEnabled(not locked)
+
+    def set_devices(self, devices: Sequence[str], auto: str, wanted: str) -> None:
+        """Complete the list of devices, and choose the one that was remembered."""
+        self.speed.set_devices(devices, auto)
+        self.speed.device.set_value(wanted)
+        self._summarise()
+
+    def settings(self) -> dict[str, Any]:
+        """What is remembered, under the names of the manifest's configuration."""
+        choices = self.choices()
+        return {
+            "scale": choices.scale,
+            "model": str(self.models.list.value()),
+            **self.speed.value(),
+            "tile": self.speed.tile.value(),
+            "normalize": self.intensities.method.value(),
+            "range_low": self.intensities.low.value(),
+            "range_high": self.intensities.high.value(),
+            **self.quality.value(),
+            "region": choices.part,
+            "all_planes": choices.all_planes,
+        }
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Set what was remembered; what is not there any more stays as it is."""
+        self.scale.set_value(values["scale"])
+        self.models.set_value(values["model"])
+        self.speed.set_value(values["tile"], values["device"], values["precision"])
+        self.intensities.set_value(
+            values["normalize"], values["range_low"], values["range_high"]
+        )
+        self.quality.set_value(values)
+        self.region.set_value(values["region"], values["all_planes"])
+
+    def open_sections(self) -> str:
+        """Names of the sections that are folded out, with spaces between them."""
+        return " ".join(key for key, part in self.sections.items() if part.isExpanded())
+
+    def restore_sections(self, names: str) -> None:
+        """Fold out the sections that were."""
+        for key in names.split():
+            if key in self.sections:
+                self.sections[key].set_open(True)
