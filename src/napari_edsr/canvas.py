@@ -161,9 +161,8 @@ class Plane:
         self.lead = canvas.place(lead)
         self.feeds = canvas.feeds(lead)
         samples = range(canvas.source.shape[-1])
-        cleaned = [
-            images.fill_nonfinite(canvas.source[(*lead, ..., i)]) for i in samples
-        ]
+        plane = canvas.source[lead]
+        cleaned = [images.fill_nonfinite(plane[..., i]) for i in samples]
         self._samples = [plane for plane, _ in cleaned]
         self._bad = [bad for _, bad in cleaned]
         if any(bad is not None for bad in self._bad):

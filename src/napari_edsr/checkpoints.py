@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,19 @@ from napari_edsr.safe_loading import WeightsFile, read_weights_file
 SAVED_LAYOUTS = ("napari-edsr", "mmagic", "edsr-pytorch", "basicsr")
 
 _FORMAT = "1"
-_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+_FORMAT_KEY, _DIGEST_KEY = "napari_edsr_format", "contents_sha256"
 _SUPER_IMAGE_FILE = re.compile(r"pytorch_model_[234]x\.pt")
-_SUPER_IMAGE_KEYS = {"model_type", "n_resblocks", "n_feats", "res_scale"}
+_SUPER_IMAGE_KEYS = {"model_type", "architectures", "scale", "n_feats", "res_scale"}
 _ABOUT = ("name", "licence", "credit", "source")
+
+
+@dataclass(frozen=True)
+class _Description:
+    """What `save_model` wrote beside the weights."""
+
+    config: EDSRConfig
+    about: Mapping[str, str]
+    extra: Mapping[str, Any]
 
 
 def load_model(
@@ -88,17 +99,13 @@ def load_model(
     path, card = _locate(name_or_path)
     file = read_weights_file(path)
     try:
-        own = _own_metadata(file)
+        own = _described(file)
         state = unwrap(file.contents)
-        kind = LAYOUTS[layout or _layout_name(path, own, state)]
-        stored = EDSRConfig.from_dict(own["config"]) if own else None
-        known = stored or (card.config if card else None)
+        kind = LAYOUTS[_layout_name(path, own, state, layout)]
         config = infer_config(state, kind)
-        config = replace(
-            config,
-            res_scale=_first(res_scale, known and known.res_scale, config.res_scale),
-            rgb_range=_first(rgb_range, stored and stored.rgb_range, config.rgb_range),
-        )
+        asked = {"res_scale": res_scale, "rgb_range": rgb_range}
+        known = [entry.config for entry in (card, own) if entry is not None]
+        config = _settled(config, known, _beside(path, kind), asked)
         model = _built(config, canonicalise(state, kind, config))
     except CheckpointError as error:
         raise CheckpointError(f"{path} can not be used: {error}.") from error
@@ -110,68 +117,119 @@ def _check_settings(
     layout: str | None, res_scale: float | None, rgb_range: float | None
 ) -> None:
     if layout is not None and layout not in LAYOUTS:
-        raise ModelError(f"Layout {layout!r} is unknown; choose one of: {', '.join(LAYOUTS)}.")
-    if any(value is not None and not value > 0 for value in (res_scale, rgb_range)):
+        raise ModelError(
+            f"Layout {layout!r} is unknown; choose one of: {', '.join(LAYOUTS)}."
+        )
+    given = [value for value in (res_scale, rgb_range) if value is not None]
+    if not all(math.isfinite(value) and value > 0 for value in given):
         raise ModelError("res_scale and rgb_range must be positive numbers.")
-
-
-def _first(*values: float | None) -> float:
-    """The first that is given."""
-    return next(float(value) for value in values if value is not None)
 
 
 def _locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, ModelCard | None]:
     path = Path(name_or_path).expanduser()
-    if path.is_file() or path.suffix.lower() in _SUFFIXES or path.is_absolute():
+    if isinstance(name_or_path, os.PathLike) or path.is_file():
         return path, None
-    card = zoo.get_card(str(name_or_path))
+    try:
+        card = zoo.get_card(name_or_path)
+    except ModelError:
+        if path.suffix or path.is_absolute() or path.is_dir():
+            return path, None
+        raise
     return zoo.fetch(card), card
 
 
-def _own_metadata(file: WeightsFile) -> dict[str, Any]:
-    """What `save_model` wrote beside the weights; empty for files of others.
+def _described(file: WeightsFile) -> _Description | None:
+    """What `save_model` wrote into the file; None in files of others.
 
     safetensors has no checksum, so that a flipped byte would load silently: ours is
     compared here.
     """
-    if "napari_edsr" not in file.metadata:
-        return {}
+    texts = file.metadata
+    if _FORMAT_KEY not in texts:
+        return None
+    if texts[_FORMAT_KEY] != _FORMAT:
+        raise CheckpointError(
+            "it was written by a newer napari-edsr; update napari-edsr"
+        )
+    if texts.get(_DIGEST_KEY) != _digest(texts, unwrap(file.contents)):
+        raise CheckpointError("its checksum differs, so it is damaged; copy it again")
     try:
-        own: dict[str, Any] = json.loads(file.metadata["napari_edsr"])
-        intact = own["sha256_of_tensors"] == _digest(unwrap(file.contents))
-        EDSRConfig.from_dict(own["config"])
-    except (ValueError, TypeError, KeyError, ModelError) as error:
-        raise CheckpointError("its description is damaged; copy it again") from error
-    if not intact:
-        raise CheckpointError("its checksum differs, it was altered or damaged; copy it again")
-    return own
+        config = EDSRConfig.from_dict(json.loads(texts["config"]))
+        origin = json.loads(texts["provenance"])
+        about = {key: str(origin[key]) for key in _ABOUT}
+        return _Description(config, about, dict(origin["extra"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(
+            "its description can not be read; copy it again"
+        ) from error
 
 
-def _digest(state: Mapping[str, torch.Tensor]) -> str:
+def _digest(texts: Mapping[str, str], state: Mapping[str, torch.Tensor]) -> str:
+    """Sha256 over all that a file of ours says, in an order of its own."""
     digest = hashlib.sha256()
+    for key in sorted(texts.keys() - {_DIGEST_KEY}):
+        digest.update(f"{key}={texts[key]}\n".encode())
     for name in sorted(state):
-        digest.update(name.encode())
-        digest.update(state[name].contiguous().numpy().tobytes())
+        tensor = state[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
-def _layout_name(path: Path, own: Mapping[str, Any], state: Mapping[str, Any]) -> str:
-    if own:
-        return "napari-edsr"
-    name = detect(state)
-    return "super-image" if name == "edsr-pytorch" and _is_super_image(path) else name
+def _layout_name(
+    path: Path, own: _Description | None, state: Mapping[str, Any], asked: str | None
+) -> str:
+    """Layout of the file: what was asked for, if its tensors are so named."""
+    found = "napari-edsr" if own else detect(state)
+    if found == "edsr-pytorch" and _is_super_image(path):
+        found = "super-image"
+    if asked and LAYOUTS[asked].edsr != LAYOUTS[found].edsr:
+        raise CheckpointError(f"its tensors are named as in {found}, not as in {asked}")
+    return asked or found
 
 
 def _is_super_image(path: Path) -> bool:
     """Whether its name or the file beside it says so; its tensors do not."""
-    if _SUPER_IMAGE_FILE.fullmatch(path.name):
-        return True
-    beside = path.with_name("config.json")
+    settings = _settings_beside(path)
+    by_settings = settings == {} or bool(_SUPER_IMAGE_KEYS & set(settings or ()))
+    return by_settings or bool(_SUPER_IMAGE_FILE.fullmatch(path.name))
+
+
+def _settings_beside(path: Path) -> dict[str, Any] | None:
+    """The ``config.json`` that super-image puts beside its weights, if any."""
     try:
-        settings = json.loads(beside.read_text(encoding="utf-8"))
+        settings = json.loads(path.with_name("config.json").read_text("utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(settings, dict) and len(_SUPER_IMAGE_KEYS & settings.keys()) > 1
+        return None
+    return settings if isinstance(settings, dict) else None
+
+
+def _beside(path: Path, layout: Layout) -> dict[str, float | None]:
+    """What super-image's settings add to the tensors; their rgb_range is unused."""
+    settings = _settings_beside(path) if layout.name == "super-image" else None
+    value = (settings or {}).get("res_scale")
+    return {"res_scale": value if isinstance(value, int | float) else None}
+
+
+def _settled(
+    config: EDSRConfig,
+    known: Sequence[EDSRConfig],
+    *settings: Mapping[str, float | None],
+) -> EDSRConfig:
+    """Add what the tensors do not tell, the last that is given counting."""
+    for other in known:
+        told: dict[str, Any] = {
+            key: getattr(other, key) for key in ("res_scale", "rgb_range")
+        }
+        config = replace(config, **told)
+        if config != other:
+            raise CheckpointError(
+                f"its tensors make {config}, but it should be {other}; download it again"
+            )
+    given: dict[str, Any] = {}
+    for part in settings:
+        given |= {key: float(v) for key, v in part.items() if v is not None}
+    return replace(config, **given)
 
 
 def _built(config: EDSRConfig, state: State) -> EDSR | MDSR:
@@ -186,15 +244,18 @@ def _provenance(
     file: WeightsFile,
     layout: Layout,
     card: ModelCard | None,
-    own: Mapping[str, Any],
+    own: _Description | None,
 ) -> Provenance:
-    about = {key: str(own.get("about", {}).get(key, "")) for key in _ABOUT}
+    """The card's word counts, then the file's."""
+    about = dict(own.about) if own else {}
     if card is not None:
-        about = {key: str(getattr(card, key)) for key in _ABOUT}
-    about["name"] = about["name"] or path.stem
-    extra = own.get("metadata", {})
+        about |= {key: getattr(card, key) for key in _ABOUT if getattr(card, key)}
     return Provenance(
-        path=str(path), sha256=file.sha256, layout=layout.name, extra=extra, **about
+        path=str(path),
+        sha256=file.sha256,
+        layout=layout.name,
+        extra=own.extra if own else {},
+        **{"name": path.stem, **about},
     )
 
 
@@ -215,13 +276,16 @@ def save_model(
     layout : str
         One of `SAVED_LAYOUTS`. ``"napari-edsr"`` is a safetensors file with the
         configuration, provenance and licence in its metadata; the others are for use
-        with those packages, their weights scaled to the range they expect.
+        with those packages, their weights scaled to the range they expect. They can
+        not hold a `res_scale` or `rgb_range`, which are to be given when loading.
     metadata : mapping, optional
-        More to keep in a ``"napari-edsr"`` file, as JSON values.
+        More to keep in a ``"napari-edsr"`` file, as JSON values. ``name``,
+        ``licence``, ``credit`` and ``source`` replace those of `model.provenance`.
 
     Returns
     -------
     Path
+        The file written.
 
     Raises
     ------
@@ -234,17 +298,27 @@ def save_model(
     """
     if layout not in SAVED_LAYOUTS:
         choices = ", ".join(SAVED_LAYOUTS)
-        raise ModelError(f"Layout {layout!r} can not be written; choose one of: {choices}.")
+        raise ModelError(
+            f"Layout {layout!r} can not be written; choose one of: {choices}."
+        )
     chosen, path = LAYOUTS[layout], Path(path)
     weights = _renamed(model, chosen)
+    if layout == "napari-edsr":
+        texts = _texts(model, metadata or {})
+        texts[_DIGEST_KEY] = _digest(texts, weights)
+        data = safetensors.torch.save(weights, texts)
+    else:
+        data = _pickled(chosen, weights)
     with replacing(path) as partial:
-        if layout == "napari-edsr":
-            described = {"napari_edsr": json.dumps(_description(model, weights, metadata))}
-            safetensors.torch.save_file(weights, partial, metadata=described)
-        else:
-            contents: dict[str, Any] = {chosen.wrapper: weights} if chosen.wrapper else weights
-            torch.save(contents, partial)
+        partial.write_bytes(data)
     return path
+
+
+def _pickled(layout: Layout, weights: State) -> bytes:
+    contents = {"meta": {}, layout.wrapper: weights} if layout.wrapper else weights
+    stream = io.BytesIO()
+    torch.save(contents, stream)
+    return stream.getvalue()
 
 
 def _renamed(model: EDSR | MDSR, layout: Layout) -> dict[str, torch.Tensor]:
@@ -261,21 +335,23 @@ def _renamed(model: EDSR | MDSR, layout: Layout) -> dict[str, torch.Tensor]:
             "choose napari-edsr or edsr-pytorch."
         )
     if layout.name != "napari-edsr":
-        state = rescaled(state, config.rgb_range / layout.rgb_range)
+        state = rescaled(state, config.rgb_range, layout.rgb_range)
     names = tensor_names(layout, config)
     kept = [name for name in names if layout.has_mean or name not in MEANS]
     return {layout.prefix + names[name]: state[name].contiguous() for name in kept}
 
 
-def _description(
-    model: EDSR | MDSR, weights: State, metadata: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    provenance = model.provenance.to_dict()
+def _texts(model: EDSR | MDSR, metadata: Mapping[str, Any]) -> dict[str, str]:
+    """What is said about the network in a file of ours."""
+    origin = model.provenance
+    about = {key: str(metadata.get(key, getattr(origin, key))) for key in _ABOUT}
+    extra = {**origin.extra, **{k: v for k, v in metadata.items() if k not in _ABOUT}}
+    if origin.sha256 and origin.layout != "napari-edsr":
+        extra["made_from"] = f"{origin.layout} file with sha256 {origin.sha256}"
     return {
-        "format": _FORMAT,
-        "config": model.config.to_dict(),
-        "about": {key: provenance[key] for key in _ABOUT},
-        "made_from": {key: provenance[key] for key in ("sha256", "layout")},
-        "metadata": {**provenance["extra"], **(metadata or {})},
-        "sha256_of_tensors": _digest(weights),
+        "format": "pt",  # read by other safetensors tools
+        _FORMAT_KEY: _FORMAT,
+        "config": json.dumps(model.config.to_dict()),
+        "provenance": json.dumps({**about, "extra": extra}, default=str),
+        "licence": about["licence"],
     }

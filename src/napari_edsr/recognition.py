@@ -22,7 +22,8 @@ from napari_edsr.layouts import (
     usual_means,
 )
 
-_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict")
+_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
+_DEEPEST = 4  # wrappers around the weights; a pickle may hold itself
 #: What has one of these prefixes is the network; what has not is a discriminator...
 _PARTS = ("generator_ema.", "generator.", "netG.")
 _OUTER = ("module.", "model.", "_orig_mod.")
@@ -38,6 +39,7 @@ _OTHERS = {
 _ONLY = "only EDSR and MDSR can be loaded"
 _WHOLE = "check that this is the whole file of an EDSR or MDSR"
 _SHOWN = 3
+_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 def unwrap(contents: object) -> dict[str, Any]:
@@ -48,17 +50,21 @@ def unwrap(contents: object) -> dict[str, Any]:
     CheckpointError
         If it holds no tensors.
     """
-    while isinstance(contents, Mapping) and not _has_tensors(contents):
-        inner = [contents[key] for key in _WRAPPERS if key in contents]
-        if not inner:
-            break
-        contents = inner[0]
-    if not (isinstance(contents, Mapping) and _has_tensors(contents)):
+    for _ in range(_DEEPEST):
+        contents = _inner(contents)
+    if not isinstance(contents, Mapping) or not _has_tensors(contents):
         raise CheckpointError("it holds no weights; save the model's state_dict()")
     state = {str(key): value for key, value in contents.items()}
     while (inner := _strip(state)) is not state:
         state = inner
     return state
+
+
+def _inner(contents: object) -> object:
+    """What the first wrapper holds, or `contents` where there is none."""
+    known = contents if isinstance(contents, Mapping) else {}
+    wrapped = (known.get(key) for key in _WRAPPERS)
+    return next((inner for inner in wrapped if isinstance(inner, Mapping)), contents)
 
 
 def _has_tensors(contents: Mapping[Any, Any]) -> bool:
@@ -141,10 +147,12 @@ def _outs_and_ins(state: Mapping[str, Any], key: str) -> tuple[int, int]:
 
 def _count(state: Mapping[str, Any], part: str) -> int:
     """One more than the largest index below `part`."""
-    found = (re.match(rf"{part}\.(\d+)\.", key) for key in state)
+    found = (re.match(rf"{part}\.(\d{{1,9}})\.", key) for key in state)
     count = max((int(match[1]) for match in found if match), default=-1) + 1
     if count > len(state):
-        raise CheckpointError(f"it has {part}.{count - 1} but not those before; {_WHOLE}")
+        raise CheckpointError(
+            f"it has {part}.{count - 1} but not those before; {_WHOLE}"
+        )
     return count
 
 
@@ -163,9 +171,7 @@ def _scale(
     raise CheckpointError(f"its upsampling is x{scale}; only {known} can be loaded")
 
 
-def canonicalise(
-    state: Mapping[str, Any], layout: Layout, config: EDSRConfig
-) -> State:
+def canonicalise(state: Mapping[str, Any], layout: Layout, config: EDSRConfig) -> State:
     """The network's tensors under canonical names, means included.
 
     All are of one dtype: float64 if any of the file's is, else float32.
@@ -182,19 +188,18 @@ def canonicalise(
     _check_tensors(weights)
     found = {ours: weights[key] for ours, key in names.items() if ours not in MEANS}
     means = unrounded_means(given, config) if given else _default(layout, config)
-    _check_shapes({**found, **means}, tensor_shapes(config), names)
+    _check_shapes(found, tensor_shapes(config), names)
     wide = any(value.dtype == torch.float64 for value in found.values())
     dtype = torch.float64 if wide else torch.float32
-    return {name: value.to(dtype) for name, value in {**found, **means}.items()}
+    every = {**found, **means}
+    return {name: every[name].detach().to(dtype).contiguous() for name in names}
 
 
 def _default(layout: Layout, config: EDSRConfig) -> State:
     return usual_means(config, zero=not layout.shifts_mean)
 
 
-def _given_means(
-    state: Mapping[str, Any], layout: Layout, config: EDSRConfig
-) -> State:
+def _given_means(state: Mapping[str, Any], layout: Layout, config: EDSRConfig) -> State:
     """Colour means of the file, if it has any and its network uses them.
 
     EDSR-PyTorch stores three colours even for a network of one, and skips them.
@@ -220,8 +225,9 @@ def _check_names(state: Mapping[str, Any], expected: set[str]) -> None:
 
 def _check_tensors(state: Mapping[str, Any]) -> None:
     def is_plain(value: object) -> bool:
-        dense = isinstance(value, Tensor) and value.layout == torch.strided
-        return dense and value.is_floating_point() and value.device.type == "cpu"
+        if not isinstance(value, Tensor) or value.layout != torch.strided:
+            return False
+        return value.is_floating_point() and value.device.type == "cpu"
 
     if odd := [key for key, value in state.items() if not is_plain(value)]:
         raise CheckpointError(f"{_few(odd)} hold no plain numbers; {_WHOLE}")

@@ -13,12 +13,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
 
+from napari_edsr.cli import models
+from napari_edsr.cli.demo import demo
+from napari_edsr.cli.devices import devices
+from napari_edsr.cli.upscale import upscale
 from napari_edsr.errors import EDSRError
 
 INTERRUPTED = 130
@@ -72,7 +75,9 @@ def _run(arguments: list[str] | None) -> int:
     except Exception as error:
         if os.environ.get("NAPARI_EDSR_TRACEBACK"):
             raise
-        return _fail(f"{type(error).__name__}: {error} (NAPARI_EDSR_TRACEBACK=1 shows where).")
+        return _fail(
+            f"{type(error).__name__}: {error} (NAPARI_EDSR_TRACEBACK=1 shows where)."
+        )
 
 
 def _usage(error: Any) -> int:
@@ -137,18 +142,17 @@ def _options(
     show_version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Print the version."
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Print the version.",
         ),
     ] = False,
 ) -> None:
     pass
 
 
-if find_spec("napari_edsr.cli.models"):
-    from napari_edsr.cli import models
-
-    app.add_typer(models.app, name="models")
-if find_spec("napari_edsr.cli.demo"):
-    from napari_edsr.cli.demo import demo
-
-    app.command()(demo)
+app.command()(upscale)
+app.add_typer(models.app, name="models")
+app.command()(devices)
+app.command()(demo)

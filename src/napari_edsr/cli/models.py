@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
-from napari_edsr import zoo
+from napari_edsr import cache, zoo
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ModelError
@@ -38,13 +38,9 @@ NameOrPath = Annotated[
 @app.command("list")
 def list_models() -> None:
     """List all models: built in, imported, and official ones to download."""
-    table = Table(box=SIMPLE_HEAD)
-    for title in ("Name", "Scale"):
-        table.add_column(title, no_wrap=True)
-    for title in ("Parameters", "Size"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for title in ("Licence", "Where", "Set5 dB"):
-        table.add_column(title)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for title in ("Name", "Scale", "Params", "Where", "Licence", "Set5 dB"):
+        table.add_column(title, no_wrap=title == "Name")
     for card in zoo.list_cards():
         table.add_row(*_row(card))
     _console().print(table)
@@ -103,7 +99,9 @@ def import_model(
     name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")
     origin = model.provenance
     model.provenance = replace(origin, name=name, source=origin.source or path.name)
-    save_model(model, zoo.import_target(name, replace_existing=replace_existing))
+    target = zoo.import_target(name, replace_existing=replace_existing)
+    with cache.writing():
+        save_model(model, target)
     zoo.record_import(
         name,
         model.config,
@@ -169,24 +167,18 @@ def _console() -> Console:
 def _row(card: ModelCard) -> Iterable[str]:
     return (
         card.name,
-        _scales(card.config),
-        f"{card.parameters / 1e6:.2f} M",
-        _megabytes(card),
-        card.licence,
+        " ".join(f"x{scale}" for scale in card.config.scales),
+        f"{card.parameters / 1e6:.1f} M",
         _where(card),
+        card.licence,
         _best_score(card),
     )
-
-
-def _megabytes(card: ModelCard) -> str:
-    size = card.path.stat().st_size if zoo.is_available(card) else card.size
-    return f"{size / 1e6:.1f} MB"
 
 
 def _where(card: ModelCard) -> str:
     if card.kind == "built-in":
         return "built in"
-    return "on disk" if zoo.is_available(card) else "to download"
+    return "on disk" if zoo.is_available(card) else f"download {decimal(card.size)}"
 
 
 def _best_score(card: ModelCard) -> str:
@@ -227,7 +219,7 @@ def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
         ("Name", card.name),
         ("Title", card.title),
         *_config_rows(card.config),
-        ("Size", _megabytes(card)),
+        ("Size", decimal(card.size)),
         ("File", f"not here; 'napari-edsr models download {card.name}' fetches it"),
         ("Address", zoo.download_url(card)),
         ("sha256", card.sha256 if len(card.sha256) == 64 else f"{card.sha256}..."),
@@ -243,7 +235,7 @@ def _model_rows(model: EDSR | MDSR, card: ModelCard | None) -> list[tuple[str, s
         ("Name", about.name),
         ("Title", card.title if card else ""),
         *_config_rows(model.config),
-        ("Size", f"{Path(about.path).stat().st_size / 1e6:.1f} MB"),
+        ("Size", decimal(Path(about.path).stat().st_size)),
         ("File", about.path),
         ("Layout", about.layout),
         ("sha256", about.sha256),

@@ -1,0 +1,66 @@
+"""``napari-edsr demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from napari_edsr.cli.progress import run_with_progress
+from napari_edsr.demo import PROTOCOL, DemoResult, run_demo
+from napari_edsr.errors import EDSRError
+from napari_edsr.metrics import Score
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "--out", help="Folder.")] = Path(
+        "demo-output"
+    ),
+    scale: Annotated[int, typer.Option(help="2, 3 or 4.")] = 2,
+    gui: Annotated[bool, typer.Option("--gui", help="Open napari instead.")] = False,
+) -> None:
+    """Upscale the bundled photograph and micrograph, and compare with bicubic."""
+    if gui:
+        _open_viewer()
+        return
+    result = run_with_progress(run_demo(output, scale=scale), "Upscaling the samples")
+    console = Console()
+    console.print(_table(result))
+    console.print(f"Made with {result.model} on {result.device}.")
+    console.print(f"Pictures: {result.files[0].parent}", soft_wrap=True)
+    console.print(f"Look at:  {result.files[-1]}", soft_wrap=True)
+
+
+def _open_viewer() -> None:
+    try:
+        from napari_edsr._qt.launch import open_demo
+    except ImportError as error:
+        raise EDSRError(
+            f"The viewer can not be opened ({error}); install it: "
+            'pip install "napari-edsr[all]".'
+        ) from error
+    open_demo()
+
+
+def _table(result: DemoResult) -> Table:
+    table = Table(title=f"x{result.scale} against the truth, protocol {PROTOCOL}")
+    table.add_column("Image")
+    for heading in ("Bicubic", "EDSR light", "Gain", "Time"):
+        table.add_column(heading, justify="right")
+    for one in result.shown:
+        gain = one.result_score.psnr - one.bicubic_score.psnr
+        table.add_row(
+            one.sample.title,
+            _figures(one.bicubic_score),
+            _figures(one.result_score),
+            f"{gain:+.2f} dB",
+            f"{one.seconds:.1f} s",
+        )
+    return table
+
+
+def _figures(score: Score) -> str:
+    return f"{score.psnr:.2f} dB, SSIM {score.ssim:.4f}"

@@ -1,0 +1,220 @@
+"""``napari-edsr upscale``."""
+
+from __future__ import annotations
+
+import glob
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.filesize import decimal
+
+from napari_edsr import files, zoo
+from napari_edsr.cli.progress import run_with_progress
+from napari_edsr.errors import FileError, ImageError
+from napari_edsr.events import UpscalePlanned
+from napari_edsr.files import ImageFile
+from napari_edsr.images import understand
+
+if TYPE_CHECKING:
+    from napari_edsr.inference import UpscaleResult
+    from napari_edsr.model import EDSR, MDSR
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to read, one to write, and perhaps one for the uncertainty."""
+
+    source: Path
+    target: Path
+    uncertainty: Path | None = None
+
+
+def upscale(
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A file, a quoted glob, or a folder.")
+    ],
+    output: Annotated[
+        Path, typer.Argument(help="A file; a folder for a glob or folder of inputs.")
+    ],
+    scale: Annotated[
+        int | None, typer.Option(help="2, 3 or 4.", show_default="model's")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name or weights file.", show_default="edsr-light"),
+    ] = None,
+    axes: Annotated[
+        str | None,
+        typer.Option(help="One letter an axis, e.g. TCYX.", show_default="file's"),
+    ] = None,
+    tile: Annotated[str, typer.Option(help="Side in input pixels, or auto.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, xpu.")
+    ] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")] = "auto",
+    normalize: Annotated[
+        str, typer.Option(help="auto, dtype, percentile, contrast-limits, or LO,HI.")
+    ] = "auto",
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="Average eight flips and turns.")
+    ] = False,
+    uncertainty: Annotated[
+        Path | None, typer.Option(help="TIFF for the ensemble's standard deviation.")
+    ] = None,
+) -> None:
+    """Upscale images. Pixel size, colour profile and metadata go along."""
+    jobs = _jobs(source, output, uncertainty)
+    network = _network(model, scale)
+    options = {
+        "scale": scale,
+        "tile": tile,
+        "device": device,
+        "precision": precision,
+        "self_ensemble": self_ensemble,
+        "uncertainty": uncertainty is not None,
+        "normalize": _range(normalize),
+    }
+    for job in jobs:
+        _upscale_file(job, network, axes, options)
+
+
+def _jobs(source: str, output: Path, uncertainty: Path | None) -> list[Job]:
+    path = Path(source)
+    if path.is_file() or not (path.is_dir() or glob.has_magic(source)):
+        job = Job(path, output, uncertainty)
+        _protect(job)
+        return [job]
+    if uncertainty is not None:
+        raise FileError("--uncertainty needs a single INPUT file.")
+    names = path.iterdir() if path.is_dir() else map(Path, glob.glob(source))
+    found = sorted(name for name in names if name.is_file())
+    inputs = [name for name in found if name.suffix.lower() in files.READABLE]
+    if not inputs:
+        raise FileError(
+            f"No images in {source}; known are {', '.join(files.READABLE)}."
+        )
+    jobs = [Job(name, output / _output_name(name)) for name in inputs]
+    _protect_all(jobs)
+    _make_folder(output)
+    return jobs
+
+
+def _make_folder(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{output} must be a folder for several images.") from error
+
+
+def _output_name(source: Path) -> str:
+    """Its own name; formats that can not be written become PNG."""
+    if source.suffix.lower() in files.WRITABLE:
+        return source.name
+    suffix = ".tif" if source.suffix.lower() == ".lsm" else ".png"
+    return source.with_suffix(suffix).name
+
+
+def _protect_all(jobs: list[Job]) -> None:
+    targets = [job.target for job in jobs]
+    twice = {target.name for target in targets if targets.count(target) > 1}
+    if twice:
+        raise FileError(
+            f"Several inputs would become {twice.pop()}; upscale them one by one."
+        )
+    for job in jobs:
+        _protect(job)
+
+
+def _protect(job: Job) -> None:
+    """Refuse to overwrite an input, under whatever name."""
+    outputs = [path for path in (job.target, job.uncertainty) if path is not None]
+    for output in outputs:
+        if output.exists() and job.source.exists() and output.samefile(job.source):
+            raise FileError(f"{output} is the input itself; name another output.")
+    if len(outputs) == 2 and outputs[0].resolve() == outputs[1].resolve():
+        raise FileError("OUTPUT and --uncertainty are the same file; name two.")
+    if job.uncertainty is not None and job.uncertainty.suffix.lower() not in (
+        ".tif",
+        ".tiff",
+    ):
+        raise FileError("The uncertainty is written as .tif; name such a file.")
+    if job.target.is_dir() and job.source.is_file():
+        raise FileError(f"{job.target} is a folder; name a file in it.")
+
+
+def _network(model: str | None, scale: int | None) -> EDSR | MDSR:
+    """The model, downloaded with a progress bar if it must be."""
+    name = model or zoo.default_model(scale or 2)
+    card = next((card for card in zoo.list_cards() if card.name == name), None)
+    if card is not None and not zoo.is_available(card):
+        run_with_progress(zoo.iter_download(card), f"Downloading {name}")
+    from napari_edsr.checkpoints import load_model
+
+    return load_model(name)
+
+
+def _range(normalize: str) -> Any:
+    if "," not in normalize:
+        return normalize
+    try:
+        lo, hi = (float(part) for part in normalize.split(","))
+    except ValueError:
+        raise ImageError(
+            f"--normalize {normalize} is not LO,HI such as 0,4095."
+        ) from None
+    return lo, hi
+
+
+def _upscale_file(
+    job: Job, network: EDSR | MDSR, axes: str | None, options: dict[str, Any]
+) -> None:
+    from napari_edsr.inference import checked_scale, iter_upscale
+
+    image = files.read_image(job.source, axes)
+    spec = understand(image.data, image.axes)
+    scale = checked_scale(network.config, options["scale"])
+    notes = [*image.notes]
+    shape = spec.output_shape(scale)
+    notes.append(files.check_writable(job.target, image.axes, shape, spec.dtype))
+    typer.echo(f"{job.source}: {spec.describe()}, axes {spec.axes}")
+    for note in filter(None, notes):
+        typer.echo(f"  {note}")
+    run = iter_upscale(
+        image.data,
+        network,
+        axes=image.axes,
+        contrast_limits=image.contrast_limits,
+        **options,
+    )
+    result = run_with_progress(run, f"Upscaling x{scale}", _say_plan)
+    _write(job, image, result)
+
+
+def _say_plan(event: Any) -> None:
+    if isinstance(event, UpscalePlanned):
+        typer.echo(
+            f"  {event.total} tiles of up to {event.tile} px, {event.precision} on "
+            f"{event.device}"
+        )
+
+
+def _write(job: Job, source: ImageFile, result: UpscaleResult) -> None:
+    scale = result.metadata["scale"]
+    written = files.upscaled_file(source, result.image, scale, result.metadata)
+    files.write_image(job.target, written)
+    if job.uncertainty is not None and result.uncertainty is not None:
+        doubt = ImageFile(
+            data=result.uncertainty,
+            axes=source.axes.replace("S", ""),
+            pixel_size=written.pixel_size,
+            unit=written.unit,
+            provenance=written.provenance,
+        )
+        files.write_image(job.uncertainty, doubt)
+    size = " x ".join(str(result.image.shape[source.axes.index(axis)]) for axis in "XY")
+    typer.echo(
+        f"  {job.target}: {size}, {decimal(result.image.nbytes)}, "
+        f"{result.metadata['seconds']:.1f} s"
+    )

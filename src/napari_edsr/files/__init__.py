@@ -1,0 +1,268 @@
+"""Image files in and out, with their pixel size, colour profile and provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_edsr.atomic import replacing
+from napari_edsr.errors import FileError
+from napari_edsr.files.common import (
+    PROVENANCE,
+    READABLE,
+    WRITABLE,
+    ImageFile,
+    unit_name,
+)
+from napari_edsr.images import understand
+
+__all__ = [
+    "READABLE",
+    "WRITABLE",
+    "ImageFile",
+    "check_writable",
+    "napari_write",
+    "read_image",
+    "upscaled_file",
+    "write_image",
+]
+
+_TIFF = (".tif", ".tiff", ".lsm")
+_LOSSY = "JPEG is lossy; write .png or .tif to keep every grey level."
+
+
+def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
+    """Read an image file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TIFF (ImageJ and OME included), PNG, JPEG, WebP, BMP or GIF.
+    axes : str, optional
+        Instead of those in the file's metadata.
+
+    Raises
+    ------
+    FileError
+        If there is no such file, or it is damaged or of another format.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in READABLE:
+        raise FileError(
+            f"{path.name} is of no known format; use {', '.join(READABLE)}."
+        )
+    if not path.is_file():
+        raise FileError(f"There is no file {path}.")
+    try:
+        return _reader(path)(path, axes)
+    except FileError:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file can raise nearly any type
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FileError(f"{path} can not be read: {reason[:200]}.") from error
+
+
+def _reader(path: Path) -> Any:
+    if path.suffix.lower() in _TIFF:
+        from napari_edsr.files.tiff_read import read_tiff
+
+        return read_tiff
+    from napari_edsr.files.raster import read_raster
+
+    return read_raster
+
+
+def check_writable(
+    path: str | Path, axes: str, shape: tuple[int, ...], dtype: Any
+) -> str:
+    """Say whether a format can hold an image, before time is spent on making it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The format follows its suffix.
+    axes : str
+        One letter for each axis.
+    shape : tuple of int
+    dtype : numpy.dtype
+
+    Returns
+    -------
+    str
+        What the user should know, or nothing.
+
+    Raises
+    ------
+    FileError
+        Naming the suffix that would do.
+    """
+    suffix, dtype = Path(path).suffix.lower(), np.dtype(dtype)
+    if suffix not in WRITABLE:
+        raise FileError(
+            f"Can not write {suffix or 'a name without suffix'}; use .tif or .png."
+        )
+    if suffix in (".tif", ".tiff"):
+        return ""
+    name = "PNG" if suffix == ".png" else "JPEG"
+    leading = [n for n, axis in zip(shape, axes, strict=True) if axis not in "YXS"]
+    samples = shape[axes.index("S")] if "S" in axes else 1
+    if max(leading, default=1) > 1:
+        raise FileError(f"{name} can not hold a stack of planes; use .tif.")
+    depths = ("uint8", "uint16", "bool") if name == "PNG" else ("uint8",)
+    if dtype.name not in depths:
+        better = ".png or .tif" if dtype.name in ("uint16", "bool") else ".tif"
+        raise FileError(f"{name} can not hold {dtype.name} intensities; use {better}.")
+    if name == "JPEG" and samples in (2, 4):
+        raise FileError("JPEG can not hold transparency; use .png or .tif.")
+    return _LOSSY if name == "JPEG" else ""
+
+
+def write_image(path: str | Path, image: ImageFile) -> Path:
+    """Write an image file, whole or not at all; an existing one is replaced.
+
+    Parameters
+    ----------
+    path : str or Path
+        The format follows its suffix: .tif, .ome.tif, .png or .jpg.
+    image : ImageFile
+
+    Raises
+    ------
+    FileError
+        If the format can not hold the image, or the file can not be written.
+    """
+    path = Path(path)
+    check_writable(path, image.axes, image.data.shape, image.data.dtype)
+    if not path.parent.is_dir():
+        raise FileError(f"There is no folder {path.parent}; make it first.")
+    with replacing(path) as partial:
+        _write(partial, path, image)
+    return path
+
+
+def _write(partial: Path, path: Path, image: ImageFile) -> None:
+    if path.suffix.lower() in (".tif", ".tiff"):
+        from napari_edsr.files.tiff_write import write_tiff
+
+        write_tiff(partial, path, image)
+        return
+    image = _single_plane(image)
+    if path.suffix.lower() == ".png":
+        from napari_edsr.files.png import write_png
+
+        write_png(partial, image)
+        return
+    from napari_edsr.files.raster import write_jpeg
+
+    write_jpeg(partial, image)
+
+
+def _single_plane(image: ImageFile) -> ImageFile:
+    """Without leading axes, all of length 1, and without a lone sample."""
+    kept = [
+        axis
+        for axis in image.axes
+        if axis in "YX" or (axis == "S" and image.size("S") > 1)
+    ]
+    drop = tuple(i for i, axis in enumerate(image.axes) if axis not in kept)
+    data = image.data.squeeze(drop)
+    order = [kept.index(axis) for axis in "YXS" if axis in kept]
+    return replace(image, data=data.transpose(order), axes="YXS"[: len(order)])
+
+
+def upscaled_file(
+    source: ImageFile, image: NDArray, scale: int, provenance: Mapping[str, Any]
+) -> ImageFile:
+    """What a file becomes: its pixels are smaller, everything else stays.
+
+    Parameters
+    ----------
+    source : ImageFile
+        Of the input.
+    image : ndarray
+        The result, in the axes of `source`.
+    scale : int
+    provenance : mapping
+        Metadata of the run.
+    """
+    sizes = {
+        axis: size / scale if axis in "YX" else size
+        for axis, size in source.pixel_size.items()
+    }
+    return replace(
+        source, data=image, pixel_size=sizes, provenance=dict(provenance), notes=()
+    )
+
+
+def napari_write(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
+    """Write an image layer; the signature is that of an npe2 single-image writer.
+
+    Parameters
+    ----------
+    path : str
+        A name without suffix becomes a TIFF.
+    data : array
+        Of a multiscale layer the finest level.
+    attributes : mapping
+        Of the layer: scale, units, axis_labels, contrast_limits, rgb, metadata.
+
+    Returns
+    -------
+    list of str
+        The file written.
+    """
+    target = Path(path) if Path(path).suffix else Path(f"{path}.tif")
+    array = np.asarray(data[0] if attributes.get("multiscale") else data)
+    axes = _layer_axes(array, attributes)
+    sizes, unit = _layer_sizes(axes.replace("S", ""), attributes)
+    limits = attributes.get("contrast_limits")
+    image = ImageFile(
+        data=array,
+        axes=axes,
+        pixel_size=sizes,
+        unit=unit,
+        contrast_limits=[(float(limits[0]), float(limits[1]))] if limits else None,
+        provenance=attributes.get("metadata", {}).get(PROVENANCE),
+    )
+    return [str(write_image(target, image))]
+
+
+def _layer_axes(array: NDArray, attributes: Mapping[str, Any]) -> str:
+    """Axis labels where they are single letters, else T and Z before Y and X."""
+    tail = "YXS" if attributes.get("rgb") else "YX"
+    n_leading = array.ndim - len(tail)
+    labels = [str(label).upper() for label in attributes.get("axis_labels") or ()]
+    leading = "".join(labels[:n_leading])
+    wanted = leading + tail
+    if len(leading) == n_leading and len(set(wanted)) == len(wanted) == array.ndim:
+        return understand(array, wanted).axes
+    return understand(
+        array, understand(np.empty((1,) * n_leading + (1, 1))).axes[:-2] + tail
+    ).axes
+
+
+def _layer_sizes(
+    axes: str, attributes: Mapping[str, Any]
+) -> tuple[dict[str, float], str]:
+    """Pixel sizes in the unit of X; none where the layer is in pixels."""
+    scale = attributes.get("scale")
+    units = [unit_name(unit) for unit in attributes.get("units") or ()]
+    if (
+        scale is None
+        or len(scale) != len(axes)
+        or len(units) != len(axes)
+        or not units[-1]
+    ):
+        return {}, ""
+    pairs = zip(axes, scale, units, strict=True)
+    sizes = {axis: float(size) for axis, size, unit in pairs if unit == units[-1]}
+    return {
+        axis: abs(size) for axis, size in sizes.items() if axis in "ZYX" and size
+    }, units[-1]

@@ -1,0 +1,201 @@
+"""What every format shares: the image of a file, axes, orientation and units."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_edsr.errors import FileError
+
+#: Under this name the provenance stands in every file.
+PROVENANCE = "napari-edsr"
+
+#: Suffixes read, and those written.
+READABLE = (
+    *(".tif", ".tiff", ".lsm", ".png", ".jpg", ".jpeg", ".jpe", ".jfif"),
+    *(".webp", ".bmp", ".gif"),
+)
+WRITABLE = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jpe", ".jfif")
+
+_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "µm": 1e-6, "nm": 1e-9, "pm": 1e-12}
+_METRES |= {"inch": 0.0254, "Å": 1e-10}
+_SPELLINGS = {
+    **dict.fromkeys(("um", "μm", r"\u00b5m", "micron", "microns", "micrometer"), "µm"),
+    **dict.fromkeys(("micrometre", "micrometers", "micrometres"), "µm"),
+    **dict.fromkeys(("nanometer", "nanometre"), "nm"),
+    **dict.fromkeys(("millimeter", "millimetre"), "mm"),
+    **dict.fromkeys(("centimeter", "centimetre"), "cm"),
+    **dict.fromkeys(("meter", "metre"), "m"),
+    **dict.fromkeys(("in", "inches"), "inch"),
+    **dict.fromkeys(("angstrom", "ångström"), "Å"),
+    **dict.fromkeys(("pixel", "pixels", "px", "none"), ""),
+}
+
+# How a stored image becomes upright, by EXIF's number: transpose, flip Y, flip X.
+_UPRIGHT = {
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+
+@dataclass
+class ImageFile:
+    """An image with what its file says about it.
+
+    Attributes
+    ----------
+    data : ndarray
+        Upright, in the file's type; Y and X are the last axes but for S.
+    axes : str
+        One letter for each axis, as `napari_edsr.images` understands them.
+    pixel_size : dict of str to float
+        Of axes Y, X and Z in `unit`, of T in seconds; empty where nothing is known.
+    unit : str
+        Such as ``"µm"`` or ``"inch"``; ``""`` where only ratios are known.
+    contrast_limits : list of (float, float) or None
+        The display range, one pair or one for each channel.
+    icc : bytes or None
+        Colour profile.
+    channel_names : tuple of str
+        One for each channel, or none.
+    provenance : dict or None
+        How the image was made, if this package made it.
+    metadata : dict
+        What else the format keeps; ``"container"`` names the format:
+        ``"imagej"``, ``"ome"``, ``"tiff"``, ``"png"``, ``"jpeg"`` ...
+    notes : tuple of str
+        What was converted or assumed in reading, one sentence each.
+    """
+
+    data: NDArray
+    axes: str
+    pixel_size: dict[str, float] = field(default_factory=dict)
+    unit: str = ""
+    contrast_limits: list[tuple[float, float]] | None = None
+    icc: bytes | None = None
+    channel_names: tuple[str, ...] = ()
+    provenance: dict[str, Any] | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def size(self, axis: str) -> int:
+        """Length of an axis; 1 if the image has none of that name."""
+        return self.data.shape[self.axes.index(axis)] if axis in self.axes else 1
+
+
+def native(data: NDArray) -> NDArray:
+    """In the byte order of this machine."""
+    return data.astype(data.dtype.newbyteorder("="), copy=False)
+
+
+def arranged(data: NDArray, axes: str) -> tuple[NDArray, str]:
+    """Put Y, X and S last; more samples than a pixel can have become channels."""
+    if not {"Y", "X"} <= set(axes):
+        return data, axes
+    if "S" in axes and data.shape[axes.index("S")] > 4 and "C" not in axes:
+        axes = axes.replace("S", "C")
+    last = "YXS" if "S" in axes else "YX"
+    order = "".join(axis for axis in axes if axis not in last) + last
+    return data.transpose([axes.index(axis) for axis in order]), order
+
+
+def renamed(data: NDArray, found: str, wanted: str | None) -> str:
+    """Axes the user named instead of those found, checked for their number."""
+    if wanted is None:
+        return found
+    axes = wanted.upper()
+    if len(axes) != data.ndim:
+        raise FileError(
+            f"Axes {wanted!r} name {len(axes)} axes, but the file holds {data.ndim}: "
+            f"{found} of lengths {data.shape}."
+        )
+    return axes
+
+
+def upright(data: NDArray, axes: str, orientation: int) -> NDArray:
+    """Undo an EXIF or TIFF orientation (1-8; anything else counts as 1)."""
+    if orientation not in _UPRIGHT:
+        return data
+    y, x = axes.index("Y"), axes.index("X")
+    transpose, flip_y, flip_x = _UPRIGHT[orientation]
+    if transpose:
+        data = data.swapaxes(y, x)
+    turned = tuple(axis for axis, flip in ((y, flip_y), (x, flip_x)) if flip)
+    return np.ascontiguousarray(np.flip(data, turned))
+
+
+def upright_sizes(sizes: Mapping[str, float], orientation: int) -> dict[str, float]:
+    """Pixel sizes after `upright`: turned by 90 degrees, Y and X change places."""
+    if orientation in (5, 6, 7, 8) and {"Y", "X"} <= set(sizes):
+        return {**sizes, "Y": sizes["X"], "X": sizes["Y"]}
+    return dict(sizes)
+
+
+def unit_name(name: Any) -> str:
+    """One spelling for each unit; those not known stay as they are."""
+    text = "" if name is None else str(name).strip()
+    known = _SPELLINGS.get(text.lower(), text)
+    return "µm" if known == "μm" else known
+
+
+def converted(size: float, unit: str, to: str) -> float | None:
+    """A length in another unit; None if either unit is no known length."""
+    if unit == to:
+        return size
+    if unit not in _METRES or to not in _METRES:
+        return None
+    return size * _METRES[unit] / _METRES[to]
+
+
+def positive(value: Any) -> float | None:
+    """As a float if it is a finite number above 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if math.isfinite(number) and number > 0 else None
+
+
+def provenance_text(provenance: Mapping[str, Any]) -> str:
+    """JSON in ASCII, on one line."""
+    return json.dumps(provenance, default=str)
+
+
+def parsed_provenance(text: Any) -> dict[str, Any] | None:
+    """Inverse of `provenance_text`; None for anything else."""
+    try:
+        value = json.loads(text) if isinstance(text, str) else text
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def with_provenance_line(text: str | None, image: ImageFile) -> str:
+    """Free text with the provenance as its last line, replacing an older one."""
+    lines = [line for line in (text or "").splitlines() if not _is_provenance(line)]
+    if image.provenance is not None:
+        lines.append(f"{PROVENANCE}: {provenance_text(image.provenance)}")
+    return "\n".join(lines)
+
+
+def provenance_line(text: str | None) -> dict[str, Any] | None:
+    """Inverse of `with_provenance_line`."""
+    for line in (text or "").splitlines():
+        if _is_provenance(line):
+            return parsed_provenance(line.partition(":")[2])
+    return None
+
+
+def _is_provenance(line: str) -> bool:
+    return line.startswith(f"{PROVENANCE}: ")

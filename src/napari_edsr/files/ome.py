@@ -1,0 +1,142 @@
+"""OME-XML: what is taken from it, and how it is written again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tifffile
+
+from napari_edsr.files.common import (
+    PROVENANCE,
+    ImageFile,
+    converted,
+    parsed_provenance,
+    positive,
+    provenance_text,
+    unit_name,
+)
+
+_IMAGE_KEPT = ("Name", "Description", "AcquisitionDate")
+_PIXELS_KEPT = ("SignificantBits",)
+_NOT_KEPT = ("Instrument", "ROI", "Plate", "Screen", "Dataset", "Project")
+
+
+def read_ome(xml: str, image: ImageFile) -> None:
+    """Fill in pixel sizes, channels and provenance of the first image."""
+    root = tifffile.xml2dict(xml)["OME"]
+    first = _listed(root.get("Image"))[0]
+    pixels = first.get("Pixels", {})
+    image.metadata["container"] = "ome"
+    image.metadata["ome"] = _kept(first, pixels, image.axes)
+    _read_sizes(pixels, image)
+    channels = _listed(pixels.get("Channel"))
+    names = tuple(str(channel.get("Name", "")) for channel in channels)
+    image.channel_names = names if any(names) else ()
+    annotations = root.get("StructuredAnnotations") or {}
+    image.provenance = _provenance(annotations)
+    image.metadata["ome"].update(_annotations(annotations))
+    lost = [name for name in _NOT_KEPT if name in root]
+    if lost:
+        image.notes += (f"OME metadata left out: {', '.join(lost)}.",)
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _kept(image: dict[str, Any], pixels: dict[str, Any], axes: str) -> dict[str, Any]:
+    kept = {key: image[key] for key in _IMAGE_KEPT if image.get(key) is not None}
+    kept |= {key: pixels[key] for key in _PIXELS_KEPT if key in pixels}
+    if "Channel" in pixels:
+        kept["Channel"] = _listed(pixels["Channel"])
+    order = [f"The{axis}" for axis in axes if axis in "TZC"]
+    planes = _listed(pixels.get("Plane"))
+    if planes and all(key in plane for plane in planes for key in order):
+        kept["Plane"] = sorted(planes, key=lambda plane: [plane[key] for key in order])
+    return kept
+
+
+def _read_sizes(pixels: dict[str, Any], image: ImageFile) -> None:
+    """Bring all lengths to the unit of X."""
+    sizes = {axis: positive(pixels.get(f"PhysicalSize{axis}")) for axis in "XYZ"}
+    units = {
+        axis: unit_name(pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XYZ"
+    }
+    if sizes["X"] or sizes["Y"]:
+        image.unit = units["X"] if sizes["X"] else units["Y"]
+        image.pixel_size = {}
+    for axis, size in sizes.items():
+        same = size and converted(size, units[axis], image.unit)
+        if same and axis in image.axes:
+            image.pixel_size[axis] = same
+    interval = positive(pixels.get("TimeIncrement"))
+    if interval and "T" in image.axes and pixels.get("TimeIncrementUnit", "s") == "s":
+        image.pixel_size["T"] = interval
+
+
+def _provenance(annotations: dict[str, Any]) -> dict[str, Any] | None:
+    for comment in _listed(annotations.get("CommentAnnotation")):
+        if comment.get("Namespace") == PROVENANCE:
+            return parsed_provenance(comment.get("Value"))
+    return None
+
+
+def _annotations(annotations: dict[str, Any]) -> dict[str, Any]:
+    comments = [
+        _without_id(comment)
+        for comment in _listed(annotations.get("CommentAnnotation"))
+        if comment.get("Namespace") != PROVENANCE
+    ]
+    maps = [
+        {**_without_id(entry), "Value": _pairs(entry.get("Value"))}
+        for entry in _listed(annotations.get("MapAnnotation"))
+    ]
+    return {"CommentAnnotation": comments, "MapAnnotation": maps}
+
+
+def _without_id(entry: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: entry[key] for key in ("Namespace", "Description", "Value") if key in entry
+    }
+
+
+def _pairs(value: Any) -> dict[str, Any]:
+    items = _listed(value.get("M")) if isinstance(value, dict) else []
+    return {str(item.get("K")): item.get("value", "") for item in items}
+
+
+def ome_metadata(image: ImageFile) -> dict[str, Any]:
+    """As `tifffile.imwrite` takes it, for an image in the order of its axes."""
+    metadata = dict(image.metadata.get("ome", {}))
+    metadata["axes"] = image.axes
+    for axis in "XYZ":
+        if axis in image.pixel_size and image.unit:
+            metadata[f"PhysicalSize{axis}"] = image.pixel_size[axis]
+            metadata[f"PhysicalSize{axis}Unit"] = _ome_unit(image.unit)
+    if "T" in image.pixel_size:
+        metadata["TimeIncrement"] = image.pixel_size["T"]
+        metadata["TimeIncrementUnit"] = "s"
+    _fit_lists(metadata, image)
+    if image.provenance is not None:
+        text = provenance_text(image.provenance)
+        entry = {"Namespace": PROVENANCE, "Value": text}
+        metadata["CommentAnnotation"] = [*metadata.get("CommentAnnotation", []), entry]
+    return metadata
+
+
+def _ome_unit(unit: str) -> str:
+    return "in" if unit == "inch" else unit
+
+
+def _fit_lists(metadata: dict[str, Any], image: ImageFile) -> None:
+    """Leave out what is said of channels or planes the image does not have."""
+    channels = image.size("C")
+    if "Channel" not in metadata and len(image.channel_names) == channels:
+        metadata["Channel"] = [{"Name": name} for name in image.channel_names]
+    if len(metadata.get("Channel", [])) != channels:
+        metadata.pop("Channel", None)
+    planes = channels * image.size("Z") * image.size("T")
+    if len(metadata.get("Plane", [])) != planes:
+        metadata.pop("Plane", None)

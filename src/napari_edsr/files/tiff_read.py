@@ -1,0 +1,257 @@
+"""TIFF in: ImageJ, OME and plain files, by way of tifffile."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_edsr.errors import FileError
+from napari_edsr.files import ome
+from napari_edsr.files.colour import cmyk_to_rgb
+from napari_edsr.files.common import (
+    PROVENANCE,
+    ImageFile,
+    arranged,
+    native,
+    parsed_provenance,
+    positive,
+    provenance_line,
+    renamed,
+    unit_name,
+    upright,
+    upright_sizes,
+)
+
+_P = tifffile.PHOTOMETRIC
+_UNREADABLE: dict[int, str] = {
+    _P.CIELAB: "CIELAB colours",
+    _P.ICCLAB: "ICC Lab colours",
+    _P.ITULAB: "ITU Lab colours",
+    _P.CFA: "a camera's raw mosaic",
+    _P.LOGL: "LogL luminances",
+    _P.LOGLUV: "LogLuv colours",
+}
+_UNSPECIFIED = 0
+_DAMAGE = ("invalid page offset", "corrupt", "invalid value offset", "metadata invalid")
+_LOSSLESS = ("LZW", "ADOBE_DEFLATE", "DEFLATE", "ZSTD", "PACKBITS")
+#: Items of an ImageJ file that are made anew, or lie at positions that change.
+_IMAGEJ_DROPPED = ("images", "channels", "slices", "frames", "hyperstack", "ImageJ")
+_IMAGEJ_PLACED = ("ROI", "Overlays", "Plot")
+
+
+def read_tiff(path: Path, axes: str | None = None) -> ImageFile:
+    """Read the first image series of a TIFF at full resolution.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A file that starts with a TIFF header.
+    axes : str, optional
+        Instead of those in the file's metadata.
+
+    Raises
+    ------
+    FileError
+        If it is cut short, damaged, or holds colours that need converting first.
+    """
+    with _complaints() as complaints, tifffile.TiffFile(path) as tif:
+        series = tif.series[0]
+        _refuse_damage(path, complaints)
+        page = series.keyframe
+        kind = _UNREADABLE.get(page.photometric)
+        if kind:
+            raise FileError(f"{path.name} holds {kind}; convert it to RGB first.")
+        _check_complete(path, series)
+        image = ImageFile(native(series.asarray()), series.axes)
+        _refuse_damage(path, complaints)
+        _read_metadata(tif, series, image)
+        _convert_colours(page, image, axes)
+        return _upright_image(page, image)
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Collect what tifffile logs as errors: it reads on, with planes missing."""
+    messages: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    handler, logger = Collector(logging.ERROR), logging.getLogger("tifffile")
+    logger.addHandler(handler)
+    try:
+        yield messages
+    finally:
+        logger.removeHandler(handler)
+
+
+def _refuse_damage(path: Path, complaints: list[str]) -> None:
+    if any(sign in message for message in complaints for sign in _DAMAGE):
+        raise FileError(
+            f"{path.name} is damaged or cut short; copy or export it again."
+        )
+
+
+def _check_complete(path: Path, series: Any) -> None:
+    for page in series.pages:
+        if page is None:
+            continue
+        size = page.parent.filehandle.size
+        pieces = zip(page.dataoffsets, page.databytecounts, strict=True)
+        if any(offset + count > size for offset, count in pieces):
+            _refuse_damage(path, ["corrupt"])
+
+
+def _read_metadata(tif: Any, series: Any, image: ImageFile) -> None:
+    page = series.keyframe
+    image.icc = page.iccprofile
+    image.metadata["compression"] = _compression(page)
+    _from_tags(page, image)
+    if tif.is_ome:
+        ome.read_ome(tif.ome_metadata, image)
+    elif tif.is_imagej:
+        _from_imagej(tif.imagej_metadata, image)
+    else:
+        _from_plain(tif, page, image)
+    if len(tif.series) > 1:
+        image.notes += (f"Of {len(tif.series)} images in the file the first is used.",)
+
+
+def _compression(page: Any) -> str | None:
+    name = page.compression.name
+    if name == "NONE":
+        return None
+    return name if name in _LOSSLESS else "ADOBE_DEFLATE"
+
+
+def _from_tags(page: Any, image: ImageFile) -> None:
+    x, y = (_per_unit(page.tags.get(code)) for code in (282, 283))
+    unit_tag = page.tags.get(296)
+    unit = {2: "inch", 3: "cm"}.get(int(unit_tag.value) if unit_tag else 2, "")
+    if x is None or y is None or (not unit and x == y == 1):
+        return
+    image.pixel_size, image.unit = {"Y": 1 / y, "X": 1 / x}, unit
+
+
+def _per_unit(tag: Any) -> float | None:
+    if tag is None or not isinstance(tag.value, tuple) or not tag.value[1]:
+        return None
+    return positive(tag.value[0] / tag.value[1])
+
+
+def _from_imagej(metadata: dict[str, Any], image: ImageFile) -> None:
+    image.metadata["container"] = "imagej"
+    dropped = (*_IMAGEJ_DROPPED, *_IMAGEJ_PLACED)
+    kept = {key: value for key, value in metadata.items() if key not in dropped}
+    image.metadata["imagej"] = kept
+    if any(key in metadata for key in ("ROI", "Overlays")):
+        image.notes += ("ImageJ's overlays are left out.",)
+    if "unit" in metadata:
+        image.unit = unit_name(metadata["unit"])
+    if "Z" in image.axes and positive(metadata.get("spacing")):
+        image.pixel_size["Z"] = float(metadata["spacing"])
+    if "T" in image.axes and positive(metadata.get("finterval")):
+        image.pixel_size["T"] = float(metadata["finterval"])
+    image.contrast_limits = _imagej_limits(metadata)
+    image.provenance = provenance_line(_text(metadata.get("Info")))
+
+
+def _imagej_limits(metadata: dict[str, Any]) -> list[tuple[float, float]] | None:
+    ranges = metadata.get("Ranges")
+    if ranges:
+        values = [float(value) for value in np.ravel(ranges)]
+        pairs = list(zip(values[::2], values[1::2], strict=True))
+    else:
+        pairs = [(float(metadata.get("min", 0)), float(metadata.get("max", 0)))]
+    return pairs if all(lo < hi for lo, hi in pairs) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _from_plain(tif: Any, page: Any, image: ImageFile) -> None:
+    image.metadata["container"] = "tiff"
+    shaped = tif.shaped_metadata[0] if tif.is_shaped and tif.shaped_metadata else {}
+    image.provenance = parsed_provenance(shaped.get(PROVENANCE))
+    description = page.description
+    if description and not description.startswith('{"shape"'):
+        image.metadata["description"] = description
+
+
+def _convert_colours(page: Any, image: ImageFile, axes: str | None) -> None:
+    own_axes = image.axes
+    if page.photometric == _P.PALETTE and page.colormap is not None:
+        _apply_palette(page, image)
+    elif page.photometric == _P.MINISWHITE:
+        _invert(page, image)
+    elif own_axes.endswith("S") or "S" in own_axes:
+        _name_samples(page, image)
+    image.axes = renamed(image.data, image.axes, axes)
+    image.data, image.axes = arranged(image.data, image.axes)
+    if page.photometric == _P.SEPARATED and image.axes.endswith("S"):
+        _convert_cmyk(image)
+
+
+def _apply_palette(page: Any, image: ImageFile) -> None:
+    """Colours of an indexed image; in microscopy formats indices are intensities."""
+    colours = np.asarray(page.colormap)
+    if image.metadata["container"] != "tiff":
+        image.metadata["colormap"] = colours
+        return
+    eight_bit = (colours >> 8).astype(np.uint8)
+    image.data = np.moveaxis(eight_bit[:, image.data], 0, -1)
+    image.axes += "S"
+    image.notes += ("The palette was converted to RGB.",)
+
+
+def _invert(page: Any, image: ImageFile) -> None:
+    if image.data.dtype.kind == "b":
+        image.data = ~image.data
+    elif image.data.dtype.kind == "u":
+        image.data = (2**page.bitspersample - 1 - image.data).astype(image.data.dtype)
+    else:
+        return
+    image.notes += ("White was stored as 0; the intensities were inverted.",)
+
+
+def _name_samples(page: Any, image: ImageFile) -> None:
+    """Say whether samples are colours, alpha or channels of their own."""
+    extra = tuple(int(value) for value in page.extrasamples or ())
+    if page.photometric == _P.MINISBLACK and (not extra or _UNSPECIFIED in extra):
+        if "C" not in image.axes:
+            image.axes = image.axes.replace("S", "C")
+            image.notes += ("The samples of a pixel are taken as separate channels.",)
+    elif extra:
+        image.metadata["extrasample"] = extra[0]
+
+
+def _convert_cmyk(image: ImageFile) -> None:
+    if image.data.shape[-1] != 4 or image.data.dtype.kind != "u":
+        raise FileError(
+            "CMYK with extra inks can not be read; convert it to RGB first."
+        )
+    image.data, note = cmyk_to_rgb(image.data, image.icc)
+    image.icc = None
+    image.metadata.pop("extrasample", None)
+    image.notes += (note,)
+
+
+def _upright_image(page: Any, image: ImageFile) -> ImageFile:
+    tag = page.tags.get(274)
+    orientation = int(tag.value) if tag else 1
+    data = (
+        upright(image.data, image.axes, orientation) if orientation != 1 else image.data
+    )
+    if orientation in range(2, 9):
+        image.notes += ("The orientation stored in the file was applied.",)
+    image.data = data
+    image.pixel_size = upright_sizes(image.pixel_size, orientation)
+    return image
