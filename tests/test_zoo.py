@@ -98,7 +98,9 @@ def test_one_flipped_bit_in_a_built_in_file_is_found(installed):
 
 def test_a_missing_built_in_file_is_named(installed):
     (installed / "edsr_light_x2.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="can not be read .*install napari-edsr again"):
+    with pytest.raises(
+        CheckpointError, match="can not be read .*install napari-edsr again"
+    ):
         zoo.fetch("edsr-light-x2")
 
 

@@ -198,7 +198,7 @@ def _no_network(url: str, part: Path, error: requests.ConnectionError) -> str:
     elif isinstance(error, requests.exceptions.SSLError):
         problem = f"The certificate of {host(url)} could not be verified"
     else:
-        problem = f"{host(url)} can not be reached: no network?"
+        problem = f"{host(url)} can not be reached (no network?)"
     return f"{problem}; {_by_hand(part)}."
 
 

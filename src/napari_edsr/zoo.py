@@ -138,12 +138,12 @@ def iter_download(
     card = _card(model)
     if card.kind != "official":
         return _verified(card)
-    if is_available(card) and _matches(card.path, card):
+    if _is_intact(card):
         return _verified(card)
     with cache.writing():
         card.path.parent.mkdir(parents=True, exist_ok=True)
         with (yield from cache.iter_lock(card.path)):
-            if not (is_available(card) and _matches(card.path, card)):
+            if not _is_intact(card):
                 yield from _iter_part(card)
                 _place(card)
     return _verified(card)
@@ -213,6 +213,13 @@ def _matches(path: Path, card: ModelCard) -> str:
     """Full sha256 of the file if it is the card's, else an empty string."""
     found = pooch.file_hash(str(path))
     return found if found.startswith(_expected(card)) else ""
+
+
+def _is_intact(card: ModelCard) -> bool:
+    try:
+        return is_available(card) and bool(_matches(card.path, card))
+    except OSError:
+        return False
 
 
 def _verified(card: ModelCard) -> Path:
