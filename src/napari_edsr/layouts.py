@@ -111,9 +111,7 @@ def tensor_names(layout: Layout, config: EDSRConfig) -> dict[str, str]:
     return names
 
 
-def _modules(
-    table: Mapping[str, str], config: EDSRConfig
-) -> Iterator[tuple[str, str]]:
+def _modules(table: Mapping[str, str], config: EDSRConfig) -> Iterator[tuple[str, str]]:
     counts = {"i": config.n_resblocks, "j": 2, "k": len(config.scales)}
     for ours, theirs in table.items():
         used = [letter for letter in counts if f"{{{letter}}}" in ours]
@@ -154,19 +152,17 @@ def _is_close(value: Tensor, usual: Tensor) -> Tensor:
     return (value - usual).abs() <= _ROUNDING * usual.abs()
 
 
-def rescaled(state: Mapping[str, Tensor], factor: float) -> State:
-    """Canonical weights for an `rgb_range` that is `factor` times smaller.
+def rescaled(state: Mapping[str, Tensor], source: float, target: float) -> State:
+    """Canonical weights made for an `rgb_range` of `source`, for one of `target`.
 
     Computed in float64 and rounded once to each tensor's own dtype.
     """
-    factors = {
-        "conv_first.weight": factor,
-        **dict.fromkeys(("conv_last.weight", "conv_last.bias"), 1 / factor),
-        **dict.fromkeys(("sub_mean.bias", "add_mean.bias"), 1 / factor),
-    }
-    return {
-        name: (value.double() * factors[name]).to(value.dtype)
-        if name in factors
-        else value
-        for name, value in state.items()
-    }
+    shrinks = ("conv_last.weight", "conv_last.bias", "sub_mean.bias", "add_mean.bias")
+    scaled = dict(state)
+    for name, white, divisor in (
+        ("conv_first.weight", source, target),
+        *((name, target, source) for name in shrinks),
+    ):
+        value = state[name]
+        scaled[name] = (value.double() * white / divisor).to(value.dtype)
+    return scaled

@@ -161,8 +161,8 @@ def _not_loadable(path: Path, error: Exception) -> CheckpointError:
 
 
 def _damaged(path: Path, reason: object) -> CheckpointError:
-    text = " ".join(str(reason).split()) or type(reason).__name__
-    brief = text if len(text) <= 120 else f"{text[:120]}..."
+    said = str(reason).split("WeightsUnpickler error: ")[-1].strip()
+    brief = " ".join(said.split("\n")[0].split())[:120] or type(reason).__name__
     return CheckpointError(f"{path} is damaged or incomplete ({brief}); {_AGAIN}.")
 
 
