@@ -22,10 +22,6 @@ QWIDGETSIZE_MAX = 2**24 - 1
 _SECTION_STYLE = (
     "text-align: left; border: none; background: transparent; padding: 3px 0px;"
 )
-#: So that a choice can be told while it is locked, when the theme greys all buttons.
-_SEGMENT_STYLE = (
-    "QPushButton:checked:disabled { font-weight: bold; border-width: 2px; }"
-)
 
 
 class Caption(QLabel):
@@ -112,7 +108,6 @@ class Segments(QWidget):
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             self._group.addButton(button, i)
             row.addWidget(button)
-        self.setStyleSheet(_SEGMENT_STYLE)
         self._group.buttons()[0].setChecked(True)
         self.setFocusProxy(self._group.buttons()[0])
         self._group.idToggled.connect(self._emit)

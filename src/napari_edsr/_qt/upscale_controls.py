@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QFrame,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_edsr._qt.controls import Section, Segments
 from napari_edsr._qt.layer_chooser import LayerChooser
@@ -19,6 +26,15 @@ from napari_edsr._qt.options import (
 )
 from napari_edsr._qt.planning import Choices
 from napari_edsr.config import SCALES
+
+_FRAME = QSize(4, 4)
+_RESIZING = (QEvent.Type.LayoutRequest, QEvent.Type.Resize)
+#: Of the text of locked controls; the theme's own is too faint to be read.
+_LOCKED_OPACITY = 0.7
+_LOCKED_STYLE = """
+*:disabled {{ color: {color}; }}
+QPushButton:checked:disabled {{ border: 2px solid {color}; }}
+"""
 
 
 class UpscaleControls(QScrollArea):
@@ -70,6 +86,8 @@ class UpscaleControls(QScrollArea):
         form.addRow(folding)
         form.addRow("&Region", self.region)
         self.setWidget(self.form)
+        self.form.installEventFilter(self)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -92,7 +110,18 @@ class UpscaleControls(QScrollArea):
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """All of the form, if the dock is high enough."""
-        return self.form.sizeHint() + QSize(2, 2)
+        layout, viewport = self.form.layout(), self.viewport()
+        size = self.form.sizeHint().expandedTo(self.form.minimumSizeHint())
+        if layout is not None and viewport is not None and layout.hasHeightForWidth():
+            wrapped = layout.totalHeightForWidth(viewport.width())
+            size.setHeight(max(size.height(), wrapped))
+        return size + _FRAME
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Grow and shrink with the form as its sections fold."""
+        if event is not None and event.type() in _RESIZING:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
     def _on_change(self) -> None:
         self._summarise()
@@ -118,6 +147,9 @@ class UpscaleControls(QScrollArea):
     def lock(self, locked: bool) -> None:
         """Keep the choices as they are while a run goes on; they stay readable."""
         self.form.setEnabled(not locked)
+        red, green, blue, _ = self.palette().windowText().color().getRgb()
+        color = f"rgba({red}, {green}, {blue}, {_LOCKED_OPACITY:.0%})"
+        self.form.setStyleSheet(_LOCKED_STYLE.format(color=color) if locked else "")
 
     def set_devices(self, devices: Sequence[str], auto: str, wanted: str) -> None:
         """Complete the list of devices, and choose the one that was remembered."""
