@@ -18,6 +18,7 @@ from napari_edsr.files.common import (
 )
 
 _IMAGEJ_TYPES = ("uint8", "uint16", "int16", "float32")
+_NOT_IN_OME = ("int64", "uint64", "float16")
 _HYPERSTACK = "TZCYXS"
 _CLASSIC_LIMIT = 2**32 - 2**25
 
@@ -46,9 +47,15 @@ def tiff_container(target: Path, image: ImageFile) -> str:
         wanted = "ome"
     if wanted == "imagej" and not _fits_imagej(image):
         wanted = "ome"
-    if wanted == "ome" and not set(image.axes) <= set(_HYPERSTACK):
+    if wanted == "ome" and not _fits_ome(image):
         wanted = "tiff"
     return wanted if wanted in ("imagej", "ome") else "tiff"
+
+
+def _fits_ome(image: ImageFile) -> bool:
+    return (
+        set(image.axes) <= set(_HYPERSTACK) and image.data.dtype.name not in _NOT_IN_OME
+    )
 
 
 def _fits_imagej(image: ImageFile) -> bool:

@@ -1,0 +1,200 @@
+"""The command ``upscale``: files in, files out, one line where it can not be done."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_edsr import save_model, upscale
+from napari_edsr.cli import main
+from napari_edsr.files import read_image
+
+
+@pytest.fixture
+def tiny(tiny_model, tmp_path):
+    """A small network's file."""
+    return str(save_model(tiny_model(), tmp_path / "models.safetensors"))
+
+
+@pytest.fixture
+def run(capsys):
+    """Call the command line in this process: exit code, its output, its errors."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return stopped.value.code, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def photo(tmp_path, rng):
+    path = tmp_path / "photo.png"
+    Image.fromarray(rng.integers(0, 255, (20, 30, 3)).astype("u1")).save(
+        path, dpi=(100, 100)
+    )
+    return path
+
+
+def test_a_photo_becomes_larger_with_its_density(run, photo, tmp_path):
+    code, out, err = run("upscale", photo, tmp_path / "x2.tif")
+    assert (code, err) == (0, "")
+    written = read_image(tmp_path / "x2.tif")
+    expected = upscale(read_image(photo).data, "edsr-light-x2")
+    np.testing.assert_array_equal(written.data, expected)
+    assert written.unit == "inch"
+    assert written.pixel_size["X"] == pytest.approx(1 / 200, rel=1e-3)
+    assert written.provenance["model"]["name"] == "edsr-light-x2"
+    assert "30 x 20, RGB, uint8" in out
+    assert "1 tiles of up to 256 px, fp32 on cpu" in out
+
+
+def test_every_option_reaches_the_engine(run, tiny, tmp_path, rng):
+    stack = rng.integers(0, 4000, (2, 3, 12, 14)).astype("u2")
+    tifffile.imwrite(tmp_path / "in.tif", stack, photometric="minisblack")
+    arguments = ["upscale", tmp_path / "in.tif", tmp_path / "out.tif", "--axes", "TCYX"]
+    arguments += ["--model", tiny, "--scale", 2, "--tile", 8, "--device", "cpu"]
+    arguments += ["--precision", "fp32", "--normalize", "0,4095", "--self-ensemble"]
+    code, _, err = run(*arguments, "--uncertainty", tmp_path / "doubt.tif")
+    assert (code, err) == (0, "")
+    options = {"axes": "TCYX", "normalize": (0, 4095), "self_ensemble": True, "tile": 8}
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "out.tif"), upscale(stack, tiny, **options)
+    )
+    doubt = tifffile.imread(tmp_path / "doubt.tif")
+    assert (doubt.shape, doubt.dtype) == ((2, 3, 24, 28), np.float32)
+
+
+def test_contrast_limits_come_from_the_file(run, tiny, tmp_path, rng):
+    plane = rng.integers(0, 4000, (12, 14)).astype("u2")
+    metadata = {"axes": "YX", "min": 100.0, "max": 900.0}
+    tifffile.imwrite(tmp_path / "in.tif", plane, imagej=True, metadata=metadata)
+    arguments = ["upscale", tmp_path / "in.tif", tmp_path / "out.tif", "--model", tiny]
+    code, _, _ = run(*arguments, "--normalize", "contrast-limits")
+    assert code == 0
+    assert read_image(tmp_path / "out.tif").provenance["ranges"] == [[100, 900]]
+
+
+def test_a_folder_goes_into_a_folder(run, tiny, photo, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no image")
+    photo.rename(folder / "a.png")
+    Image.fromarray(np.zeros((4, 5), "u1")).save(folder / "b.gif")
+    for source in (folder, f"{folder}/*.*"):
+        code, _, err = run("upscale", source, tmp_path / "out", "--model", tiny)
+        assert (code, err) == (0, "")
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+            "a.png",
+            "b.png",
+        ]
+    assert read_image(tmp_path / "out" / "a.png").data.shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.png", "x.png"], "There is no file none.png"),
+        (["photo.png", "x.bmp"], "Can not write .bmp"),
+        (["photo.png", "photo.png"], "is the input itself"),
+        (["photo.png", "link.png"], "is the input itself"),
+        (
+            ["photo.png", "x.png", "--scale", "3", "--model", "edsr-light-x2"],
+            "upscales x2",
+        ),
+        (["photo.png", "x.png", "--scale", "7"], "Scale 7 is not available"),
+        (
+            ["photo.png", "x.png", "--model", "edsr-lihgt-x2"],
+            "did you mean edsr-light-x2",
+        ),
+        (["photo.png", "x.png", "--device", "cuda:9"], "cuda:9 is not available"),
+        (["photo.png", "x.png", "--tile", "many"], "tile size 'many'"),
+        (["photo.png", "x.png", "--normalize", "5,b"], "is not LO,HI"),
+        (
+            ["photo.png", "x.png", "--normalize", "contrast-limits"],
+            "no contrast limits",
+        ),
+        (["photo.png", "x.png", "--axes", "YX"], "name 2 axes"),
+        (["photo.png", "no/such/x.png"], "There is no folder"),
+        (["*.webp", "out"], "No images in"),
+        (["photo.png", "x.png", "--uncertainty", "u.png"], "written as .tif"),
+    ],
+)
+def test_what_can_not_be_done_gets_one_line(
+    arguments, words, run, photo, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.png").symlink_to(photo)
+    before = photo.read_bytes()
+    code, _, err = run("upscale", *arguments)
+    assert code == 1
+    assert words in err
+    assert err.count("\n") == 1
+    assert photo.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.png", "photo.png"]
+
+
+def test_wrong_usage_is_told_apart(run):
+    code, _, err = run("upscale", "one.png")
+    assert code == 2
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_an_interrupted_run_leaves_no_file(number, code, tmp_path, rng):
+    Image.fromarray(rng.integers(0, 255, (900, 900, 3)).astype("u1")).save(
+        tmp_path / "in.png"
+    )
+    (tmp_path / "out.png").write_bytes(b"old")
+    command = [sys.executable, "-c", "from napari_edsr.cli import main; main()"]
+    process = subprocess.Popen(
+        [*command, "upscale", "in.png", "out.png", "--tile", "64"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    for line in process.stdout:
+        if "tiles of up to" in line:
+            process.send_signal(number)
+            break
+    _, err = process.communicate()
+    assert process.returncode == code
+    assert "Traceback" not in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.png", "out.png"]
+    assert (tmp_path / "out.png").read_bytes() == b"old"
+
+
+def test_help_and_version_load_nothing_heavy():
+    script = (
+        "import sys\n"
+        "from napari_edsr.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit as stop:\n    assert not stop.code\n"
+        "heavy = {'torch', 'napari', 'skimage', 'qtpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    for argument in ("--help", "--version"):
+        done = subprocess.run(
+            [sys.executable, "-c", script, argument], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert "napari-edsr" in done.stdout
+
+
+def test_devices_name_the_cpu_and_the_way_to_a_gpu(run):
+    code, out, err = run("devices")
+    assert (code, err) == (0, "")
+    assert "cpu" in out
+    assert "about" in out

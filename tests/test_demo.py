@@ -1,0 +1,69 @@
+"""The demonstration: pictures and figures that are right."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from napari_edsr import drain, samples
+from napari_edsr.cli import main
+from napari_edsr.demo import run_demo
+from napari_edsr.events import TileDone
+from napari_edsr.files import read_image
+from napari_edsr.metrics import score
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    return drain(run_demo(tmp_path_factory.mktemp("demo") / "new"))
+
+
+def test_pictures_show_what_was_measured(demo):
+    folder = demo.files[0].parent
+    for one, truth in zip(
+        demo.shown, (samples.photo_hr(), samples.microscopy_hr()), strict=True
+    ):
+        result = read_image(folder / f"{one.sample.name}-result.png").data
+        np.testing.assert_array_equal(result, one.result)
+        np.testing.assert_array_equal(one.truth, truth)
+        again = score(result, truth, scale=2, protocol="mmagic")
+        assert again.psnr == one.result_score.psnr
+        assert one.result_score.psnr > one.bicubic_score.psnr + 1
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        p.name for p in demo.files
+    )
+    assert read_image(demo.files[-1]).data.shape[1] > 2000
+
+
+def test_closing_the_demo_leaves_no_picture(tmp_path):
+    job = run_demo(tmp_path)
+    while not isinstance(next(job), TileDone):
+        pass
+    job.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_prints_both_scores(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["demo", "--output", str(tmp_path), "--scale", "4"])
+    printed = capsys.readouterr().out
+    assert stopped.value.code == 0
+    for words in (
+        "Photograph",
+        "Microscopy",
+        "Bicubic",
+        "EDSR light",
+        "SSIM",
+        "edsr-light-x4",
+    ):
+        assert words in printed
+
+
+def test_without_napari_the_viewer_is_refused_in_one_line(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "napari_edsr._qt.launch", None)
+    with pytest.raises(SystemExit) as stopped:
+        main(["demo", "--gui"])
+    assert stopped.value.code == 1
+    assert 'pip install "napari-edsr[all]"' in capsys.readouterr().err
