@@ -1,0 +1,67 @@
+"""Makes the pictures of the README: a real viewer, driven by the dock's own buttons.
+
+On a machine without a screen:
+``QT_QPA_PLATFORM=xcb xvfb-run -s "-screen 0 1400x1000x24" python docs/screenshots.py``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import napari
+from PIL import Image
+from qtpy.QtCore import QEventLoop, QTimer
+
+from napari_edsr._qt.launch import open_demo
+
+FOLDER = Path(__file__).parent / "images"
+SIZE = (1280, 720)
+TILE = 48  # small, so that the picture shows a run that is half done
+SHARE = 0.5
+PATIENCE = 120_000  # milliseconds
+
+
+def wait(signal, accept=lambda *_: True) -> None:
+    """Keep the window alive until a signal comes with accepted values."""
+    loop = QEventLoop()
+    signal.connect(lambda *values: loop.quit() if accept(*values) else None)
+    QTimer.singleShot(PATIENCE, loop.quit)
+    loop.exec()
+
+
+def pause(milliseconds: int) -> None:
+    """Let the window draw itself."""
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
+def take(viewer: napari.Viewer, name: str) -> None:
+    """Save the window in few colours, so that the file stays small."""
+    pause(300)
+    pixels = viewer.screenshot(canvas_only=False, flash=False)
+    picture = (
+        Image.fromarray(pixels).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    )
+    picture.save(FOLDER / f"{name}.png", optimize=True)
+
+
+def main() -> None:
+    """Take both pictures."""
+    viewer, widget = open_demo(block=False)
+    viewer.window._qt_window.resize(*SIZE)
+    if not widget.scout.known:
+        wait(widget.scout.speed_found)
+    widget.controls.speed.tile.setValue(TILE)
+    widget.panel.upscale.click()
+    wait(widget.session.progressed, lambda share, _: share > SHARE)
+    take(viewer, "upscale-running")
+    if widget.session.is_running:
+        wait(widget.session.ended)
+    viewer.fit_to_view()
+    take(viewer, "upscale-done")
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()
