@@ -169,7 +169,7 @@ def test_only_images_can_be_upscaled():
         ({}, ""),
         ({"scale": (0.108, 0.108), "units": ("um", "um")}, "0.108 µm/px"),
         ({"scale": (0.2, 0.1), "units": ("um", "um")}, "0.1 × 0.2 µm/px"),
-        ({"scale": (2, 2)}, "2/px"),
+        ({"scale": (2, 2)}, "pixel size 2"),
         ({"units": ("nm", "nm")}, "1 nm/px"),
     ],
 )
@@ -240,7 +240,7 @@ def test_selected_rectangle_is_taken_and_cut_at_the_image():
     shapes.add_rectangles(np.array([[70, 70], [70, 90], [90, 90], [90, 70]]))
 
     shapes.selected_data = {0}
-    assert layers.rectangle_region(shapes, image) == {"Y": (0, 8), "X": (0, 4)}
+    assert layers.rectangle_region(shapes, image) == {"Y": (0, 8), "X": (0, 5)}
     shapes.selected_data = {1}
     assert layers.rectangle_region(shapes, image) is None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QButtonGroup,
@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 QWIDGETSIZE_MAX = 2**24 - 1
+_NARROW = 200
 #: A title, not a button: only what is to be pressed should look like it.
 _SECTION_STYLE = (
     "text-align: left; border: none; background: transparent; padding: 3px 0px;"
@@ -33,6 +34,14 @@ class Caption(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """As high as the text is at this width: Qt would reserve room for a narrower one."""
+        return QSize(0, self.heightForWidth(max(self.width(), _NARROW)))
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """No text is cut off."""
+        return self.sizeHint()
 
     def show_text(self, text: str) -> None:
         """Show `text`, or nothing at all where it is empty."""

@@ -31,6 +31,7 @@ _DROPPED = (
     "auto_contrast",
 )
 _LEADING = "QPVTZ"
+_ROUNDING = 1e-6  # pixels by which a way through the world may be off
 
 
 def image_layers(layers: Sequence[Layer]) -> list[Image]:
@@ -160,7 +161,7 @@ def view_region(layer: Image) -> Region | None:
 
 
 def rectangle_region(shapes: Shapes, layer: Image) -> Region | None:
-    """Rows and columns of a layer inside a Shapes layer's selected or last shape.
+    """Pixels of a layer whose centres lie in a Shapes layer's selected or last shape.
 
     The corners go through the world, so that the two layers may differ in scale,
     position and number of axes; None if the shape lies beside the image.
@@ -171,8 +172,8 @@ def rectangle_region(shapes: Shapes, layer: Image) -> Region | None:
     world = [shapes.data_to_world(vertex) for vertex in shapes.data[chosen]]
     corners = np.array([_world_to_data(layer, point) for point in world])[:, -2:]
     shape = layer_array(layer).shape[layer.ndim - 2 : layer.ndim]
-    starts = np.clip(np.round(corners.min(axis=0) + 0.5), 0, shape).astype(int)
-    stops = np.clip(np.round(corners.max(axis=0) + 0.5), 0, shape).astype(int)
+    starts = np.clip(np.ceil(corners.min(axis=0) - _ROUNDING), 0, shape).astype(int)
+    stops = np.clip(np.floor(corners.max(axis=0) + _ROUNDING) + 1, 0, shape).astype(int)
     if np.any(stops <= starts):
         return None
     (y0, x0), (y1, x1) = starts.tolist(), stops.tolist()

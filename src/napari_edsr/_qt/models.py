@@ -103,6 +103,7 @@ class ModelChooser(QWidget):
     download_asked = Signal(str)
     download_stop_asked = Signal()
     file_asked = Signal(str)
+    scale_asked = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -110,6 +111,7 @@ class ModelChooser(QWidget):
         self._choices: dict[str, ModelChoice] = {}
         self._scale = 2
         self._last = ""
+        self._wanted = ""
         self._downloading = False
         self.list = Choice()
         self.list.setToolTip(
@@ -156,9 +158,18 @@ class ModelChooser(QWidget):
         return self._choices.get(str(self.list.value()))
 
     def set_value(self, key: str) -> None:
-        """Choose a model by its name or path; an unknown one changes nothing."""
-        if key in self._choices:
-            self.list.set_value(key)
+        """Choose a model by its name or path; one that is not known is kept in mind."""
+        self._wanted = "" if key in self._choices else key
+        self.list.set_value(key)
+
+    def knows(self, key: str) -> bool:
+        """Whether there is a model of this name or path for the scale."""
+        return key in self._choices
+
+    @property
+    def remembered(self) -> str:
+        """What to choose the next time: the model, or a file not recognised yet."""
+        return self._wanted or self._last
 
     def set_scale(self, scale: int) -> None:
         """Offer the models of another scale, and choose the like of the present one."""
@@ -166,17 +177,18 @@ class ModelChooser(QWidget):
         self._scale = scale
         self.refresh()
         keys = (wanted, zoo.default_model(scale))
-        self.set_value(next(key for key in keys if key in self._choices))
+        self.list.set_value(next(key for key in keys if key in self._choices))
         self.changed.emit()
 
     def add_file(self, choice: ModelChoice) -> None:
         """Add a recognised weights file to the list, and choose it."""
         others = [file for file in self._files if file.key != choice.key]
         self._files = [*others, choice]
-        if self._scale in choice.config.scales:
-            self.refresh()
-            self.set_value(choice.key)
-            self.changed.emit()
+        if self._scale not in choice.config.scales:
+            self.scale_asked.emit(choice.config.scales[0])
+        self.refresh()
+        self.set_value(choice.key)
+        self.changed.emit()
 
     def show_download(self, share: float | None) -> None:
         """Show how much of a download has arrived; None when it is over."""
@@ -189,7 +201,7 @@ class ModelChooser(QWidget):
 
     def _on_chosen(self, key: object) -> None:
         if key != _FILE:
-            self._last = str(key)
+            self._last, self._wanted = str(key), ""
             self._show_choice()
             self.changed.emit()
             return

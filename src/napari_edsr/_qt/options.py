@@ -51,6 +51,7 @@ class SpeedOptions(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._auto_device = ""
+        self._wanted_device = ""
         self.tile = QSpinBox()
         self.tile.setRange(0, _LARGEST_TILE)
         self.tile.setSingleStep(32)
@@ -82,7 +83,7 @@ class SpeedOptions(QWidget):
         form.addRow("&Device", self.device)
         form.addRow("Precisi&on", self.precision)
         self.tile.valueChanged.connect(self.changed)
-        self.device.chosen.connect(self.changed)
+        self.device.chosen.connect(self._on_device)
         self.precision.chosen.connect(self.changed)
 
     def value(self) -> dict[str, Any]:
@@ -94,16 +95,26 @@ class SpeedOptions(QWidget):
         }
 
     def set_value(self, tile: int, device: str, precision: str) -> None:
-        """Restore what was remembered; a device that is not there becomes ``auto``."""
+        """Restore what was remembered; a device not known yet is kept in mind."""
         self.tile.setValue(tile)
-        self.device.set_value(device)
+        self._wanted_device = "" if self.device.set_value(device) else device
         self.precision.set_value(precision)
+
+    def _on_device(self) -> None:
+        self._wanted_device = ""
+        self.changed.emit()
 
     def set_devices(self, devices: Sequence[str], auto: str) -> None:
         """Complete the list with what torch sees; `auto` is what it would take."""
         self._auto_device = auto
         named = [(device_name(device), device) for device in devices]
-        self.device.set_options([(f"auto ({device_name(auto)})", "auto"), *named])
+        self.device.set_options([(f"auto: {device_name(auto)}", "auto"), *named])
+        self.device.set_value(self._wanted_device)
+
+    @property
+    def remembered_device(self) -> str:
+        """What to choose the next time: the device, or one that may be back then."""
+        return self._wanted_device or str(self.device.value())
 
     @property
     def actual_device(self) -> str:

@@ -64,6 +64,10 @@ class UpscaleRunner(QObject):
     def stop(self) -> None:
         """Forget what has not begun, and end the current request after its tile."""
         self._queue.clear()
+        self.skip()
+
+    def skip(self) -> None:
+        """End the current request after its tile, and go on to the next."""
         if self._job is not None:
             self._job.stop()
 

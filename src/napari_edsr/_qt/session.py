@@ -16,6 +16,7 @@ from napari_edsr._qt.live import LiveResult, add_uncertainty
 from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 from napari_edsr._qt.runner import UpscaleRunner
 from napari_edsr._qt.wording import clock, device_name, duration, model_label, sentence
+from napari_edsr._qt.worker import JobFailedError
 from napari_edsr.errors import EDSRError
 from napari_edsr.events import TileDone, UpscalePlanned
 
@@ -37,11 +38,9 @@ class Failure:
     def of(cls, error: BaseException, doing: str) -> Failure:
         """Errors of ours say what to do; of others the user can only report them."""
         details = "".join(traceback.format_exception(error))
-        if isinstance(error, EDSRError) and error.__cause__ is None:
+        if isinstance(error, EDSRError) and not isinstance(error, JobFailedError):
             return cls(sentence(str(error)), details)
         what = str(error).strip().partition("\n")[0] or type(error).__name__
-        if isinstance(error, EDSRError):
-            return cls(sentence(what), details)
         advice = "Copy the details below for a report."
         return cls(f"{doing} failed: {sentence(what)} {advice}", details)
 
@@ -118,9 +117,9 @@ class UpscaleSession(QObject):
             self._viewer.layers.remove(preview)
 
     def layer_removed(self, layer: Layer) -> None:
-        """Stop when the user deletes the layer that is being worked on."""
+        """Go on to the next when the user deletes the layer that is being worked on."""
         if self.live is not None and layer is self.live.layer:
-            self.stop()
+            self.runner.skip()
 
     def _on_began(self, request: UpscaleRequest) -> None:
         self._number += 1
@@ -194,6 +193,7 @@ class UpscaleSession(QObject):
         if live is None or live.layer not in self._viewer.layers:
             return False
         if self._done == 0:
+            self.live = None
             self._viewer.layers.remove(live.layer)
             return False
         live.describe(partial_metadata(request, self._planned, self._done))

@@ -96,6 +96,7 @@ class UpscaleControls(QScrollArea):
     def _connect(self) -> None:
         self.layer.chosen.connect(self.layer_chosen)
         self.scale.chosen.connect(self.models.set_scale)
+        self.models.scale_asked.connect(self.scale.set_value)
         for options in (
             self.models,
             self.speed,
@@ -151,10 +152,9 @@ class UpscaleControls(QScrollArea):
         color = f"rgba({red}, {green}, {blue}, {_LOCKED_OPACITY:.0%})"
         self.form.setStyleSheet(_LOCKED_STYLE.format(color=color) if locked else "")
 
-    def set_devices(self, devices: Sequence[str], auto: str, wanted: str) -> None:
+    def set_devices(self, devices: Sequence[str], auto: str) -> None:
         """Complete the list of devices, and choose the one that was remembered."""
         self.speed.set_devices(devices, auto)
-        self.speed.device.set_value(wanted)
         self._summarise()
 
     def settings(self) -> dict[str, Any]:
@@ -162,9 +162,10 @@ class UpscaleControls(QScrollArea):
         choices = self.choices()
         return {
             "scale": choices.scale,
-            "model": str(self.models.list.value()),
-            **self.speed.value(),
+            "model": self.models.remembered,
             "tile": self.speed.tile.value(),
+            "device": self.speed.remembered_device,
+            "precision": choices.engine["precision"],
             "normalize": self.intensities.method.value(),
             "range_low": self.intensities.low.value(),
             "range_high": self.intensities.high.value(),

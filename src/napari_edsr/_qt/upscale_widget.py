@@ -260,13 +260,10 @@ class UpscaleWidget(QWidget):
         self.panel.show_outcome(f"Saved {Path(path).name}.", can_save=True)
 
     def _on_devices(self, found: DevicesFound) -> None:
-        values = settings.load()
-        self.controls.set_devices(found.names, found.auto, values["device"])
-        if (
-            values["model"] != self._model_at_start
-            and Path(self._model_at_start).is_file()
-        ):
-            self.model_source.recognise(self._model_at_start)
+        self.controls.set_devices(found.names, found.auto)
+        remembered = self.controls.models.remembered
+        if not self.controls.models.knows(remembered) and Path(remembered).is_file():
+            self.model_source.recognise(remembered)
         self._update()
 
     def _on_speed(self, found: SpeedFound) -> None:
@@ -279,7 +276,6 @@ class UpscaleWidget(QWidget):
 
     def _restore(self) -> None:
         values, remembered = settings.load(), settings.load("remembered")
-        self._model_at_start = values["model"]
         self._speeds = _read_speeds(remembered["speeds"])
         self.scout.known = tuple(self._speeds)
         self.controls.restore(values)

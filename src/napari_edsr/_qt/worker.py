@@ -6,6 +6,7 @@ is the result. `Job` runs one in napari's thread pool and answers on the main th
 
 from __future__ import annotations
 
+import atexit
 import io
 from collections.abc import Callable, Generator
 from typing import Any
@@ -51,6 +52,10 @@ class JobWorker(GeneratorWorker):
         if isinstance(result, RuntimeError):
             raise JobFailedError(_first_line(result)) from result
         return result
+
+
+# A script that closes its viewer without an event loop must not end under a worker.
+atexit.register(JobWorker.await_workers)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,0 +1,370 @@
+"""Cancelling, closing, errors, and what stands in the dock meanwhile."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QCoreApplication
+from qtpy.QtGui import QGuiApplication
+
+from napari_edsr._qt import requests as requests_module
+from napari_edsr._qt.layers import METADATA_KEY
+from napari_edsr.errors import DeviceError
+from napari_edsr.events import TileDone, UpscalePlanned
+from napari_edsr.inference import UpscaleResult
+
+WAIT = 30_000
+
+
+class Engine:
+    """Stands in for the engine: does a tile, one row of it, whenever it is let on."""
+
+    def __init__(self, error_after=None, error=None):
+        self.gate = threading.Semaphore(0)
+        self.closed = threading.Event()
+        self.error_after, self.error = error_after, error
+        self.tiles_begun = 0
+
+    def __call__(self, image, model, *, scale, axes, region, out, **options):
+        try:
+            total = out.shape[0]
+            yield UpscalePlanned(total, 8, 4, "cpu", "fp32", ("A note.",))
+            for row in range(total):
+                self.tiles_begun += 1
+                assert self.gate.acquire(timeout=20)
+                if row == self.error_after:
+                    raise self.error
+                out[row] = 7
+                yield TileDone(row + 1, total, (slice(row, row + 1), slice(None)))
+            return UpscaleResult(
+                out, axes, {"device": "cpu", "precision": "fp32", "seconds": 0.1}
+            )
+        finally:
+            self.closed.set()
+
+    def let_on(self, tiles=1):
+        for _ in range(tiles):
+            self.gate.release()
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """`engine(**options)`: put in the place of `iter_upscale`."""
+
+    def make(**options):
+        from napari_edsr import inference
+
+        fake = Engine(**options)
+        monkeypatch.setattr(inference, "iter_upscale", fake)
+        return fake
+
+    return make
+
+
+@pytest.fixture
+def begin(qtbot, widget, viewer, image):
+    """`begin(engine, tiles)`: a run on the layer "cells", with some tiles done."""
+
+    def press(engine, tiles=2, button=None):
+        if "cells" not in viewer.layers:
+            viewer.add_image(image, name="cells")
+        (button or widget.panel.upscale).click()
+        engine.let_on(tiles)
+        qtbot.waitUntil(lambda: widget.session._done == tiles, timeout=WAIT)
+        return viewer.layers[-1]
+
+    return press
+
+
+def wait_for_end(qtbot, widget, engine):
+    with qtbot.waitSignal(widget.session.ended, timeout=WAIT):
+        engine.let_on(1000)
+
+
+def test_placeholder_is_the_enlarged_source_and_sharpens_in_place(
+    qtbot, widget, viewer, image, engine, begin
+):
+    fake = engine()
+    result = begin(fake, tiles=3)
+
+    expected = image.repeat(2, 0).repeat(2, 1)
+    np.testing.assert_array_equal(result.data[3:], expected[3:])
+    assert (result.data[:3] == 7).all()
+    array = result.data
+    wait_for_end(qtbot, widget, fake)
+
+    assert result.data is array
+    assert (array == 7).all()
+
+
+def test_cancel_stops_within_a_tile_and_keeps_what_is_done(
+    qtbot, widget, viewer, image, engine, begin
+):
+    fake = engine()
+    result = begin(fake, tiles=3)
+    qtbot.waitUntil(lambda: fake.tiles_begun == 4)
+
+    widget.panel.progress.cancel.click()
+    assert widget.panel.progress.status.text() == "Stopping after this tile…"
+    assert not widget.panel.progress.cancel.isEnabled()
+    wait_for_end(qtbot, widget, fake)
+
+    assert fake.tiles_begun == 4
+    assert fake.closed.is_set()
+    assert (result.data[:4] == 7).all()
+    np.testing.assert_array_equal(result.data[4:], image.repeat(2, 0).repeat(2, 1)[4:])
+    about = result.metadata[METADATA_KEY]
+    assert (about["partial"], about["tiles"], about["tiles_planned"]) == (True, 4, 40)
+    assert about["notes"] == ["A note."]
+    assert widget.panel.outcome.text() == "Stopped after 4 of 40 tiles; these are kept."
+    assert widget.panel.upscale.isEnabled()
+
+
+def test_cancel_before_the_first_tile_leaves_no_layer(
+    qtbot, widget, viewer, engine, image
+):
+    viewer.add_image(image)
+    fake = engine(error_after=0, error=GeneratorExit())
+    with qtbot.waitSignal(widget.session.runner.planned, timeout=WAIT):
+        widget.panel.upscale.click()
+    assert len(viewer.layers) == 2
+    fake.error = DeviceError("Memory ran out.")
+
+    widget.panel.progress.cancel.click()
+    wait_for_end(qtbot, widget, fake)
+
+    assert len(viewer.layers) == 1
+
+
+def test_cancel_empties_the_queue(qtbot, widget, viewer, engine, begin, image):
+    for name in "ab":
+        viewer.add_image(image, name=name)
+    cells = viewer.add_image(image, name="cells")
+    viewer.layers.selection = set(viewer.layers)
+    fake = engine()
+    begin(fake, tiles=1)
+
+    widget.panel.progress.cancel.click()
+    wait_for_end(qtbot, widget, fake)
+
+    assert [layer.name for layer in viewer.layers] == [
+        "a",
+        "b",
+        "cells",
+        "a ×2 (tiny_x2)",
+    ]
+    assert cells in viewer.layers
+
+
+def test_cancel_in_the_activity_dock(qtbot, widget, engine, begin):
+    from napari.utils.progress import progress
+
+    fake = engine()
+    begin(fake)
+    (bar,) = progress._all_instances
+    assert bar.desc.startswith("Upscaling of cells")
+
+    bar.cancel()
+    wait_for_end(qtbot, widget, fake)
+
+    assert widget.panel.outcome.text().startswith("Stopped after")
+    assert len(progress._all_instances) == 0
+
+
+def test_controls_are_locked_and_say_why(qtbot, widget, engine, begin):
+    fake = engine()
+    begin(fake)
+
+    panel = widget.panel
+    assert not widget.controls.form.isEnabled()
+    assert not panel.upscale.isEnabled()
+    assert not panel.preview.isEnabled()
+    assert panel.reason.text() == "A run is under way; cancel it to start another."
+    assert panel.progress.status.text().startswith("5%, 0:")
+    assert panel.progress.bar.value() == 50
+    widget.upscale()
+    assert widget.session.runner.waiting == 0
+    wait_for_end(qtbot, widget, fake)
+
+    assert widget.controls.form.isEnabled()
+    assert panel.progress.isHidden()
+    assert panel.outcome.text() == "Done: 0.1 s, CPU fp32, tiny_x2 ×2"
+
+
+def test_second_dock_is_refused_while_one_runs(
+    qtbot, widget, make_widget, viewer, engine, begin, errors_shown
+):
+    fake = engine()
+    begin(fake)
+    other = make_widget()
+
+    with qtbot.waitSignal(other.session.ended, timeout=WAIT):
+        other.panel.upscale.click()
+
+    assert "being upscaled" in other.panel.error.message.text()
+    assert len(viewer.layers) == 2
+    wait_for_end(qtbot, widget, fake)
+    assert requests_module._one_at_a_time.acquire(blocking=False)
+    requests_module._one_at_a_time.release()
+
+
+def test_removed_source_does_not_stop_the_run(qtbot, widget, viewer, engine, begin):
+    fake = engine()
+    result = begin(fake)
+
+    viewer.layers.remove("cells")
+    wait_for_end(qtbot, widget, fake)
+
+    assert viewer.layers[:] == [result]
+    assert (result.data == 7).all()
+
+
+def test_deleting_the_result_stops_the_run(qtbot, widget, viewer, engine, begin):
+    fake = engine()
+    result = begin(fake)
+    qtbot.waitUntil(lambda: fake.tiles_begun == 3)
+
+    viewer.layers.remove(result)
+    wait_for_end(qtbot, widget, fake)
+
+    assert fake.tiles_begun == 3
+    assert result not in viewer.layers
+    assert widget.panel.save.isHidden()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: an illegal memory access\nand more"),
+        ZeroDivisionError("division by zero"),
+        DeviceError("Memory of cpu ran out; choose a smaller tile."),
+    ],
+)
+def test_error_in_a_run_is_shown_and_ends_it(
+    qtbot, widget, viewer, engine, begin, errors_shown, error
+):
+    fake = engine(error_after=2, error=error)
+    result = begin(fake, tiles=2)
+    wait_for_end(qtbot, widget, fake)
+
+    view = widget.panel.error
+    assert not view.isHidden()
+    assert str(error).partition("\n")[0].lower() in view.message.text().lower()
+    assert "Traceback" not in view.message.text()
+    assert errors_shown == [view.message.text()]
+    assert result.metadata[METADATA_KEY]["partial"] is True
+    assert widget.panel.progress.isHidden()
+    assert widget.panel.upscale.isEnabled()
+    view.copy.click()
+    copied = QGuiApplication.clipboard().text()
+    assert type(error).__name__ in copied
+    assert copied.startswith(view.message.text())
+
+
+def test_error_before_the_first_tile_leaves_no_layer(
+    qtbot, widget, viewer, image, engine, errors_shown
+):
+    viewer.add_image(image)
+    fake = engine(
+        error_after=0, error=DeviceError("There is no device; choose another.")
+    )
+    widget.panel.upscale.click()
+    wait_for_end(qtbot, widget, fake)
+
+    assert len(viewer.layers) == 1
+    assert errors_shown == ["There is no device; choose another."]
+
+
+def test_error_goes_with_the_next_run(
+    qtbot, widget, viewer, engine, begin, errors_shown
+):
+    fake = engine(error_after=1, error=DeviceError("Memory ran out."))
+    begin(fake, tiles=1)
+    wait_for_end(qtbot, widget, fake)
+
+    fake = engine()
+    begin(fake)
+    assert widget.panel.error.isHidden()
+    wait_for_end(qtbot, widget, fake)
+
+
+def test_queue_goes_on_after_an_error(
+    qtbot, widget, viewer, engine, begin, image, errors_shown
+):
+    viewer.add_image(image, name="a")
+    viewer.add_image(image, name="cells")
+    viewer.layers.selection = set(viewer.layers)
+    fake = engine(error_after=0, error=DeviceError("Not this one."))
+    began = []
+    widget.session.runner.began.connect(lambda request: began.append(request.source))
+    widget.panel.upscale.click()
+    wait_for_end(qtbot, widget, fake)
+
+    assert began == ["a", "cells"]
+    assert errors_shown == ["Not this one."] * 2
+
+
+def stopped(engine, qtbot):
+    engine.let_on()
+    qtbot.waitUntil(engine.closed.is_set, timeout=WAIT)
+    return engine.tiles_begun
+
+
+def test_taking_the_widget_out_of_its_dock_stops_the_run(qtbot, widget, engine, begin):
+    from qtpy.QtWidgets import QWidget
+
+    dock = QWidget()
+    qtbot.addWidget(dock)
+    widget.setParent(dock)
+    fake = engine()
+    begin(fake)
+    qtbot.waitUntil(lambda: fake.tiles_begun == 3)
+
+    widget.setParent(None)
+
+    assert stopped(fake, qtbot) == 3
+
+
+def test_destroying_the_widget_stops_the_run(qtbot, viewer, image, engine, make_widget):
+    widget = make_widget(close=False)
+    viewer.add_image(image)
+    fake = engine()
+    widget.panel.upscale.click()
+    fake.let_on(2)
+    qtbot.waitUntil(lambda: fake.tiles_begun == 3)
+
+    with qtbot.waitSignal(widget.destroyed):
+        widget.deleteLater()
+
+    assert stopped(fake, qtbot) == 3
+    viewer.add_image(image)
+    viewer.layers.clear()
+
+
+def test_quitting_the_application_stops_the_run(qtbot, widget, engine, begin):
+    fake = engine()
+    begin(fake)
+    qtbot.waitUntil(lambda: fake.tiles_begun == 3)
+
+    QCoreApplication.instance().aboutToQuit.emit()
+
+    assert stopped(fake, qtbot) == 3
+    qtbot.waitUntil(lambda: not widget.session.is_running)
+
+
+def test_redraws_stay_within_their_share_and_the_last_one_comes(
+    qtbot, widget, viewer, engine, begin
+):
+    fake = engine()
+    result = begin(fake, tiles=1)
+    live = widget.session.live
+    refreshed = []
+    result.events.set_data.connect(lambda: refreshed.append((result.data == 7).all()))
+    live.budget.spent = 1e6
+
+    wait_for_end(qtbot, widget, fake)
+
+    assert refreshed == [True]
+    assert live.budget.count >= 2
