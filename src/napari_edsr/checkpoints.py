@@ -126,7 +126,7 @@ def _check_settings(
 
 
 def _locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, ModelCard | None]:
-    path = Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(name_or_path))
     if isinstance(name_or_path, os.PathLike) or path.is_file():
         return path, None
     try:
@@ -172,7 +172,7 @@ def _digest(texts: Mapping[str, str], state: Mapping[str, torch.Tensor]) -> str:
     for name in sorted(state):
         tensor = state[name].contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -127,7 +127,7 @@ def usual_means(config: EDSRConfig, *, zero: bool = False) -> State:
     mean = mean * 0 if zero else mean
     colors = config.n_colors
     same = torch.eye(colors, dtype=torch.float64).view(colors, colors, 1, 1)
-    return dict(zip(MEANS, (same, -mean, same, mean), strict=True))
+    return dict(zip(MEANS, (same, -mean, same.clone(), mean), strict=True))
 
 
 def unrounded_means(means: Mapping[str, Tensor], config: EDSRConfig) -> State:

@@ -7,6 +7,7 @@ published file changes none of its numbers.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -81,7 +82,9 @@ class MeanShift(nn.Module):
         super().__init__()
         colors = len(offset)
         self.offset = tuple(offset)
-        self.register_buffer("weight", torch.eye(colors).view(colors, colors, 1, 1))
+        # Not torch.eye: on the meta device it takes seconds to import torch's compiler.
+        same = [float(i == j) for i in range(colors) for j in range(colors)]
+        self.register_buffer("weight", torch.tensor(same).view(colors, colors, 1, 1))
         self.register_buffer("bias", torch.tensor(offset))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -150,7 +153,7 @@ class Upsampler(nn.Sequential):
         super().__init__(*(UpsampleStep(n_feats, factor) for factor in steps))
 
 
-class _SuperResolution(nn.Module):
+class _SuperResolution(nn.Module, ABC):
     """What EDSR and MDSR share: head, body, tail, and the way intensities go."""
 
     def __init__(self, config: EDSRConfig) -> None:
@@ -196,8 +199,9 @@ class _SuperResolution(nn.Module):
         restored: Tensor = self.add_mean(output.to(wide))
         return restored / self.config.rgb_range
 
+    @abstractmethod
     def _network(self, x: Tensor, scale: int) -> Tensor:
-        raise NotImplementedError
+        """The convolutions, between the two shifts of colour."""
 
     def _refine(self, x: Tensor) -> Tensor:
         residual: Tensor = self.conv_after_body(self.body(x))
@@ -298,6 +302,8 @@ def _conv(n_in: int, n_out: int, kernel: int = 3) -> nn.Conv2d:
 
 def _init_kaiming(conv: nn.Conv2d, gain: float = 1.0) -> None:
     """Start small, so that a deep body without normalisation trains."""
+    if conv.weight.is_meta:  # a mere shape, for which torch would import its compiler
+        return
     nn.init.kaiming_normal_(conv.weight)
     with torch.no_grad():
         conv.weight.mul_(gain)

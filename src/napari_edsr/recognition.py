@@ -27,6 +27,8 @@ _DEEPEST = 4  # wrappers around the weights; a pickle may hold itself
 #: What has one of these prefixes is the network; what has not is a discriminator...
 _PARTS = ("generator_ema.", "generator.", "netG.")
 _OUTER = ("module.", "model.", "_orig_mod.")
+#: Scalars that averaging and training keep beside the weights.
+_COUNTERS = {"steps", "n_averaged", "step_counter"}
 _OTHERS = {
     "rdb": "an ESRGAN (RRDBNet)",
     "conv_up1": "an ESRGAN",
@@ -38,7 +40,7 @@ _OTHERS = {
 }
 _ONLY = "only EDSR and MDSR can be loaded"
 _WHOLE = "check that this is the whole file of an EDSR or MDSR"
-_SHOWN = 3
+_SHOWN, _LONGEST = 3, 80  # names in a message, letters of each
 _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -57,7 +59,7 @@ def unwrap(contents: object) -> dict[str, Any]:
     state = {str(key): value for key, value in contents.items()}
     while (inner := _strip(state)) is not state:
         state = inner
-    return state
+    return {key: state[key] for key in state if key not in _COUNTERS}
 
 
 def _inner(contents: object) -> object:
@@ -78,8 +80,9 @@ def _strip(state: dict[str, Any]) -> dict[str, Any]:
         if part:
             return {key.removeprefix(prefix): state[key] for key in part}
     for prefix in _OUTER:
-        if all(key.startswith(prefix) for key in state):
-            return {key.removeprefix(prefix): state[key] for key in state}
+        part = [key for key in state if key not in _COUNTERS]
+        if part and all(key.startswith(prefix) for key in part):
+            return {key.removeprefix(prefix): state[key] for key in part}
     return state
 
 
@@ -96,14 +99,18 @@ def detect(state: Mapping[str, Any]) -> str:
     for mark, architecture in _OTHERS.items():
         if any(mark in key.lower() for key in state):
             raise CheckpointError(f"it looks like {architecture}; {_ONLY}")
-    if "head.0.weight" in state:
+    if _has(state, "head.0"):
         return "edsr-pytorch"
-    if "conv_first.weight" not in state:
+    if not _has(state, "conv_first"):
         raise CheckpointError(f"its tensors ({_few(state)}) are of no EDSR; {_ONLY}")
-    if any(key.startswith("pre_process.") for key in state):
+    if _has(state, "pre_process"):
         return "napari-edsr"
-    steps = any(key.endswith("upsample_conv.weight") for key in state)
+    steps = any(".upsample_conv." in key for key in state)
     return "mmagic" if steps else "basicsr"
+
+
+def _has(state: Mapping[str, Any], module: str) -> bool:
+    return any(key.startswith(f"{module}.") for key in state)
 
 
 def infer_config(state: Mapping[str, Any], layout: Layout) -> EDSRConfig:
@@ -117,20 +124,21 @@ def infer_config(state: Mapping[str, Any], layout: Layout) -> EDSRConfig:
     CheckpointError
         If they do not make an EDSR or MDSR.
     """
-    multi_scale = any(key.startswith("pre_process.") for key in state)
+    multi_scale = _has(state, "pre_process")
     table = layout.mdsr if multi_scale else layout.edsr
     if not table:
         raise CheckpointError(f"it is an MDSR, which {layout.name} files never hold")
     n_feats, n_colors = _outs_and_ins(state, f"{table['conv_first']}.weight")
     n_resblocks = _count(state, "body") - ("{n}" in table["conv_after_body"])
     branches = range(_count(state, "pre_process") if multi_scale else 1)
+    is_large = (n_feats, n_resblocks, multi_scale) == (256, 32, False)
     try:
         return EDSRConfig(
             scales=tuple(_scale(state, table, n_feats, k) for k in branches),
             n_resblocks=n_resblocks,
             n_feats=n_feats,
             n_colors=n_colors,
-            res_scale=0.1 if (n_feats, n_resblocks) == (256, 32) else 1.0,
+            res_scale=0.1 if is_large else 1.0,
             rgb_range=layout.rgb_range,
             multi_scale=multi_scale,
         )
@@ -161,14 +169,29 @@ def _scale(
 ) -> int:
     """Product of the factors of a branch's pixel shuffles."""
     name = next(theirs for ours, theirs in table.items() if "upsample_conv" in ours)
-    pattern = name.format(k=branch, j=r"\d+", jj=r"\d+") + ".weight"
-    steps = [key for key in state if re.fullmatch(pattern, key)]
-    outs = [_outs_and_ins(state, key)[0] for key in steps]
-    scale = math.prod(math.isqrt(out // n_feats) for out in outs)
+    pattern = name.format(k=branch, j=r"\d+", jj=r"\d+")
+    modules = {key.rpartition(".")[0] for key in state}
+    steps = sorted(module for module in modules if re.fullmatch(pattern, module))
+    scale = math.prod(_factor(state, f"{step}.weight", n_feats) for step in steps)
     if scale in SCALES:
         return scale
     known = ", ".join(f"x{choice}" for choice in SCALES)
-    raise CheckpointError(f"its upsampling is x{scale}; only {known} can be loaded")
+    raise CheckpointError(
+        f"it upscales x{scale} (its upsampling: {_few(steps) or 'none'}); "
+        f"only {known} can be loaded"
+    )
+
+
+def _factor(state: Mapping[str, Any], key: str, n_feats: int) -> int:
+    """Factor of the pixel shuffle that follows a convolution."""
+    outs, _ = _outs_and_ins(state, key)
+    factor = math.isqrt(outs // n_feats)
+    if factor < 2 or outs != n_feats * factor**2:
+        raise CheckpointError(
+            f"it has the wrong shapes: {key} makes {outs} of {n_feats} features; "
+            f"{_WHOLE}"
+        )
+    return factor
 
 
 def canonicalise(state: Mapping[str, Any], layout: Layout, config: EDSRConfig) -> State:
@@ -185,10 +208,11 @@ def canonicalise(state: Mapping[str, Any], layout: Layout, config: EDSRConfig) -
     given = _given_means(state, layout, config)
     weights = {key: value for key, value in state.items() if key not in MEANS}
     _check_names(weights, {*names.values()} - {*MEANS})
-    _check_tensors(weights)
+    _check_plain(weights)
     found = {ours: weights[key] for ours, key in names.items() if ours not in MEANS}
-    means = unrounded_means(given, config) if given else _default(layout, config)
     _check_shapes(found, tensor_shapes(config), names)
+    _check_finite(weights)
+    means = unrounded_means(given, config) if given else _default(layout, config)
     wide = any(value.dtype == torch.float64 for value in found.values())
     dtype = torch.float64 if wide else torch.float32
     every = {**found, **means}
@@ -208,7 +232,8 @@ def _given_means(state: Mapping[str, Any], layout: Layout, config: EDSRConfig) -
     if not given or not layout.shifts_mean:
         return {}
     _check_names(given, {*MEANS})
-    _check_tensors(given)
+    _check_plain(given)
+    _check_finite(given)
     if config.n_colors != 3 and given["sub_mean.bias"].shape == (3,):
         return {}
     shapes = tensor_shapes(config)
@@ -223,14 +248,17 @@ def _check_names(state: Mapping[str, Any], expected: set[str]) -> None:
         raise CheckpointError(f"it has {_few(extra)}, which no EDSR has; {_ONLY}")
 
 
-def _check_tensors(state: Mapping[str, Any]) -> None:
+def _check_plain(state: Mapping[str, Any]) -> None:
     def is_plain(value: object) -> bool:
         if not isinstance(value, Tensor) or value.layout != torch.strided:
             return False
-        return value.is_floating_point() and value.device.type == "cpu"
+        return value.dtype in _DTYPES and value.device.type == "cpu"
 
     if odd := [key for key, value in state.items() if not is_plain(value)]:
         raise CheckpointError(f"{_few(odd)} hold no plain numbers; {_WHOLE}")
+
+
+def _check_finite(state: Mapping[str, Tensor]) -> None:
     if bad := [key for key, value in state.items() if not value.isfinite().all()]:
         raise CheckpointError(
             f"{_few(bad)} hold NaN or infinity; the training that made it failed, "
@@ -253,6 +281,6 @@ def _check_shapes(
 def _few(names: Iterable[str]) -> str:
     """The first few names, in order, and how many more there are."""
     ordered = sorted(names)
-    shown = ", ".join(ordered[:_SHOWN])
+    shown = ", ".join(name[:_LONGEST] for name in ordered[:_SHOWN])
     more = len(ordered) - _SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

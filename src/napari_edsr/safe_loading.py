@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy.dtypes
 import safetensors.torch
 import torch
 
@@ -74,8 +75,8 @@ def _read_bytes(path: Path) -> bytes:
             start = stream.read(512)
             _check_start(path, start)
             return start + stream.read()
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:  # the latter for a name with a NUL
+        reason = getattr(error, "strerror", None) or str(error)
         raise CheckpointError(
             f"{path} can not be read ({reason}); check the name and its permissions."
         ) from error
@@ -183,14 +184,7 @@ _NUMPY = [
         for core in ("core", "_core")
         for name in ("_reconstruct", "scalar")
     ),
-    *(
-        f"numpy.dtypes.{name}DType"
-        for name in (
-            *("Bool", "Object", "Str", "Bytes"),
-            *("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64"),
-            *("Float16", "Float32", "Float64", "LongLong", "ULongLong"),
-        )
-    ),
+    *(f"numpy.dtypes.{name}" for name in numpy.dtypes.__all__),
 ]
 #: What checkpoints of mmengine and of training scripts hold beside the weights. Such a
 #: buffer refers to its methods through `getattr`, which here does nothing either.
@@ -200,8 +194,11 @@ _STAND_INS: list[Any] = [
         "mmengine.logging.history_buffer.HistoryBuffer",
         "builtins.getattr",
         "argparse.Namespace",
-        "pathlib.PosixPath",
-        "pathlib.WindowsPath",
+        *(
+            f"{module}.{kind}Path"
+            for module in ("pathlib", "pathlib._local")
+            for kind in ("Posix", "Windows", "PurePosix", "PureWindows")
+        ),
         *_NUMPY,
     )
 ]
