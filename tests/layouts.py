@@ -53,12 +53,13 @@ class Weights:
 def _random_conv(seed: int, dtype: torch.dtype) -> Callable[..., State]:
     generator = torch.Generator().manual_seed(seed)
 
+    def random(*shape: int) -> Tensor:
+        return 2 * torch.rand(shape, generator=generator, dtype=dtype) - 1
+
     def conv(n_in: int, n_out: int, size: int = 3) -> State:
         bound = (n_in * size**2) ** -0.5
-        weight = torch.rand(n_out, n_in, size, size, generator=generator).double()
-        bias = torch.rand(n_out, generator=generator).double()
-        both = {"weight": weight, "bias": bias}
-        return {name: ((2 * v - 1) * bound).to(dtype) for name, v in both.items()}
+        weight = random(n_out, n_in, size, size)
+        return {"weight": weight * bound, "bias": random(n_out) * bound}
 
     return conv
 

@@ -9,6 +9,16 @@ from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ModelError
 from napari_edsr.model import EDSR, MDSR, MeanShift, build_model
 
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads cost more than they bring on tensors this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 TINY = EDSRConfig(n_resblocks=2, n_feats=8)
 TINY_MDSR = EDSRConfig.mdsr(2, n_feats=8)
 
