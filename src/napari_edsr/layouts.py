@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import torch
@@ -94,7 +95,8 @@ LAYOUTS = {
 }
 
 
-def tensor_shapes(config: EDSRConfig) -> dict[str, tuple[int, ...]]:
+@lru_cache(maxsize=8)
+def tensor_shapes(config: EDSRConfig) -> Mapping[str, tuple[int, ...]]:
     """Shape of each tensor of a network, by its canonical name."""
     with torch.device("meta"):
         state = build_model(config).state_dict()

@@ -233,11 +233,11 @@ def _given_means(state: Mapping[str, Any], layout: Layout, config: EDSRConfig) -
         return {}
     _check_names(given, {*MEANS})
     _check_plain(given)
-    _check_finite(given)
     if config.n_colors != 3 and given["sub_mean.bias"].shape == (3,):
         return {}
     shapes = tensor_shapes(config)
     _check_shapes(given, {name: shapes[name] for name in MEANS}, {})
+    _check_finite(given)
     return given
 
 
@@ -259,7 +259,10 @@ def _check_plain(state: Mapping[str, Any]) -> None:
 
 
 def _check_finite(state: Mapping[str, Tensor]) -> None:
-    if bad := [key for key, value in state.items() if not value.isfinite().all()]:
+    def is_finite(value: Tensor) -> bool:
+        return all(bool(bound.isfinite()) for bound in value.aminmax())
+
+    if bad := [key for key, value in state.items() if not is_finite(value)]:
         raise CheckpointError(
             f"{_few(bad)} hold NaN or infinity; the training that made it failed, "
             "use an earlier checkpoint"
