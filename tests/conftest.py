@@ -3,7 +3,7 @@
 - applied to each test: `offline` (only the loopback network answers), `own_cache`
   (an empty cache folder of its own) and the skip of `gui` tests without a display;
 - `rng`: a seeded generator; `tiny_model`: makes small networks with random weights;
-- `set5`: the folder of the Set5 benchmark, skipped where it is not at hand;
+- `set5`: reads the Set5 benchmark; skips the test where it is not at hand;
 - `no_leaked_threads`: fails a test whose workers outlive it.
 """
 
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,13 +61,30 @@ def _make_tiny_model(scale: int = 2, *, seed: int = 0, **changes: Any) -> nn.Mod
 
 
 @pytest.fixture
-def set5() -> Path:
-    """Folder of Set5, `NAPARI_EDSR_SET5` or beside the repository."""
+def set5() -> Callable[[int], dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """`set5(scale)`: pairs (lr, hr) of RGB uint8 by name; hr is scale times lr.
+
+    The files lie in `NAPARI_EDSR_SET5`, or beside the repository.
+    """
     beside = ROOT.parent / "shared" / "data" / "set5"
     folder = Path(os.environ.get("NAPARI_EDSR_SET5", beside))
     if not folder.is_dir():
         pytest.skip(f"Set5 is not at {folder}; NAPARI_EDSR_SET5 names its folder")
-    return folder
+    return lambda scale: _read_set5(folder, scale)
+
+
+def _read_set5(folder: Path, scale: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    pairs = {}
+    for name in ("baby", "bird", "butterfly", "head", "woman"):
+        lr = _read_rgb(folder / f"LRx{scale}" / f"{name}.png")
+        hr = _read_rgb(folder / "HR" / f"{name}.png")
+        pairs[name] = (lr, hr[: lr.shape[0] * scale, : lr.shape[1] * scale])
+    return pairs
+
+
+def _read_rgb(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 @pytest.fixture(autouse=True)

@@ -1,42 +1,26 @@
 """PSNR, SSIM and protocols against the literature's numbers and by definition."""
 
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from napari_edsr.errors import ImageError
 from napari_edsr.metrics import Score, psnr, score, ssim, to_y
 from napari_edsr.resampling import imresize
 
-REPOSITORY = Path(__file__).parents[1]
-SET5 = Path(os.environ.get("NAPARI_EDSR_SET5", REPOSITORY / "../shared/data/set5"))
-NAMES = ("baby", "bird", "butterfly", "head", "woman")
-needs_set5 = pytest.mark.skipif(not SET5.is_dir(), reason=f"Set5 is not at {SET5}")
 
-
-def read(path):
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def mean_scores(enlarge, scale):
-    """Mean RGB and Y scores over Set5, HR cropped to multiples of the scale."""
+def mean_scores(enlarge, pairs, scale):
+    """Mean RGB and Y scores over pairs of low and high resolution."""
     rows = []
-    for name in NAMES:
-        hr = read(SET5 / "HR" / f"{name}.png")
-        hr = hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
-        result = enlarge(read(SET5 / f"LRx{scale}" / f"{name}.png"))
+    for lr, hr in pairs.values():
+        result = enlarge(lr)
         rgb = score(result, hr, scale=scale, protocol="mmagic")
         luma = score(result, hr, scale=scale, protocol="edsr-y")
         rows.append((rgb.psnr, rgb.ssim, luma.psnr, luma.ssim))
     return np.mean(rows, axis=0)
 
 
-@needs_set5
 @pytest.mark.parametrize(
     ("scale", "published"),
     [
@@ -45,24 +29,25 @@ def mean_scores(enlarge, scale):
         (4, (26.6921, 0.7731, 28.4290, 0.8111)),
     ],
 )
-def test_bicubic_scores_of_set5(scale, published):
-    scores = mean_scores(lambda lr: imresize(lr, scale), scale)
+def test_bicubic_scores_of_set5(scale, published, set5):
+    scores = mean_scores(lambda lr: imresize(lr, scale), set5(scale), scale)
 
     np.testing.assert_allclose(scores[::2], published[::2], atol=2e-4, rtol=0)
     np.testing.assert_allclose(scores[1::2], published[1::2], atol=1e-4, rtol=0)
 
 
-@needs_set5
 @pytest.mark.parametrize(
     ("scale", "rgb", "luma"),
     [(2, 35.30, 37.46), (3, 31.68, 33.63), (4, 29.40, 31.28)],
 )
-def test_light_models_score_what_their_cards_say(scale, rgb, luma):
+def test_light_models_score_what_their_cards_say(scale, rgb, luma, set5):
     from napari_edsr.checkpoints import load_model
     from napari_edsr.inference import upscale
 
     model = load_model(f"edsr-light-x{scale}")
-    scores = mean_scores(lambda lr: upscale(lr, model, device="cpu"), scale)
+    scores = mean_scores(
+        lambda lr: upscale(lr, model, device="cpu"), set5(scale), scale
+    )
 
     assert scores[0] == pytest.approx(rgb, abs=0.01)
     assert scores[2] == pytest.approx(luma, abs=0.01)

@@ -1,37 +1,19 @@
 """`imresize` against MATLAB's files, and its behaviour on any shape and dtype."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from napari_edsr.errors import ImageError
 from napari_edsr.resampling import imresize
 
-REPOSITORY = Path(__file__).parents[1]
-SET5 = Path(os.environ.get("NAPARI_EDSR_SET5", REPOSITORY / "../shared/data/set5"))
-NAMES = ("baby", "bird", "butterfly", "head", "woman")
-needs_set5 = pytest.mark.skipif(not SET5.is_dir(), reason=f"Set5 is not at {SET5}")
 
-
-def read(path):
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-@needs_set5
 @pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("name", NAMES)
-def test_shrinking_reproduces_matlab_bit_for_bit(name, scale):
-    hr = read(SET5 / "HR" / f"{name}.png")
-    hr = hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
+def test_shrinking_reproduces_matlab_bit_for_bit(scale, set5):
+    for name, (lr, hr) in set5(scale).items():
+        shrunk = imresize(hr, 1 / scale)
 
-    lr = imresize(hr, 1 / scale)
-
-    assert lr.dtype == np.uint8
-    np.testing.assert_array_equal(lr, read(SET5 / f"LRx{scale}" / f"{name}.png"))
+        assert shrunk.dtype == np.uint8
+        np.testing.assert_array_equal(shrunk, lr, err_msg=name)
 
 
 def test_values_worked_out_by_hand():
