@@ -13,6 +13,8 @@ demo:
 	$(TOX) -e demo
 
 demo-gui:
+	@[ "$$(uname -s)" != Linux ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || \
+		{ echo "napari-edsr: there is no display here; 'make demo' needs none." >&2; exit 1; }
 	@scripts/bootstrap $(WINDOW)
 	$(TOX) -e demo-gui
 
