@@ -1,6 +1,7 @@
 """The demonstration: pictures and figures that are right."""
 
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from napari_edsr import drain, samples
 from napari_edsr.cli import main
 from napari_edsr.demo import run_demo
+from napari_edsr.errors import FileError, ModelError
 from napari_edsr.events import TileDone
 from napari_edsr.files import read_image
 from napari_edsr.metrics import score
@@ -67,3 +69,35 @@ def test_without_napari_the_viewer_is_refused_in_one_line(
         main(["demo", "--gui"])
     assert stopped.value.code == 1
     assert 'pip install "napari-edsr[all]"' in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others always have a screen")
+def test_without_a_display_the_viewer_is_refused_in_one_line(monkeypatch, capsys):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    launch = types.SimpleNamespace(open_demo=lambda: pytest.fail("Qt was started"))
+    monkeypatch.setitem(sys.modules, "napari_edsr._qt.launch", launch)
+    with pytest.raises(SystemExit) as stopped:
+        main(["demo", "--gui"])
+    printed = capsys.readouterr()
+    assert stopped.value.code == 1
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert "display" in printed.err
+
+
+def test_a_folder_that_can_not_be_made_is_refused_before_the_work(tmp_path):
+    occupied = tmp_path / "file"
+    occupied.write_bytes(b"")
+    with pytest.raises(FileError, match="name another"):
+        next(run_demo(occupied / "folder"))
+    with pytest.raises(ModelError, match="Scale 5"):
+        next(run_demo(tmp_path / "new", scale=5))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_picture_that_can_not_be_replaced_is_named(tmp_path):
+    (tmp_path / "city-input.png").mkdir()
+    with pytest.raises(FileError, match=r"city-input\.png can not be written"):
+        drain(run_demo(tmp_path, scale=4))
+    assert [path.name for path in tmp_path.iterdir()] == ["city-input.png"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -42,18 +44,37 @@ def _open_viewer() -> None:
             f"The viewer can not be opened ({error}); install it: "
             'pip install "napari-edsr[all]".'
         ) from error
+    if not _has_display():
+        raise EDSRError(
+            "There is no display to open the viewer on; run it on a desktop, "
+            "or leave out --gui to get the pictures as files."
+        )
     open_demo()
 
 
+def _has_display() -> bool:
+    """Whether Qt finds a screen: without one it would abort the whole process."""
+    if not sys.platform.startswith("linux"):
+        return True
+    names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    return any(os.environ.get(name) for name in names)
+
+
 def _table(result: DemoResult) -> Table:
-    table = Table(title=f"x{result.scale} against the truth, protocol {PROTOCOL}")
+    table = Table(
+        title=f"Enlarged x{result.scale}, compared with the truth",
+        caption=f"PSNR in dB / SSIM, on 8 bits, {result.scale} px of border left out "
+        f"(protocol {PROTOCOL})",
+    )
     table.add_column("Image")
+    table.add_column("Colour")
     for heading in ("Bicubic", "EDSR light", "Gain", "Time"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in result.shown:
         gain = one.result_score.psnr - one.bicubic_score.psnr
         table.add_row(
             one.sample.title,
+            one.result_score.colour,
             _figures(one.bicubic_score),
             _figures(one.result_score),
             f"{gain:+.2f} dB",
@@ -63,4 +84,4 @@ def _table(result: DemoResult) -> Table:
 
 
 def _figures(score: Score) -> str:
-    return f"{score.psnr:.2f} dB, SSIM {score.ssim:.4f}"
+    return f"{score.psnr:.2f} / {score.ssim:.4f}"

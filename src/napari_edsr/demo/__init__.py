@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_edsr import samples
+from napari_edsr.atomic import replacing
 from napari_edsr.demo.picture import Panel, Row, draw_side_by_side
 from napari_edsr.errors import FileError
 from napari_edsr.events import TileDone, UpscalePlanned
@@ -140,7 +141,7 @@ def run_demo(
     ModelError, DeviceError
         If there is no model for the scale, or not that device.
     FileError
-        If the folder can not be written.
+        If the folder can not be made or written.
     """
     from napari_edsr.checkpoints import load_model
     from napari_edsr.inference import iter_upscale
@@ -191,7 +192,8 @@ def _write(shown: list[Shown], folder: Path) -> tuple[Path, ...]:
     }
     pictures[SIDE_BY_SIDE] = draw_side_by_side([_row(one) for one in shown])
     for name, picture in pictures.items():
-        picture.save(folder / name)
+        with replacing(folder / name) as partial:
+            picture.save(partial)
     return tuple(folder / name for name in pictures)
 
 
@@ -206,7 +208,8 @@ def _row(shown: Shown) -> Row:
         Panel("Truth", _size(shown.truth), shown.truth),
     )
     whole = Panel("EDSR light, whole image", _size(shown.result), shown.result)
-    heading = f"{shown.sample.title}, x{scale}"
+    colour = shown.result_score.colour
+    heading = f"{shown.sample.title}, x{scale} (PSNR and SSIM on {colour})"
     return Row(heading, whole, details, shown.sample.corner)
 
 
