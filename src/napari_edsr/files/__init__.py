@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from napari_edsr.atomic import replacing
 from napari_edsr.errors import FileError
+from napari_edsr.files.colour import as_displayed
 from napari_edsr.files.common import (
+    PNG_SIGNATURE,
     PROVENANCE,
     READABLE,
     WRITABLE,
@@ -32,12 +34,13 @@ __all__ = [
     "write_image",
 ]
 
-_TIFF = (".tif", ".tiff", ".lsm")
+_TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_JPEG_SIDE = 65535
 _LOSSY = "JPEG is lossy; write .png or .tif to keep every grey level."
 
 
 def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
-    """Read an image file.
+    """Read an image file; its content, not its suffix, tells the format.
 
     Parameters
     ----------
@@ -60,20 +63,26 @@ def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
         raise FileError(f"There is no file {path}.")
     try:
         return _reader(path)(path, axes)
-    except FileError:
-        raise
-    except MemoryError:
+    except (FileError, MemoryError):
         raise
     except Exception as error:  # a damaged file can raise nearly any type
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise FileError(f"{path} can not be read: {reason[:200]}.") from error
 
 
 def _reader(path: Path) -> Any:
-    if path.suffix.lower() in _TIFF:
+    with path.open("rb") as file:
+        start = file.read(8)
+    if not start:
+        raise FileError(f"{path} is empty.")
+    if start.startswith(_TIFF_HEADERS):
         from napari_edsr.files.tiff_read import read_tiff
 
         return read_tiff
+    if start == PNG_SIGNATURE:
+        from napari_edsr.files.png import read_png
+
+        return read_png
     from napari_edsr.files.raster import read_raster
 
     return read_raster
@@ -111,16 +120,17 @@ def check_writable(
     if suffix in (".tif", ".tiff"):
         return ""
     name = "PNG" if suffix == ".png" else "JPEG"
-    leading = [n for n, axis in zip(shape, axes, strict=True) if axis not in "YXS"]
-    samples = shape[axes.index("S")] if "S" in axes else 1
-    if max(leading, default=1) > 1:
+    sizes = dict(zip(axes, shape, strict=True))
+    if any(n > 1 for axis, n in sizes.items() if axis not in "YXS"):
         raise FileError(f"{name} can not hold a stack of planes; use .tif.")
     depths = ("uint8", "uint16", "bool") if name == "PNG" else ("uint8",)
     if dtype.name not in depths:
         better = ".png or .tif" if dtype.name in ("uint16", "bool") else ".tif"
         raise FileError(f"{name} can not hold {dtype.name} intensities; use {better}.")
-    if name == "JPEG" and samples in (2, 4):
+    if name == "JPEG" and sizes.get("S") in (2, 4):
         raise FileError("JPEG can not hold transparency; use .png or .tif.")
+    if name == "JPEG" and max(sizes["Y"], sizes["X"]) > _JPEG_SIDE:
+        raise FileError(f"JPEG ends at {_JPEG_SIDE} pixels a side; use .png or .tif.")
     return _LOSSY if name == "JPEG" else ""
 
 
@@ -153,7 +163,7 @@ def _write(partial: Path, path: Path, image: ImageFile) -> None:
 
         write_tiff(partial, path, image)
         return
-    image = _single_plane(image)
+    image = as_displayed(_single_plane(image))
     if path.suffix.lower() == ".png":
         from napari_edsr.files.png import write_png
 
@@ -197,8 +207,24 @@ def upscaled_file(
         for axis, size in source.pixel_size.items()
     }
     return replace(
-        source, data=image, pixel_size=sizes, provenance=dict(provenance), notes=()
+        source,
+        data=image,
+        pixel_size=sizes,
+        provenance=dict(provenance),
+        metadata=_scaled_origin(source.metadata, scale),
+        notes=(),
     )
+
+
+def _scaled_origin(metadata: Mapping[str, Any], scale: int) -> dict[str, Any]:
+    """ImageJ counts the origin of its coordinates in pixels."""
+    if "imagej" not in metadata:
+        return dict(metadata)
+    imagej = dict(metadata["imagej"])
+    for key in ("xorigin", "yorigin"):
+        if isinstance(imagej.get(key), int | float):
+            imagej[key] *= scale
+    return {**metadata, "imagej": imagej}
 
 
 def napari_write(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:

@@ -1,13 +1,17 @@
-"""Colours of print to colours of the screen."""
+"""Colours as a screen shows them: from inks, inverted greys, premultiplied alpha."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from napari_edsr.files.common import ImageFile
+
+_ASSOCIATED = 1  # of the TIFF tag ExtraSamples
 _WITH_PROFILE = "CMYK was converted to RGB (sRGB) by its colour profile."
 _BY_FORMULA = (
     "CMYK was converted to RGB by formula, as it has no usable colour profile."
@@ -48,3 +52,22 @@ def _by_profile(inks: NDArray, icc: bytes) -> NDArray:
     if converted is None:
         raise ImageCms.PyCMSError("nothing was converted")
     return np.array(converted).reshape(*inks.shape[:-1], 3)
+
+
+def as_displayed(image: ImageFile) -> ImageFile:
+    """For formats that know but one convention: 0 is black, alpha stands apart.
+
+    TIFF may store white as 0, or colours multiplied by alpha ("associated"); these
+    stay as they are from TIFF to TIFF.
+    """
+    data = image.data
+    if image.metadata.get("white_is_zero"):
+        return replace(image, data=~data)
+    associated = image.metadata.get("extrasample") == _ASSOCIATED
+    if not associated or image.size("S") not in (2, 4):
+        return image
+    white = np.iinfo(data.dtype).max
+    alpha = data[..., -1:] / white
+    colours = np.rint(data[..., :-1] / np.where(alpha, alpha, 1))
+    straight = np.clip(colours, 0, white).astype(data.dtype)
+    return replace(image, data=np.concatenate([straight, data[..., -1:]], axis=-1))

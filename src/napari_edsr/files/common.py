@@ -16,6 +16,8 @@ from napari_edsr.errors import FileError
 #: Under this name the provenance stands in every file.
 PROVENANCE = "napari-edsr"
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
 #: Suffixes read, and those written.
 READABLE = (
     *(".tif", ".tiff", ".lsm", ".png", ".jpg", ".jpeg", ".jpe", ".jfif"),

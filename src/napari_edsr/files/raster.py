@@ -1,35 +1,40 @@
-"""PNG, JPEG and the other formats of photographs, by way of Pillow."""
+"""JPEG and the other formats of photographs, by way of Pillow."""
 
 from __future__ import annotations
 
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from napari_edsr.files import exif
 from napari_edsr.files.colour import cmyk_to_rgb
 from napari_edsr.files.common import (
-    PROVENANCE,
     ImageFile,
     converted,
-    parsed_provenance,
     positive,
+    provenance_line,
     renamed,
     upright,
     upright_sizes,
     with_provenance_line,
 )
-from napari_edsr.files.png import decode_png16
 
-_ORIENTATION = 0x0112
-_PLAIN_MODES = ("1", "L", "LA", "RGB", "RGBA", "F", "I")
+_FORMATS = ("JPEG", "WEBP", "BMP", "DIB", "GIF")
+_PLAIN_MODES = ("1", "L", "LA", "RGB", "RGBA")
+_WITH_ALPHA = {"1": "LA", "L": "LA", "La": "LA"}
 _QUALITY = 95
+_MOST_DOTS = 2**16 - 1
+_MOST_COMMENT = 65533
 
 
 def read_raster(path: Path, axes: str | None = None) -> ImageFile:
-    """Read the first frame of a PNG, JPEG, WebP, BMP or GIF, upright and in full depth.
+    """Read the first frame of a JPEG, WebP, BMP or GIF, upright.
 
     Parameters
     ----------
@@ -37,83 +42,100 @@ def read_raster(path: Path, axes: str | None = None) -> ImageFile:
     axes : str, optional
         Instead of ``"YX"`` or ``"YXS"``.
     """
-    with Image.open(path) as picture:
-        image = ImageFile(np.empty((0, 0)), "YX")
-        image.data = _pixels(path, picture, image)
-        image.axes = "YXS" if image.data.ndim == 3 else "YX"
-        image.metadata["container"] = (picture.format or "").lower()
-        if (
-            picture.mode != "CMYK"
-        ):  # a profile of inks does not fit the RGB made of them
-            image.icc = picture.info.get("icc_profile")
-        image.provenance = parsed_provenance(picture.info.get(PROVENANCE))
-        _read_size(picture.info.get("dpi"), image)
+    with path.open("rb") as file:
+        image = pillow_image(file, _FORMATS)
+    return finished(image, axes)
+
+
+def pillow_image(file: IO[bytes], formats: tuple[str, ...]) -> ImageFile:
+    """Decode the first frame as it is stored, with what Pillow knows about it."""
+    with _large_images_allowed(), Image.open(file, formats=formats) as picture:
         frames = getattr(picture, "n_frames", 1)
-        if frames > 1:
-            image.notes += (f"Of {frames} frames the first is used.",)
-        _make_upright(picture, image)
-    image.axes = renamed(image.data, image.axes, axes)
+        image = _plain(picture)
+        container = (picture.format or "").lower()
+        image.metadata["container"] = "jpeg" if container == "mpo" else container
+        _read_info(picture.info, image)
+    if frames > 1:
+        image.notes += (f"Of {frames} frames the first is used.",)
     return image
 
 
-def _pixels(path: Path, picture: Any, image: ImageFile) -> NDArray:
-    deep = decode_png16(path)
-    if deep is not None:
-        return deep
-    if picture.mode == "CMYK":
-        rgb, note = cmyk_to_rgb(np.array(picture), picture.info.get("icc_profile"))
-        image.notes += (note,)
-        return rgb
-    return np.array(_plain(picture, image))
+@contextmanager
+def _large_images_allowed() -> Iterator[None]:
+    """Pillow warns of large images and refuses huge ones; the refusal is enough."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
 
 
-def _plain(picture: Any, image: ImageFile) -> Any:
+def _plain(picture: Image.Image) -> ImageFile:
     """In a mode whose values are the intensities."""
-    transparent = "transparency" in picture.info or picture.mode in ("PA", "La", "RGBa")
-    if picture.mode in _PLAIN_MODES and not transparent:
-        return picture
-    mode = "RGBA" if transparent else "RGB"
-    image.notes += (f"{_mode_name(picture.mode)} were converted to {mode}.",)
-    return picture.convert(mode)
+    profile = picture.info.get("icc_profile") or None
+    mode, notes = picture.mode, []
+    if mode == "CMYK":  # its profile does not fit the RGB made of it
+        data, note = cmyk_to_rgb(np.array(picture), profile)
+        return ImageFile(data, "YXS", notes=(note,))
+    transparent = "transparency" in picture.info or mode in ("PA", "La", "RGBa")
+    if mode not in _PLAIN_MODES or transparent:
+        wanted = _WITH_ALPHA.get(mode, "RGBA") if transparent else "RGB"
+        picture = picture.convert(wanted)
+        notes.append(f"{_mode_name(mode)} were converted to {wanted}.")
+    data = np.array(picture)
+    axes = "YXS" if data.ndim == 3 else "YX"
+    return ImageFile(data, axes, icc=profile, notes=tuple(notes))
 
 
 def _mode_name(mode: str) -> str:
     return "Palette colours" if mode.startswith("P") else f"Colours of mode {mode}"
 
 
-def _read_size(dpi: Any, image: ImageFile) -> None:
-    x, y = (positive(value) for value in dpi) if dpi else (None, None)
+def _read_info(info: dict[Any, Any], image: ImageFile) -> None:
+    x, y = (positive(value) for value in info.get("dpi") or (None, None))
     if x and y:
         image.pixel_size, image.unit = {"Y": 1 / y, "X": 1 / x}, "inch"
+    for key in ("exif", "xmp"):
+        if isinstance(info.get(key), bytes):
+            image.metadata[key] = info[key]
+    if isinstance(info.get("comment"), bytes):
+        image.metadata["comment"] = info["comment"].decode("utf-8", "replace")
+        image.provenance = provenance_line(image.metadata["comment"])
 
 
-def _make_upright(picture: Any, image: ImageFile) -> None:
-    exif = picture.getexif()
-    orientation = exif.get(_ORIENTATION, 1)
-    if orientation in range(2, 9):
+def finished(image: ImageFile, axes: str | None) -> ImageFile:
+    """Apply the EXIF orientation; name the axes as the user wants them."""
+    orientation = exif.orientation(image.metadata.get("exif"))
+    if orientation != 1:
         image.notes += ("The orientation stored in the file was applied.",)
         image.data = upright(image.data, image.axes, orientation)
         image.pixel_size = upright_sizes(image.pixel_size, orientation)
-    if exif:
-        exif[_ORIENTATION] = 1
-        image.metadata["exif"] = exif.tobytes()
+    image.axes = renamed(image.data, image.axes, axes)
+    return image
 
 
 def write_jpeg(path: Path, image: ImageFile) -> None:
     """Write uint8 grey or RGB at a quality where losses are hard to see."""
     options: dict[str, Any] = {"quality": _QUALITY, "subsampling": 0}
+    dpi = _dots_per_inch(image)
+    if dpi:
+        options["dpi"] = dpi
+    if image.metadata.get("exif"):
+        options["exif"] = exif.PREFIX + exif.exif_bytes(image)
+    if image.metadata.get("xmp"):
+        options["xmp"] = exif.upright_xmp(image.metadata["xmp"])
+    if image.icc:
+        options["icc_profile"] = image.icc
+    comment = with_provenance_line(image.metadata.get("comment"), image).encode()
+    if 0 < len(comment) <= _MOST_COMMENT:
+        options["comment"] = comment
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image.data)).save(stream, "JPEG", **options)
+    path.write_bytes(stream.getvalue())
+
+
+def _dots_per_inch(image: ImageFile) -> tuple[int, ...] | None:
+    """None where the density is unknown, or beyond the 16 bits the format has."""
     sizes = [
         converted(image.pixel_size.get(axis, 0), image.unit, "inch") for axis in "XY"
     ]
-    if all(sizes):
-        options["dpi"] = tuple(min(round(1 / size), 65535) for size in sizes if size)
-    if "exif" in image.metadata:
-        options["exif"] = image.metadata["exif"]
-    if image.icc:
-        options["icc_profile"] = image.icc
-    picture = Image.fromarray(np.ascontiguousarray(image.data))
-    picture.save(path, "JPEG", comment=_comment(image), **options)
-
-
-def _comment(image: ImageFile) -> bytes:
-    return with_provenance_line(None, image).encode("ascii")
+    dpi = tuple(round(1 / size) for size in sizes if size)
+    return dpi if len(dpi) == 2 and 0 < min(dpi) <= max(dpi) <= _MOST_DOTS else None

@@ -191,7 +191,7 @@ def _convert_colours(page: Any, image: ImageFile, axes: str | None) -> None:
     if page.photometric == _P.PALETTE and page.colormap is not None:
         _apply_palette(page, image)
     elif page.photometric == _P.MINISWHITE:
-        _invert(page, image)
+        image.metadata["white_is_zero"] = image.data.dtype.kind in "bu"
     elif own_axes.endswith("S") or "S" in own_axes:
         _name_samples(page, image)
     image.axes = renamed(image.data, image.axes, axes)
@@ -210,16 +210,6 @@ def _apply_palette(page: Any, image: ImageFile) -> None:
     image.data = np.moveaxis(eight_bit[:, image.data], 0, -1)
     image.axes += "S"
     image.notes += ("The palette was converted to RGB.",)
-
-
-def _invert(page: Any, image: ImageFile) -> None:
-    if image.data.dtype.kind == "b":
-        image.data = ~image.data
-    elif image.data.dtype.kind == "u":
-        image.data = (2**page.bitspersample - 1 - image.data).astype(image.data.dtype)
-    else:
-        return
-    image.notes += ("White was stored as 0; the intensities were inverted.",)
 
 
 def _name_samples(page: Any, image: ImageFile) -> None:

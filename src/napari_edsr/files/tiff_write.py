@@ -35,7 +35,8 @@ def write_tiff(path: Path, target: Path, image: ImageFile) -> None:
     options = {"compression": compression, "iccprofile": image.icc, **colours}
     if container == "ome":
         metadata = ome.ome_metadata(image)
-        tifffile.imwrite(path, image.data, ome=True, metadata=metadata, **options)
+        options |= {"ome": True, "metadata": metadata, **_resolution(image)}
+        tifffile.imwrite(path, image.data, **options)
     else:
         tifffile.imwrite(path, image.data, **_plain(image), **options)
 
@@ -80,13 +81,22 @@ def _in_order(image: ImageFile) -> ImageFile:
 def _colours(image: ImageFile) -> dict[str, Any]:
     samples = image.size("S")
     if "S" not in image.axes:
-        return {"photometric": "minisblack"}
+        return _grey(image)
     kind: dict[str, Any] = {"planarconfig": "contig"}
     kind["photometric"] = "rgb" if samples > 2 else "minisblack"
     if samples in (2, 4):
         alpha = image.metadata.get("extrasample") or tifffile.EXTRASAMPLE.UNASSALPHA
         kind["extrasamples"] = [tifffile.EXTRASAMPLE(alpha)]
     return kind
+
+
+def _grey(image: ImageFile) -> dict[str, Any]:
+    """Greys with the lookup table, or the direction, their source had."""
+    colormap = image.metadata.get("colormap")
+    if colormap is not None and image.data.dtype == np.uint8:
+        return {"photometric": "palette", "colormap": colormap}
+    white_is_zero = image.metadata.get("white_is_zero")
+    return {"photometric": "miniswhite" if white_is_zero else "minisblack"}
 
 
 def _imagej(image: ImageFile) -> dict[str, Any]:
@@ -119,9 +129,10 @@ def _plain(image: ImageFile) -> dict[str, Any]:
     metadata: dict[str, Any] = {"axes": image.axes}
     if image.provenance is not None:
         metadata[PROVENANCE] = provenance_text(image.provenance)
+    options = {"metadata": metadata, **_resolution(image)}
     if image.metadata.get("description"):
-        metadata["Description"] = image.metadata["description"]
-    return {"metadata": metadata, **_resolution(image)}
+        options["description"] = image.metadata["description"].encode()
+    return options
 
 
 def _resolution(image: ImageFile) -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""EXIF and XMP of an upscaled image: upright, with its own size and resolution."""
+
+from __future__ import annotations
+
+import re
+
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+
+from napari_edsr.files.common import ImageFile, converted
+
+PREFIX = b"Exif\0\0"
+_INCH = 2
+
+
+def orientation(exif: bytes | None) -> int:
+    """Orientation 1-8 named in an EXIF block; 1 where there is none."""
+    value = _parsed(exif).get(Base.Orientation, 1) if exif else 1
+    return value if isinstance(value, int) and value in range(1, 9) else 1
+
+
+def _parsed(data: bytes) -> Image.Exif:
+    exif = Image.Exif()
+    try:
+        exif.load(data)
+    except Exception:  # Pillow raises whatever a damaged block makes it stumble over
+        return Image.Exif()
+    return exif
+
+
+def exif_bytes(image: ImageFile) -> bytes:
+    """The source's EXIF for the pixels of `image`, without `PREFIX`.
+
+    The embedded thumbnail is left out, as it shows the image before.
+    """
+    exif = _parsed(image.metadata["exif"])
+    if Base.Orientation in exif:
+        exif[Base.Orientation] = 1
+    details = exif.get_ifd(IFD.Exif)
+    for tag, axis in ((Base.ExifImageWidth, "X"), (Base.ExifImageHeight, "Y")):
+        if tag in details:
+            details[tag] = image.size(axis)
+    for tag, axis in ((Base.ImageWidth, "X"), (Base.ImageLength, "Y")):
+        if tag in exif:
+            exif[tag] = image.size(axis)
+    _set_resolution(exif, image)
+    return exif.tobytes().removeprefix(PREFIX)
+
+
+def _set_resolution(exif: Image.Exif, image: ImageFile) -> None:
+    inch = converted(1.0, image.unit, "inch")
+    if inch is None or not {"Y", "X"} <= set(image.pixel_size):
+        for tag in (Base.XResolution, Base.YResolution, Base.ResolutionUnit):
+            exif.pop(tag, None)
+        return
+    exif[Base.XResolution] = 1 / (image.pixel_size["X"] * inch)
+    exif[Base.YResolution] = 1 / (image.pixel_size["Y"] * inch)
+    exif[Base.ResolutionUnit] = _INCH
+
+
+def upright_xmp(xmp: bytes) -> bytes:
+    """XMP that no longer asks viewers to turn the image."""
+    xmp = re.sub(rb'tiff:Orientation="\d"', b'tiff:Orientation="1"', xmp)
+    return re.sub(rb"(<tiff:Orientation>)\d(</)", rb"\g<1>1\g<2>", xmp)
