@@ -71,7 +71,7 @@ def _run(arguments: list[str] | None) -> int:
     except MemoryError:
         return _fail("The memory is full; close other programs or crop the image.")
     except OSError as error:
-        return _fail(f"{error}.")
+        return _fail(f"{error}; check the disk and the paths.")
     except Exception as error:
         if os.environ.get("NAPARI_EDSR_TRACEBACK"):
             raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,29 +78,46 @@ def upscale(
         "uncertainty": uncertainty is not None,
         "normalize": _range(normalize),
     }
+    failures = []
     for job in jobs:
-        _upscale_file(job, network, axes, options)
+        try:
+            _upscale_file(job, network, axes, options)
+        except (FileError, ImageError) as error:
+            if len(jobs) == 1:
+                raise
+            typer.echo(f"  left out: {error}")
+            failures.append(error)
+    if failures:
+        raise FileError(
+            f"{len(failures)} of {len(jobs)} images were left out: {failures[0]}"
+        )
 
 
 def _jobs(source: str, output: Path, uncertainty: Path | None) -> list[Job]:
     path = Path(source)
     if path.is_file() or not (path.is_dir() or glob.has_magic(source)):
-        job = Job(path, output, uncertainty)
-        _protect(job)
-        return [job]
+        jobs = [Job(path, output, uncertainty)]
+        _protect(jobs)
+        return jobs
     if uncertainty is not None:
         raise FileError("--uncertainty needs a single INPUT file.")
     names = path.iterdir() if path.is_dir() else map(Path, glob.glob(source))
     found = sorted(name for name in names if name.is_file())
-    inputs = [name for name in found if name.suffix.lower() in files.READABLE]
+    inputs = [name for name in found if _is_image(name)]
     if not inputs:
         raise FileError(
             f"No images in {source}; known are {', '.join(files.READABLE)}."
         )
     jobs = [Job(name, output / _output_name(name)) for name in inputs]
-    _protect_all(jobs)
+    _refuse_collisions(jobs)
     _make_folder(output)
+    _protect(jobs)
     return jobs
+
+
+def _is_image(path: Path) -> bool:
+    """By its suffix; names with a dot in front are hidden, or a system's by-products."""
+    return path.suffix.lower() in files.READABLE and not path.name.startswith(".")
 
 
 def _make_folder(output: Path) -> None:
@@ -116,32 +135,49 @@ def _output_name(source: Path) -> str:
     return source.with_suffix(suffix).name
 
 
-def _protect_all(jobs: list[Job]) -> None:
+def _refuse_collisions(jobs: list[Job]) -> None:
     targets = [job.target for job in jobs]
     twice = {target.name for target in targets if targets.count(target) > 1}
     if twice:
         raise FileError(
             f"Several inputs would become {twice.pop()}; upscale them one by one."
         )
+
+
+def _protect(jobs: list[Job]) -> None:
+    """Refuse to overwrite any input, under whatever name, and places of no use."""
+    sources = {_identity(job.source) for job in jobs if job.source.exists()}
     for job in jobs:
-        _protect(job)
+        outputs = [path for path in (job.target, job.uncertainty) if path is not None]
+        for output in outputs:
+            if output.exists() and _identity(output) in sources:
+                raise FileError(f"{output} is the input itself; name another output.")
+            _check_place(output)
+        if len(outputs) == 2:
+            _check_uncertainty(*outputs)
 
 
-def _protect(job: Job) -> None:
-    """Refuse to overwrite an input, under whatever name."""
-    outputs = [path for path in (job.target, job.uncertainty) if path is not None]
-    for output in outputs:
-        if output.exists() and job.source.exists() and output.samefile(job.source):
-            raise FileError(f"{output} is the input itself; name another output.")
-    if len(outputs) == 2 and outputs[0].resolve() == outputs[1].resolve():
+def _identity(path: Path) -> tuple[int, int]:
+    """The same for all names of a file, links included."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _check_place(output: Path) -> None:
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise FileError(f"There is no folder {output.parent}; make it first.")
+    if output.is_dir():
+        raise FileError(f"{output} is a folder; name a file in it.")
+    if not os.access(folder, os.W_OK):
+        raise FileError(f"Nothing can be written to {folder}; name another place.")
+
+
+def _check_uncertainty(target: Path, uncertainty: Path) -> None:
+    if target.resolve() == uncertainty.resolve():
         raise FileError("OUTPUT and --uncertainty are the same file; name two.")
-    if job.uncertainty is not None and job.uncertainty.suffix.lower() not in (
-        ".tif",
-        ".tiff",
-    ):
+    if uncertainty.suffix.lower() not in (".tif", ".tiff"):
         raise FileError("The uncertainty is written as .tif; name such a file.")
-    if job.target.is_dir() and job.source.is_file():
-        raise FileError(f"{job.target} is a folder; name a file in it.")
 
 
 def _network(model: str | None, scale: int | None) -> EDSR | MDSR:
@@ -188,16 +224,29 @@ def _upscale_file(
         contrast_limits=image.contrast_limits,
         **options,
     )
-    result = run_with_progress(run, f"Upscaling x{scale}", _say_plan)
+    said: set[str] = set()
+    result = run_with_progress(
+        run, f"Upscaling x{scale}", lambda event: _say_plan(event, said)
+    )
+    _say_new(result.metadata["notes"], said)
     _write(job, image, result)
 
 
-def _say_plan(event: Any) -> None:
+def _say_plan(event: Any, said: set[str]) -> None:
     if isinstance(event, UpscalePlanned):
+        _say_new(event.notes, said)
         typer.echo(
             f"  {event.total} tiles of up to {event.tile} px, {event.precision} on "
             f"{event.device}"
         )
+
+
+def _say_new(notes: Iterable[str], said: set[str]) -> None:
+    """Each note once, though a plan may be made anew."""
+    for note in notes:
+        if note not in said:
+            typer.echo(f"  {note}")
+        said.add(note)
 
 
 def _write(job: Job, source: ImageFile, result: UpscaleResult) -> None:
