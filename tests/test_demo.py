@@ -61,10 +61,9 @@ def test_the_command_prints_both_scores(tmp_path, capsys):
         assert words in printed
 
 
-def test_without_napari_the_viewer_is_refused_in_one_line(
-    tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setitem(sys.modules, "napari_edsr._qt.launch", None)
+def test_without_napari_the_viewer_is_refused_in_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setitem(sys.modules, "napari", None)
     with pytest.raises(SystemExit) as stopped:
         main(["demo", "--gui"])
     assert stopped.value.code == 1

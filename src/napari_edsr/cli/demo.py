@@ -37,19 +37,20 @@ def demo(
 
 
 def _open_viewer() -> None:
-    try:
-        from napari_edsr._qt.launch import open_demo
-    except ImportError as error:
-        raise EDSRError(
-            f"The viewer can not be opened ({error}); install it: "
-            'pip install "napari-edsr[all]".'
-        ) from error
     if not _has_display():
         raise EDSRError(
             "There is no display to open the viewer on; run it on a desktop, "
             "or leave out --gui to get the pictures as files."
         )
-    open_demo()
+    try:
+        from napari_edsr._qt.launch import open_demo
+
+        open_demo()
+    except ImportError as error:  # napari, or a Qt binding
+        raise EDSRError(
+            f"The viewer can not be opened ({error}); install it: "
+            'pip install "napari-edsr[all]".'
+        ) from error
 
 
 def _has_display() -> bool:
