@@ -117,12 +117,13 @@ def test_stopping_closes_the_generator_in_its_thread_before_the_end(qtbot):
 def test_destroying_its_parent_stops_the_job(qtbot):
     counting = Counting(1000)
     parent = QObject()
-    job = Job(counting.run(), "", parent)
+    job = Job(counting.run(), "Upscaling", parent)
     with qtbot.waitSignal(job.yielded, timeout=10_000):
         job.start()
 
     parent.deleteLater()
     qtbot.waitUntil(lambda: job.is_stopping)
+    assert activity_bars() == []
     counting.let_on()
 
     qtbot.waitUntil(lambda: counting.closed_in is not None)

@@ -9,10 +9,12 @@ from napari_edsr import samples
 if TYPE_CHECKING:
     import napari
 
+    from napari_edsr._qt.upscale_widget import UpscaleWidget
+
 _PLUGIN, _WIDGET = "napari-edsr", "Upscale (EDSR)"
 
 
-def open_demo(block: bool = True) -> napari.Viewer:
+def open_demo(block: bool = True) -> tuple[napari.Viewer, UpscaleWidget]:
     """Open napari with the sample photograph and the Upscale dock.
 
     Parameters
@@ -22,7 +24,7 @@ def open_demo(block: bool = True) -> napari.Viewer:
 
     Returns
     -------
-    napari.Viewer
+    napari.Viewer, UpscaleWidget
     """
     import napari
     from napari.layers import Layer
@@ -30,7 +32,7 @@ def open_demo(block: bool = True) -> napari.Viewer:
     viewer = napari.Viewer()
     for data in samples.napari_photo():
         viewer.add_layer(Layer.create(*data))
-    viewer.window.add_plugin_dock_widget(_PLUGIN, _WIDGET)
+    _, widget = viewer.window.add_plugin_dock_widget(_PLUGIN, _WIDGET)
     if block:
         napari.run()
-    return viewer
+    return viewer, widget

@@ -45,7 +45,7 @@ class ResultSaver(QObject):
     failed(Failure)
     """
 
-    saved = Signal(str)
+    saved = Signal(object)
     failed = Signal(object)
 
     def ask_and_save(self, window: QWidget, layer: Image) -> None:

@@ -112,10 +112,10 @@ class UpscaleControls(QScrollArea):
     def sizeHint(self) -> QSize:  # noqa: N802
         """All of the form, if the dock is high enough."""
         layout, viewport = self.form.layout(), self.viewport()
-        size = self.form.sizeHint().expandedTo(self.form.minimumSizeHint())
+        size = self.form.sizeHint()
         if layout is not None and viewport is not None and layout.hasHeightForWidth():
             wrapped = layout.totalHeightForWidth(viewport.width())
-            size.setHeight(max(size.height(), wrapped))
+            size.setHeight(max(self.form.minimumSizeHint().height(), wrapped))
         return size + _FRAME
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802

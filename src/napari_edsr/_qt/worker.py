@@ -72,12 +72,19 @@ class ActivityBar(cancelable_progress):
     def __init__(self, description: str, on_cancel: Callable[[], object]) -> None:
         self._on_cancel = on_cancel
         self._steps = 0
+        self._is_closed = False
         super().__init__(desc=description, total=0, file=io.StringIO())
 
     def cancel(self) -> None:
         """Called by the button in the activity dock."""
         super().cancel()
         self._on_cancel()
+
+    def close(self) -> None:
+        """Take it out of the dock; again does no harm."""
+        if not self._is_closed:
+            self._is_closed = True
+            super().close()
 
     def move_to(self, done: int, total: int) -> None:
         """Show `done` of `total` steps."""
@@ -152,6 +159,7 @@ class Job(QObject):
         """Begin; the signals follow when the event loop runs."""
         if self._description:
             self._bar = ActivityBar(self._description, self.cancel_asked.emit)
+            self.destroyed.connect(self._bar.close)
         self._worker.start()
 
     def stop(self) -> None:

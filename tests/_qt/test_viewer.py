@@ -1,0 +1,308 @@
+"""The dock in a real viewer that renders, and what the manifest brings with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from napari.utils.progress import progress
+from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QFileDialog
+
+from napari_edsr import samples
+from napari_edsr._qt import layers
+from napari_edsr._qt.saving import file_name
+
+WAIT = 60_000
+NAME = "Upscale (EDSR)"
+
+
+@pytest.fixture
+def docked(make_napari_viewer, model_file, errors_shown):
+    """A viewer that is shown, and the dock as its menu opens it, with a quick model."""
+    viewer = make_napari_viewer(show=True)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-edsr", NAME)
+    choice = model_file(2)
+    widget.controls.models.add_file(choice)
+    widget.controls.speed.tile.setValue(8)
+    return viewer, widget
+
+
+def finished_run(qtbot, widget, button=None):
+    with qtbot.waitSignal(widget.session.ended, timeout=WAIT):
+        (button or widget.panel.upscale).click()
+
+
+@pytest.mark.gui
+def test_run_and_preview_of_the_real_view(docked, qtbot, image):
+    viewer, widget = docked
+    layer = viewer.add_image(image, scale=(0.5, 0.5), rotate=20)
+    viewer.scene.camera.zoom *= 4
+    qtbot.waitUntil(lambda: tuple(layer.corner_pixels[0]) != (0, 0), timeout=WAIT)
+    (y0, x0), (y1, x1) = layer.corner_pixels.tolist()
+
+    finished_run(qtbot, widget, widget.panel.preview)
+    preview = viewer.layers[-1].data
+    finished_run(qtbot, widget)
+    whole = viewer.layers[-1].data
+
+    assert 0 < y1 - y0 < 19 or 0 < x1 - x0 < 23
+    np.testing.assert_array_equal(
+        preview, whole[2 * y0 : 2 * (y1 + 1), 2 * x0 : 2 * (x1 + 1)]
+    )
+
+
+@pytest.mark.gui
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_result_covers_its_source_on_the_canvas(make_napari_viewer, rng, scale):
+    viewer = make_napari_viewer(show=True)
+    data = rng.integers(0, 256, (16, 16, 3), np.uint8)
+    source = viewer.add_image(data, rgb=True, rotate=30, scale=(2, 3), shear=[0.2])
+    viewer.fit_to_view()
+    before = viewer.screenshot(flash=False)
+
+    enlarged = layers.enlarge(data, "YXS", scale)
+    viewer.add_image(enlarged, **layers.result_settings(source, scale))
+    source.visible = False
+    after = viewer.screenshot(flash=False)
+
+    assert before[..., :3].max() > 200
+    assert (before != after).any(axis=-1).mean() < 0.01
+
+
+def activity_bars():
+    return [bar.desc.partition(":")[0] for bar in progress._all_instances]
+
+
+class Gate:
+    """An engine that waits at its tiles."""
+
+    def __init__(self, monkeypatch):
+        from napari_edsr import inference
+
+        self.semaphore, self.closed = threading.Semaphore(0), threading.Event()
+        self.real = inference.iter_upscale
+        monkeypatch.setattr(inference, "iter_upscale", self.run)
+
+    def run(self, *args, **options):
+        try:
+            job = self.real(*args, **options)
+            while True:
+                try:
+                    event = next(job)
+                except StopIteration as stop:
+                    return stop.value
+                yield event
+                assert self.semaphore.acquire(timeout=20)
+        finally:
+            self.closed.set()
+
+    def let_on(self, steps=1):
+        for _ in range(steps):
+            self.semaphore.release()
+
+
+def started(qtbot, docked, image, monkeypatch):
+    viewer, widget = docked
+    viewer.add_image(image, name="cells")
+    gate = Gate(monkeypatch)
+    with qtbot.waitSignal(widget.session.runner.planned, timeout=WAIT):
+        widget.panel.upscale.click()
+    with qtbot.waitSignal(widget.session.runner.tile_done, timeout=WAIT):
+        gate.let_on()
+    return gate
+
+
+@pytest.mark.gui
+def test_closing_the_dock_stops_the_run(docked, qtbot, image, monkeypatch):
+    viewer, widget = docked
+    gate = started(qtbot, docked, image, monkeypatch)
+    assert activity_bars() == ["Upscaling of cells"]
+
+    viewer.window.remove_dock_widget(widget)
+    gate.let_on()
+
+    qtbot.waitUntil(lambda: gate.closed.is_set() and not widget.session.is_running)
+    assert activity_bars() == []
+    assert len(viewer.layers) == 2
+    viewer.layers.clear()
+    assert widget.layers() == []
+    widget.deleteLater()
+
+
+@pytest.mark.gui
+def test_closing_the_viewer_stops_the_run(docked, qtbot, image, monkeypatch):
+    viewer, _ = docked
+    gate = started(qtbot, docked, image, monkeypatch)
+
+    viewer.close()
+    gate.let_on()
+
+    qtbot.waitUntil(gate.closed.is_set, timeout=WAIT)
+    assert QThreadPool.globalInstance().waitForDone(WAIT)
+
+
+@pytest.mark.gui
+def test_hiding_the_dock_lets_the_run_go_on(docked, qtbot, image, monkeypatch):
+    viewer, widget = docked
+    gate = started(qtbot, docked, image, monkeypatch)
+
+    widget.parent().hide()
+    with qtbot.waitSignal(widget.session.ended, timeout=WAIT):
+        gate.let_on(100)
+
+    assert widget.panel.outcome.text().startswith("Done: ")
+
+
+@pytest.mark.gui
+def test_saved_file_keeps_pixels_and_their_size(
+    docked, qtbot, image, tmp_path, monkeypatch
+):
+    viewer, widget = docked
+    viewer.add_image(image, name="cells", scale=(0.2, 0.2), units=("um", "um"))
+    finished_run(qtbot, widget)
+    suggested = []
+
+    def ask(_window, _title, suggestion, _types):
+        suggested.append(Path(suggestion).name)
+        return str(tmp_path / "out.tif"), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
+    with qtbot.waitSignal(widget.saver.saved, timeout=WAIT):
+        widget.panel.save.click()
+
+    from napari_edsr.files import read_image
+
+    saved = read_image(tmp_path / "out.tif")
+    np.testing.assert_array_equal(saved.data, viewer.layers[-1].data)
+    assert (saved.pixel_size["X"], saved.unit) == (pytest.approx(0.1), "µm")
+    assert suggested == ["cells_x2_tiny_x2.tif"]
+    assert widget.panel.outcome.text() == "Saved out.tif."
+
+
+@pytest.mark.gui
+def test_failed_save_says_so(docked, qtbot, image, tmp_path, errors_shown):
+    viewer, widget = docked
+    layer = viewer.add_image(image)
+    with qtbot.waitSignal(widget.saver.failed, timeout=WAIT):
+        widget.saver.save(str(tmp_path / "missing" / "out.xyz"), layer)
+    assert len(errors_shown) == 1
+
+
+@pytest.mark.gui
+def test_napari_saves_through_our_writer(docked, qtbot, image, tmp_path):
+    viewer, widget = docked
+    viewer.add_image(image, scale=(0.2, 0.2), units=("um", "um"))
+    finished_run(qtbot, widget)
+    path = tmp_path / "out.tif"
+
+    written = viewer.layers[-1].save(str(path), plugin="napari-edsr")
+
+    assert written == [str(path)]
+    with tifffile.TiffFile(path) as file:
+        np.testing.assert_array_equal(file.asarray(), viewer.layers[-1].data)
+
+
+@pytest.mark.gui
+@pytest.mark.parametrize(
+    ("key", "shape"), [("photo", (180, 240, 3)), ("microscopy", (258, 348))]
+)
+def test_samples_open_and_are_chosen(docked, key, shape):
+    viewer, widget = docked
+    viewer.open_sample("napari-edsr", key)
+    truth, reduced = viewer.layers
+    assert not truth.visible
+    assert reduced.data.shape == shape
+    assert widget.layers() == [reduced]
+
+
+@pytest.mark.gui
+def test_demo_shows_the_dock_and_the_photograph(make_napari_viewer, monkeypatch):
+    import napari
+
+    from napari_edsr._qt import launch
+
+    made = []
+    monkeypatch.setattr(
+        napari, "Viewer", lambda: made.append(make_napari_viewer()) or made[0]
+    )
+    viewer, widget = launch.open_demo(block=False)
+
+    assert [layer.name for layer in viewer.layers] == ["city (truth)", "city"]
+    np.testing.assert_array_equal(viewer.layers[1].data, samples.photo_lr())
+    assert widget in viewer.window.dock_widgets.values()
+    assert widget.panel.upscale.isEnabled()
+
+
+def test_menu_entry_opens_the_dock(npe2pm):
+    manifest = npe2pm.get_manifest("napari-edsr")
+    menu = manifest.contributions.menus["napari/layers/filter"]
+    assert [item.command for item in menu] == ["napari-edsr.upscale"]
+    assert [w.display_name for w in manifest.contributions.widgets] == [NAME]
+
+
+def test_file_names_suit_every_system():
+    assert file_name("a/b: c ×2 (light)") == "a_b_c_x2_light.tif"
+
+
+NO_TORCH = """
+import sys
+import threading
+
+class Watch:
+    importers = []
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            self.importers.append(threading.current_thread())
+
+sys.meta_path.insert(0, Watch())
+from napari.components import ViewerModel
+from qtpy.QtCore import QEventLoop
+from qtpy.QtWidgets import QApplication
+import numpy as np
+
+app = QApplication([])
+from napari_edsr._qt.upscale_widget import UpscaleWidget
+
+viewer = ViewerModel()
+viewer.add_image(np.zeros((8, 8), np.uint8))
+widget = UpscaleWidget(viewer)
+widget.show()
+for _ in range(20):
+    app.processEvents()
+assert widget.isVisible() and widget.panel.upscale.isEnabled()
+assert "torch" not in sys.modules, "torch was imported with the dock"
+devices = widget.controls.speed.device
+assert [devices.itemData(i) for i in range(devices.count())] == ["auto", "cpu"]
+
+loop = QEventLoop()
+widget.scout.devices_found.connect(loop.quit)
+loop.exec()
+assert "torch" in sys.modules
+assert Watch.importers and threading.main_thread() not in Watch.importers
+from napari_edsr.device import list_devices
+now = [devices.itemData(i) for i in range(devices.count())]
+assert now == ["auto", *list_devices()], now
+widget.stop_all()
+"""
+
+
+def test_torch_is_imported_in_the_background_after_the_dock_is_shown(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", NO_TORCH],
+        env={
+            **os.environ,
+            "NAPARI_CONFIG": str(tmp_path / "settings.yaml"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
