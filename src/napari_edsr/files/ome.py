@@ -27,7 +27,7 @@ def read_ome(xml: str, image: ImageFile) -> None:
     first = _listed(root.get("Image"))[0]
     pixels = first.get("Pixels", {})
     image.metadata["container"] = "ome"
-    image.metadata["ome"] = _kept(first, pixels, image.axes)
+    image.metadata["ome"] = _kept(first, pixels)
     _read_sizes(pixels, image)
     channels = _listed(pixels.get("Channel"))
     names = tuple(str(channel.get("Name", "")) for channel in channels)
@@ -46,15 +46,12 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _kept(image: dict[str, Any], pixels: dict[str, Any], axes: str) -> dict[str, Any]:
+def _kept(image: dict[str, Any], pixels: dict[str, Any]) -> dict[str, Any]:
     kept = {key: image[key] for key in _IMAGE_KEPT if image.get(key) is not None}
     kept |= {key: pixels[key] for key in _PIXELS_KEPT if key in pixels}
     if "Channel" in pixels:
         kept["Channel"] = _listed(pixels["Channel"])
-    order = [f"The{axis}" for axis in axes if axis in "TZC"]
-    planes = _listed(pixels.get("Plane"))
-    if planes and all(key in plane for plane in planes for key in order):
-        kept["Plane"] = sorted(planes, key=lambda plane: [plane[key] for key in order])
+    kept["Plane"] = _listed(pixels.get("Plane"))
     return kept
 
 
@@ -137,6 +134,8 @@ def _fit_lists(metadata: dict[str, Any], image: ImageFile) -> None:
         metadata["Channel"] = [{"Name": name} for name in image.channel_names]
     if len(metadata.get("Channel", [])) != channels:
         metadata.pop("Channel", None)
-    planes = channels * image.size("Z") * image.size("T")
-    if len(metadata.get("Plane", [])) != planes:
-        metadata.pop("Plane", None)
+    order = [f"The{axis}" for axis in image.axes if axis in "TZC"]
+    planes = [plane for plane in metadata.pop("Plane", []) if set(order) <= set(plane)]
+    if len(planes) == channels * image.size("Z") * image.size("T"):
+        planes.sort(key=lambda plane: [plane[key] for key in order])
+        metadata["Plane"] = planes

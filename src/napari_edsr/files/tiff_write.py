@@ -26,7 +26,7 @@ _CLASSIC_LIMIT = 2**32 - 2**25
 def write_tiff(path: Path, target: Path, image: ImageFile) -> None:
     """Write a TIFF to `path` that will be called `target`."""
     container = tiff_container(target, image)
-    image = _in_order(image)
+    image = _in_order(image, _HYPERSTACK if container == "imagej" else "YXS")
     colours = _colours(image)
     if container == "imagej":
         tifffile.imwrite(path, image.data, imagej=True, **_imagej(image), **colours)
@@ -70,9 +70,9 @@ def _fits_imagej(image: ImageFile) -> bool:
     )
 
 
-def _in_order(image: ImageFile) -> ImageFile:
-    """Leading axes in the order T, Z, C that both formats want, others first."""
-    axes = sorted(image.axes, key=lambda axis: _HYPERSTACK.find(axis))
+def _in_order(image: ImageFile, last: str) -> ImageFile:
+    """With the axes in `last` in that order at the end, and others as they came."""
+    axes = sorted(image.axes, key=last.find)
     order = [image.axes.index(axis) for axis in axes]
     data = np.ascontiguousarray(image.data.transpose(order))
     return ImageFile(**{**vars(image), "data": data, "axes": "".join(axes)})
