@@ -59,6 +59,8 @@ def _run(arguments: list[str] | None) -> int:
     try:
         code = app(args=arguments, prog_name="napari-edsr", standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # typer turns Ctrl-C into this code
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except usage_error as error:
         return _usage(error)
