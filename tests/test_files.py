@@ -276,6 +276,10 @@ def test_layers_are_saved_with_pixel_size_and_provenance(tmp_path, rng):
     np.testing.assert_array_equal(read.data, stack)
     assert read.pixel_size == {"Z": 2.0, "Y": 0.5, "X": 0.25}
     assert (read.unit, read.provenance) == ("µm", {"scale": 2})
+    series = {**attributes, "units": ("second", "um", "um")}
+    series["axis_labels"] = ("T", "Y", "X")
+    (path,) = napari_write(str(tmp_path / "series.tif"), stack, series)
+    assert read_image(path).pixel_size == {"T": 2.0, "Y": 0.5, "X": 0.25}
     colours = noise(rng, (8, 9, 3), "uint8")
     (path,) = napari_write(str(tmp_path / "c.png"), colours, {"rgb": True})
     np.testing.assert_array_equal(read_image(path).data, colours)

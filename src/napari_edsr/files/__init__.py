@@ -36,6 +36,7 @@ __all__ = [
 
 _TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG_SIDE = 65535
+_SECONDS = ("s", "second")
 _LOSSY = "JPEG is lossy; write .png or .tif to keep every grey level."
 
 
@@ -277,7 +278,7 @@ def _layer_axes(array: NDArray, attributes: Mapping[str, Any]) -> str:
 def _layer_sizes(
     axes: str, attributes: Mapping[str, Any]
 ) -> tuple[dict[str, float], str]:
-    """Pixel sizes in the unit of X; none where the layer is in pixels."""
+    """Pixel sizes in the unit of X, and seconds; none where the layer is in pixels."""
     scale = attributes.get("scale")
     units = [unit_name(unit) for unit in attributes.get("units") or ()]
     if (
@@ -287,8 +288,9 @@ def _layer_sizes(
         or not units[-1]
     ):
         return {}, ""
-    pairs = zip(axes, scale, units, strict=True)
-    sizes = {axis: float(size) for axis, size, unit in pairs if unit == units[-1]}
-    return {
-        axis: abs(size) for axis, size in sizes.items() if axis in "ZYX" and size
-    }, units[-1]
+    known = {
+        axis: abs(float(size))
+        for axis, size, unit in zip(axes, scale, units, strict=True)
+        if size and (unit in _SECONDS if axis == "T" else unit == units[-1])
+    }
+    return {axis: known[axis] for axis in "TZYX" if axis in known}, units[-1]
