@@ -49,7 +49,7 @@ def take(viewer: napari.Viewer, name: str) -> None:
 def main() -> None:
     """Take both pictures."""
     viewer, widget = open_demo(block=False)
-    viewer.window._qt_window.resize(*SIZE)
+    viewer.window.resize(*SIZE)
     if not widget.scout.known:
         wait(widget.scout.speed_found)
     widget.controls.speed.tile.setValue(TILE)
@@ -58,7 +58,6 @@ def main() -> None:
     take(viewer, "upscale-running")
     if widget.session.is_running:
         wait(widget.session.ended)
-    viewer.fit_to_view()
     take(viewer, "upscale-done")
     viewer.close()
 

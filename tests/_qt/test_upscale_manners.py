@@ -368,3 +368,29 @@ def test_redraws_stay_within_their_share_and_the_last_one_comes(
 
     assert refreshed == [True]
     assert live.budget.count >= 2
+
+
+def test_warnings_and_notes_reach_the_user(widget, viewer, run, monkeypatch):
+    said = []
+    widget.session.warned.connect(said.append)
+    image = np.full((12, 12), 0.5, np.float32)
+    image[3, 4] = np.nan
+    viewer.add_image(image, contrast_limits=(0, 1))
+
+    run(widget)
+
+    notes = viewer.layers[-1].metadata[METADATA_KEY]["notes"]
+    assert any("NaN" in text for text in [*said, *notes])
+    assert all(note.rstrip(".") in widget.panel.outcome.text() for note in notes)
+    assert np.isnan(viewer.layers[-1].data).sum() == 4
+
+
+def test_deleted_result_is_let_go(widget, viewer, run, image):
+    viewer.add_image(image)
+    run(widget)
+    assert not widget.panel.save.isHidden()
+
+    viewer.layers.remove(viewer.layers[-1])
+
+    assert widget.session.results == []
+    assert widget.panel.save.isHidden()

@@ -9,7 +9,7 @@ from napari.utils.progress import progress
 from qtpy.QtCore import QCoreApplication, QObject, QThread
 
 from napari_edsr._qt.worker import ActivityBar, Job, JobFailedError
-from napari_edsr.errors import EDSRError
+from napari_edsr.errors import EDSRError, EDSRWarning
 
 
 class Log(list):
@@ -201,3 +201,21 @@ def test_our_errors_are_not_those_that_workers_swallow():
     ]
     assert JobFailedError.__mro__.count(RuntimeError) == 0
     assert [e for e in ours if issubclass(e, RuntimeError)] == []
+
+
+def test_our_warnings_are_passed_on_and_others_logged(qtbot, caplog):
+    import warnings
+
+    def warn():
+        yield
+        warnings.warn("The image holds NaN.", EDSRWarning, stacklevel=1)
+        warnings.warn("old name", DeprecationWarning, stacklevel=1)
+
+    job = Job(warn())
+    said = []
+    job.warned.connect(said.append)
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        job.start()
+
+    assert said == ["The image holds NaN."]
+    assert "DeprecationWarning: old name" in caplog.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
-from qtpy.QtGui import QIcon
+from qtpy.QtGui import QIcon, QWheelEvent
 from qtpy.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -62,12 +62,20 @@ class Choice(QComboBox):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.setMinimumContentsLength(8)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.set_options(options)
         self.currentIndexChanged.connect(self._emit)
 
     def _emit(self) -> None:
         self.chosen.emit(self.value())
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802
+        """Scroll the dock, and change the choice only once it has been clicked."""
+        if event is not None and not self.hasFocus():
+            event.ignore()
+        else:
+            super().wheelEvent(event)
 
     def set_options(self, options: Iterable[tuple[str, object]]) -> None:
         """Replace the list; the value stays chosen if it is still there. Emits nothing."""

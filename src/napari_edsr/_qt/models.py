@@ -43,6 +43,8 @@ class ModelChoice:
         Whether the weights are on this computer.
     bytes : int
         Size of a download.
+    about : str
+        Whom to credit, and the terms.
     """
 
     key: str
@@ -51,6 +53,7 @@ class ModelChoice:
     config: EDSRConfig
     available: bool = True
     bytes: int = 0
+    about: str = ""
 
     @classmethod
     def of_card(cls, card: ModelCard) -> ModelChoice:
@@ -60,7 +63,9 @@ class ModelChoice:
         if not available:
             where = f"download {in_bytes(card.size)}"
         title = f"{_short_title(card)} – {where}"
-        return cls(card.name, title, _scores(card), card.config, available, card.size)
+        about = f"{card.title}. {card.credit}. Licence: {card.licence}."
+        scores = _scores(card)
+        return cls(card.name, title, scores, card.config, available, card.size, about)
 
     @classmethod
     def of_file(cls, path: str | Path, config: EDSRConfig) -> ModelChoice:
@@ -219,6 +224,7 @@ class ModelChooser(QWidget):
     def _show_choice(self) -> None:
         choice = self.value()
         self.caption.show_text(choice.detail if choice else "")
+        self.caption.setToolTip(choice.about if choice else "")
         missing = choice is not None and not choice.available
         self.download.setVisible(missing or self._downloading)
         self.download.setText("Stop" if self._downloading else "Download")

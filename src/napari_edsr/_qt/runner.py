@@ -27,6 +27,7 @@ class UpscaleRunner(QObject):
     finished = Signal(object, object)
     failed = Signal(object, object)
     stopped = Signal(object)
+    warned = Signal(str)
     idle = Signal()
 
     def __init__(
@@ -82,6 +83,7 @@ class UpscaleRunner(QObject):
         job.returned.connect(self._on_result)
         job.failed.connect(self._on_error)
         job.stopped.connect(self._on_stopped)
+        job.warned.connect(self.warned)
         job.cancel_asked.connect(self.stop)
         job.ended.connect(self._on_end)
         self.began.emit(request)

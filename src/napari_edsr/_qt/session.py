@@ -54,6 +54,8 @@ class UpscaleSession(QObject):
         What is being done; share from 0 to 1 and the time left.
     failed(Failure)
         A request went wrong; the queue goes on.
+    warned(str)
+        The run goes on, but the user should know.
     measured(UpscaleRequest, dict)
         A request came to its end, with the provenance of its result.
     ended(str)
@@ -63,6 +65,7 @@ class UpscaleSession(QObject):
     began = Signal(str)
     progressed = Signal(float, str)
     failed = Signal(object)
+    warned = Signal(str)
     measured = Signal(object, object)
     ended = Signal(str)
 
@@ -90,6 +93,7 @@ class UpscaleSession(QObject):
         runner.failed.connect(self._on_failed)
         runner.stopped.connect(self._on_stopped)
         runner.idle.connect(self._on_idle)
+        runner.warned.connect(self.warned)
 
     @property
     def is_running(self) -> bool:
@@ -120,6 +124,9 @@ class UpscaleSession(QObject):
         """Go on to the next when the user deletes the layer that is being worked on."""
         if self.live is not None and layer is self.live.layer:
             self.runner.skip()
+        self.results = [result for result in self.results if result is not layer]
+        if layer is self.preview:
+            self.preview = None
 
     def _on_began(self, request: UpscaleRequest) -> None:
         self._number += 1
@@ -171,7 +178,8 @@ class UpscaleSession(QObject):
         device = f"{device_name(metadata['device'])} {metadata['precision']}"
         words = f"{what}: {seconds}, {device}, {model_label(request.model)} ×{request.scale}"
         layers = f" – {len(self.results)} layers" if len(self.results) > 1 else ""
-        return words + layers
+        notes = [sentence(note) for note in metadata.get("notes", ())]
+        return "\n".join([words + layers, *notes])
 
     def _on_failed(self, request: UpscaleRequest, error: Exception) -> None:
         self._keep_what_is_done(request)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -30,6 +30,7 @@ from napari_edsr.errors import EDSRError
 
 if TYPE_CHECKING:
     import napari
+    from napari.layers import Layer
 
 _WIDTH = 360
 _DESCRIBED = 4
@@ -59,7 +60,7 @@ class UpscaleWidget(QWidget):
         self.model_source = ModelSource(self.controls.models, self)
         self.saver = ResultSaver(self)
         self._link = ViewerLink(
-            napari_viewer, self._on_layers, self._on_view, self.session.layer_removed
+            napari_viewer, self._on_layers, self._on_view, self._on_removed
         )
         self._view_timer = QTimer(self)
         self._view_timer.setSingleShot(True)
@@ -89,6 +90,7 @@ class UpscaleWidget(QWidget):
         self.session.progressed.connect(self.panel.progress.move_to)
         self.session.measured.connect(self._on_measured)
         self.session.ended.connect(self._on_ended)
+        self.session.warned.connect(show_warning)
         for worker in (self.session, self.model_source, self.saver):
             worker.failed.connect(self._on_failure)
         self.saver.saved.connect(self._on_saved)
@@ -129,9 +131,11 @@ class UpscaleWidget(QWidget):
         self.panel.progress.show_stopping("Stopping after this tile…")
 
     def save(self) -> None:
-        """Ask where to write the last result."""
-        if self.session.results:
-            self.saver.ask_and_save(self, self.session.results[-1])
+        """Ask where to write a result: the one selected in the viewer, or the last."""
+        results = self.session.results
+        selected = [result for result in results if self._is_selected(result)]
+        if results:
+            self.saver.ask_and_save(self, (selected or results)[-1])
 
     def stop_all(self) -> None:
         """End whatever runs, each after the step at work."""
@@ -171,6 +175,11 @@ class UpscaleWidget(QWidget):
         elif keys and before not in keys:
             chooser.choose(keys[-1])
         self._update()
+
+    def _on_removed(self, layer: Layer) -> None:
+        self.session.layer_removed(layer)
+        if not self.session.results:
+            self.panel.save.hide()
 
     def _on_view(self) -> None:
         self._view_timer.start()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import io
+import logging
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -15,8 +16,9 @@ from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.progress import cancelable_progress
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
-from napari_edsr.errors import EDSRError
+from napari_edsr.errors import EDSRError, EDSRWarning
 
+_log = logging.getLogger(__name__)
 #: Milliseconds between two updates of the activity dock; each one runs the event loop.
 _ACTIVITY_INTERVAL = 150
 
@@ -93,6 +95,15 @@ class ActivityBar(cancelable_progress):
         self.update(done - self.n)
 
 
+def _make_worker(job: Generator[Any, None, Any], *, is_task: bool) -> JobWorker:
+    """A worker; of tasks napari knows, and asks before the viewer is closed on them."""
+    if not is_task:
+        return JobWorker(follow, job)
+    return create_worker(
+        follow, job, _worker_class=JobWorker, _ignore_errors=True, _start_thread=False
+    )
+
+
 class Job(QObject):
     """A generator running in a thread; all of its signals arrive on the main thread.
 
@@ -111,6 +122,7 @@ class Job(QObject):
     failed = Signal(object)
     stopped = Signal()
     ended = Signal()
+    warned = Signal(str)
     cancel_asked = Signal()
 
     def __init__(
@@ -120,13 +132,7 @@ class Job(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._worker = create_worker(
-            follow,
-            job,
-            _worker_class=JobWorker,
-            _ignore_errors=True,
-            _start_thread=False,
-        )
+        self._worker = _make_worker(job, is_task=bool(description))
         self._description = description
         self._bar: ActivityBar | None = None
         self._share = (0, 0)
@@ -140,6 +146,7 @@ class Job(QObject):
         worker = self._worker
         worker.yielded.connect(self.yielded)
         worker.finished.connect(self._end)
+        worker.warned.connect(self._on_warned)
         self.destroyed.connect(worker.quit)
         for inner, outer in (
             (worker.returned, self.returned),
@@ -151,6 +158,14 @@ class Job(QObject):
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.stop)
+
+    def _on_warned(self, arguments: tuple[Any, ...]) -> None:
+        """Tell the user of our warnings; others are for developers."""
+        message, category = arguments[:2]
+        if issubclass(category, EDSRWarning):
+            self.warned.emit(str(message))
+        else:
+            _log.warning("%s: %s", category.__name__, message)
 
     def _note_outcome(self) -> None:
         self._has_outcome = True
