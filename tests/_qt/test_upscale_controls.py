@@ -343,7 +343,7 @@ def test_download_can_be_stopped(fresh, qtbot, monkeypatch):
     qtbot.waitUntil(lambda: models.bar.isHidden(), timeout=WAIT)
 
     assert transfer.closed
-    assert models.download.text() == "Download"
+    assert models.download.text() == "Download 5.5 MB"
 
 
 def test_failed_download_says_so(fresh, qtbot, monkeypatch, errors_shown):
@@ -375,7 +375,7 @@ def test_weights_file_is_recognised_and_chosen(
         choose_file(fresh, monkeypatch, path)
 
     assert fresh.controls.models.value().key == path
-    assert fresh.controls.models.caption.text() == "1 blocks of 4 features"
+    assert fresh.controls.models.caption.text() == "1 block of 4 features"
     run(fresh)
     assert viewer.layers[-1].name == "a ×2 (tiny_x2)"
 

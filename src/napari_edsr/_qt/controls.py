@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QWheelEvent
+from qtpy.QtGui import QIcon, QResizeEvent, QWheelEvent
 from qtpy.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -42,6 +42,12 @@ class Caption(QLabel):
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """No text is cut off."""
         return self.sizeHint()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        """Another width may mean another height."""
+        super().resizeEvent(event)
+        if event is not None and event.size().width() != event.oldSize().width():
+            self.updateGeometry()
 
     def show_text(self, text: str) -> None:
         """Show `text`, or nothing at all where it is empty."""

@@ -70,7 +70,8 @@ class ModelChoice:
     @classmethod
     def of_file(cls, path: str | Path, config: EDSRConfig) -> ModelChoice:
         """As its file was recognised."""
-        shape = f"{config.n_resblocks} blocks of {config.n_feats} features"
+        blocks = "block" if config.n_resblocks == 1 else "blocks"
+        shape = f"{config.n_resblocks} {blocks} of {config.n_feats} features"
         return cls(str(path), f"{Path(path).name} – file", shape, config)
 
     @property
@@ -227,7 +228,8 @@ class ModelChooser(QWidget):
         self.caption.setToolTip(choice.about if choice else "")
         missing = choice is not None and not choice.available
         self.download.setVisible(missing or self._downloading)
-        self.download.setText("Stop" if self._downloading else "Download")
+        size = in_bytes(choice.bytes) if choice else ""
+        self.download.setText("Stop" if self._downloading else f"Download {size}")
         self.bar.setVisible(self._downloading)
 
 
