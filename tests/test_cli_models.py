@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from napari_edsr import zoo
 from napari_edsr.checkpoints import load_model, save_model
+from napari_edsr.cli import main
 from napari_edsr.cli.models import app
 from napari_edsr.errors import CheckpointError, DownloadError, EDSRError, ModelError
 
@@ -129,7 +130,7 @@ def test_an_imported_file_is_verified_at_each_use(theirs, own_cache):
     path = own_cache / "imported" / "mine.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
     result = models("info", "mine")
-    assert isinstance(result.exception, CheckpointError)
+    assert isinstance(result.exception, DownloadError)
     assert "import it again" in str(result.exception)
 
 
@@ -169,6 +170,43 @@ def test_an_export_holds_the_same_network(tmp_path, layout):
     assert model.provenance.layout == layout
     expected = load_model("edsr-light-x2")(image())
     torch.testing.assert_close(model(image()), expected, rtol=0, atol=1e-3 / 255)
+
+
+@pytest.mark.parametrize("layout", ["napari-edsr", "mmagic"])
+def test_an_export_imported_again_has_the_same_tensors(tmp_path, layout):
+    suffix = ".safetensors" if layout == "napari-edsr" else ".pth"
+    output = tmp_path / f"out{suffix}"
+    printed("export", "edsr-light-x2", output, "--layout", layout)
+    printed("import", output, "--name", "again")
+    before, after = load_model("edsr-light-x2"), load_model("again")
+    assert after.config == before.config
+    assert_same_tensors(after, before, rtol=0)
+
+
+@pytest.mark.parametrize("layout", ["edsr-pytorch", "basicsr"])
+def test_there_and_back_through_another_range_costs_one_ulp(tmp_path, layout):
+    there, back = tmp_path / "there.pth", tmp_path / "back.pth"
+    printed("export", "edsr-light-x2", there, "--layout", layout)
+    printed("import", there, "--name", "again")
+    printed("export", "again", back, "--layout", "mmagic")
+    assert load_model("again").config.rgb_range == 255
+    assert_same_tensors(load_model(back), load_model("edsr-light-x2"), rtol=2**-23)
+
+
+def assert_same_tensors(model, other, *, rtol: float) -> None:
+    expected = other.state_dict()
+    assert model.state_dict().keys() == expected.keys()
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=rtol, atol=0)
+
+
+def test_without_a_network_a_download_ends_in_one_line(capsys, own_cache):
+    with pytest.raises(SystemExit) as end:
+        main(["models", "download", "snu/mdsr"])
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("napari-edsr: cv.snu.ac.kr can not be reached (no network?)")
+    assert f"put the file mdsr-4a78bedf.pt into {own_cache} or set" in line
 
 
 def test_our_own_export_keeps_licence_and_credit(tmp_path):

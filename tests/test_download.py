@@ -277,6 +277,27 @@ def test_a_body_without_a_length_is_taken_to_its_end(server, part):
     assert part.read_bytes() == BODY
 
 
+def serve_in_chunks(handler: Handler, *, cut: bool = False) -> None:
+    """HTTP/1.1 as proxies send it: in chunks, the whole size unsaid."""
+    handler.protocol_version = "HTTP/1.1"
+    handler.head(200, Transfer_Encoding="chunked", Connection="close")
+    for piece in (BODY[:HALF], BODY[HALF:]):
+        handler.wfile.write(b"%x\r\n" % len(piece))
+        handler.wfile.write(piece[:1000] if cut else piece + b"\r\n")
+        if cut:
+            return
+    handler.wfile.write(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_body_in_chunks_is_resumed_if_cut_within_one(server, part, cut):
+    server.behaviours = [lambda handler: serve_in_chunks(handler, cut=cut)]
+    transfer(server, part)
+    assert part.read_bytes() == BODY
+    rest = ["bytes=1000-"] if cut else []
+    assert [wanted for _, wanted in server.requests] == [None, *rest]
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
@@ -343,7 +364,15 @@ def quietly(behave: Behaviour) -> Behaviour:
 
 
 @pytest.mark.parametrize(
-    "address", ["nonsense", "ftp://127.0.0.1/x", "http://", "http://[::"]
+    "address",
+    [
+        "nonsense",
+        "ftp://127.0.0.1/x",
+        "http://",
+        "http://[::",
+        "http://localhost:abc/",
+        f"http://{'a' * 64}.org/",
+    ],
 )
 def test_an_address_that_is_none_is_named(part, address):
     with pytest.raises(DownloadError, match="check NAPARI_EDSR_MIRROR"):
@@ -359,6 +388,28 @@ def test_a_dead_proxy_is_named(part, monkeypatch):
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(DownloadError, match="The proxy on the way to example.org"):
         drain(iter_transfer("http://example.org/weights.pt", part, limit=1))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "scheme"),
+    [
+        ("http_proxy", "http://", "http"),
+        ("http_proxy", "http://127.0.0.1:port", "http"),
+        ("http_proxy", "carrier-pigeon://127.0.0.1", "http"),
+        ("REQUESTS_CA_BUNDLE", "/no/such/file", "https"),
+    ],
+)
+def test_unusable_settings_are_named(part, monkeypatch, variable, value, scheme):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(DownloadError, match="proxy and certificate settings"):
+        drain(iter_transfer(f"{scheme}://example.org/x", part, limit=1))
+
+
+def test_no_message_shows_a_password(part):
+    for address in ("http://me:secret@host:port/x", "http://me:secret@127.0.0.1:1/x"):
+        with pytest.raises(DownloadError) as problem:
+            drain(iter_transfer(address, part, limit=1))
+        assert "secret" not in str(problem.value)
 
 
 def test_the_proxy_of_the_environment_is_used(server, part, monkeypatch):
@@ -497,6 +548,17 @@ def test_the_card_bounds_the_size(server, card):
     server.behaviours = [lambda handler: handler.head(200, length=10**10)]
     with pytest.raises(DownloadError, match="too large"):
         zoo.fetch(card)
+
+
+def test_a_file_of_unknown_size_may_be_as_large_as_a_training_state(server, card):
+    room = 4 * 4 * card.parameters + 2**20
+    unknown = replace(card, bytes=None)
+    for size, problem in ((room + 1, "too large"), (room, "broke off")):
+        server.behaviours = [
+            lambda handler, size=size: handler.head(200, length=size)
+        ] * download.ATTEMPTS
+        with pytest.raises(DownloadError, match=problem):
+            zoo.fetch(unknown)
 
 
 def test_a_second_download_waits_for_the_first_and_uses_its_file(server, card):

@@ -12,7 +12,7 @@ import pytest
 
 from napari_edsr import cards, zoo
 from napari_edsr.config import EDSRConfig
-from napari_edsr.errors import CheckpointError, DownloadError, EDSRWarning, ModelError
+from napari_edsr.errors import DownloadError, EDSRWarning, ModelError
 
 OFFICIAL = {
     "snu/edsr_baseline_x2": (1_369_859, 5_490_680),
@@ -91,7 +91,7 @@ def test_one_flipped_bit_in_a_built_in_file_is_found(installed):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="damaged .*install napari-edsr again"):
+    with pytest.raises(DownloadError, match="damaged .*install napari-edsr again"):
         zoo.fetch("edsr-light-x2")
     assert path.read_bytes() == content
 
@@ -99,7 +99,7 @@ def test_one_flipped_bit_in_a_built_in_file_is_found(installed):
 def test_a_missing_built_in_file_is_named(installed):
     (installed / "edsr_light_x2.safetensors").unlink()
     with pytest.raises(
-        CheckpointError, match="can not be read .*install napari-edsr again"
+        DownloadError, match="can not be read .*install napari-edsr again"
     ):
         zoo.fetch("edsr-light-x2")
 
@@ -121,13 +121,13 @@ def test_an_imported_model_is_listed_between_the_others(own_cache):
 
 def test_one_flipped_bit_in_an_imported_file_is_found():
     add("mine").path.write_bytes(b"weighty")
-    with pytest.raises(CheckpointError, match="damaged .*import it again"):
+    with pytest.raises(DownloadError, match="damaged .*import it again"):
         zoo.fetch("mine")
 
 
 def test_a_vanished_imported_file_is_named():
     add("mine").path.unlink()
-    with pytest.raises(CheckpointError, match="mine can not be read .*import it again"):
+    with pytest.raises(DownloadError, match="mine can not be read .*import it again"):
         zoo.fetch("mine")
 
 
@@ -194,6 +194,20 @@ def test_a_cache_folder_that_can_not_be_written_is_named(tmp_path, monkeypatch):
     with pytest.raises(DownloadError, match="Can not write.*set NAPARI_EDSR_CACHE"):
         zoo.import_target("mine")
     assert len(zoo.list_cards()) == 14
+
+
+def test_a_folder_that_can_not_be_looked_into_is_named(tmp_path, monkeypatch):
+    # Too long a name: looking fails with an error even for root.
+    monkeypatch.setenv("NAPARI_EDSR_CACHE", str(tmp_path / ("x" * 300)))
+    with pytest.warns(EDSRWarning, match="can not be read .*set NAPARI_EDSR_CACHE"):
+        assert [zoo.is_available(card) for card in zoo.list_cards()] == (
+            [True] * 3 + [False] * 11
+        )
+    with (
+        pytest.warns(EDSRWarning, match="can not be read"),
+        pytest.raises(DownloadError, match="Can not write.*set NAPARI_EDSR_CACHE"),
+    ):
+        zoo.fetch("snu/mdsr")
 
 
 def test_a_read_only_folder_still_serves_its_files(own_cache, monkeypatch):

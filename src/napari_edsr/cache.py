@@ -106,15 +106,20 @@ def iter_lock(path: Path) -> Generator[BytesDone, None, FileLock]:
 def recorded(section: str) -> dict[str, Any]:
     """One section of the record, ``"sha256"`` or ``"imported"``, by name.
 
-    A damaged record is as good as none, after a warning.
+    A record that is damaged or can not be read is as good as none, after a warning.
     """
+    path = folder() / RECORD_NAME
     try:
-        values = _read()
-    except (OSError, ValueError) as error:
-        message = f"{folder() / RECORD_NAME} is damaged and ignored ({error})."
-        warnings.warn(message, EDSRWarning, stacklevel=2)
-        return {}
-    return dict(values.get(section, {}))
+        return dict(_read().get(section, {}))
+    except OSError as error:
+        problem = (
+            f"can not be read ({error.strerror or error}): make it readable or set "
+            f"{CACHE_VARIABLE} to another folder."
+        )
+    except ValueError as error:
+        problem = f"is damaged and ignored ({error})."
+    warnings.warn(f"{path} {problem}", EDSRWarning, stacklevel=2)
+    return {}
 
 
 def record(section: str, name: str, value: object) -> None:

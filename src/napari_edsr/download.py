@@ -109,20 +109,17 @@ def _request(url: str, part: Path) -> requests.Response:
     timeout = (CONNECT_SECONDS, READ_SECONDS)
     try:
         return requests.get(url, headers=headers, stream=True, timeout=timeout)
-    except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
-        raise DownloadError(_bad_address(url)) from error
-    except requests.exceptions.InvalidSchema as error:
-        raise DownloadError(_bad_address(url)) from error
     except requests.ConnectionError as error:
         if _never_connected(error):
             raise DownloadError(_no_network(url, part, error)) from error
         raise _Dropped(_reason(error)) from error
     except requests.Timeout as error:
         raise _Dropped("the server did not answer in time") from error
-    except requests.RequestException as error:
-        raise DownloadError(
-            f"{host(url)} can not be asked: {_reason(error)}."
-        ) from error
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # what requests finds wrong with its settings
+        raise DownloadError(_can_not_ask(url, error)) from error
 
 
 def _offset(response: requests.Response, part: Path) -> int:
@@ -218,8 +215,13 @@ def _gave_up(url: str, part: Path, reason: Exception) -> str:
     )
 
 
-def _bad_address(url: str) -> str:
-    return f"{url} is not an http or https address; check NAPARI_EDSR_MIRROR."
+def _can_not_ask(url: str, error: Exception) -> str:
+    problem = f"{url} can not be asked ({_reason(error)})"
+    problem = re.sub(r"//[^/\s]*@", "//", problem)  # a user's name and password
+    return (
+        f"{problem}; check NAPARI_EDSR_MIRROR and this machine's proxy and certificate "
+        "settings."
+    )
 
 
 def _by_hand(part: Path) -> str:
@@ -229,7 +231,9 @@ def _by_hand(part: Path) -> str:
 def _reason(error: BaseException) -> str:
     """Innermost message of the nested exceptions of requests and urllib3."""
     inner = getattr(error, "reason", None) or (error.args[-1] if error.args else None)
-    return _reason(inner) if isinstance(inner, BaseException) else str(error)
+    if isinstance(inner, BaseException):
+        return _reason(inner)
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def _size(part: Path) -> int:
