@@ -1,130 +1,38 @@
-"""Downloads, against a real HTTP server on loopback that misbehaves on request."""
+"""One file over HTTP, from a server that misbehaves on request."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
-import pooch
 import pytest
-from typer.testing import CliRunner
+from http_faults import (
+    BODY,
+    HALF,
+    Handler,
+    State,
+    answer,
+    drop_halfway,
+    hang_up,
+    quietly,
+    running,
+    serve_in_chunks,
+    serve_whole,
+    stall_halfway,
+    watch_client_leave,
+)
 
-from napari_edsr import download, zoo
-from napari_edsr.cards import ModelCard
-from napari_edsr.config import EDSRConfig
+from napari_edsr import download
 from napari_edsr.download import iter_transfer
-from napari_edsr.errors import DownloadError, EDSRWarning
+from napari_edsr.errors import DownloadError
 from napari_edsr.events import BytesDone, drain
-
-BODY = b"\x80\x02" + bytes(range(256)) * 1000
-HALF = len(BODY) // 2
-SHA256 = hashlib.sha256(BODY).hexdigest()
-CONFIG = EDSRConfig(n_resblocks=2, n_feats=32)
-Behaviour = Callable[["Handler"], None]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers each request with the next behaviour of the server's list."""
-
-    server: Server
-
-    def do_GET(self) -> None:  # noqa: N802, the name http.server wants
-        state = self.server.state
-        state.requests.append((self.path, self.headers.get("Range")))
-        behave = state.behaviours.pop(0) if state.behaviours else serve
-        behave(self)
-
-    def head(self, status: int, *, length: int | None = None, **headers: str) -> None:
-        self.send_response(status)
-        if length is not None:
-            self.send_header("Content-Length", str(length))
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-
-    def log_message(self, *unused: object) -> None:
-        """Keep the test output clean."""
-
-
-class Server(ThreadingHTTPServer):
-    state: State
-
-
-@dataclass
-class State:
-    url: str
-    behaviours: list[Behaviour] = field(default_factory=list)
-    requests: list[tuple[str, str | None]] = field(default_factory=list)
-    go_on: threading.Event = field(default_factory=threading.Event)
-    client_left: threading.Event = field(default_factory=threading.Event)
-
-
-def serve(handler: Handler) -> None:
-    """A good server: the whole file, or the rest of it."""
-    wanted = handler.headers.get("Range")
-    start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
-    if not wanted:
-        handler.head(200, length=len(BODY))
-    elif start < len(BODY):
-        span = f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"
-        handler.head(206, length=len(BODY) - start, Content_Range=span)
-    else:
-        handler.head(416, length=0, Content_Range=f"bytes */{len(BODY)}")
-        return
-    handler.wfile.write(BODY[start:])
-
-
-def serve_whole(handler: Handler) -> None:
-    handler.head(200, length=len(BODY))
-    handler.wfile.write(BODY)
-
-
-def drop_halfway(handler: Handler) -> None:
-    handler.head(200, length=len(BODY))
-    handler.wfile.write(BODY[:HALF])
-
-
-def hang_up(handler: Handler) -> None:
-    handler.connection.shutdown(socket.SHUT_RDWR)
-
-
-def stall_halfway(handler: Handler) -> None:
-    drop_halfway(handler)
-    handler.server.state.go_on.wait(20)
-
-
-def watch_client_leave(handler: Handler) -> None:
-    drop_halfway(handler)
-    if handler.connection.recv(1) == b"":
-        handler.server.state.client_left.set()
-
-
-def answer(status: int, body: bytes = b"", **headers: str) -> Behaviour:
-    def behave(handler: Handler) -> None:
-        handler.head(status, length=len(body), **headers)
-        handler.wfile.write(body)
-
-    return behave
 
 
 @pytest.fixture
 def server() -> Iterator[State]:
-    http = Server(("127.0.0.1", 0), Handler)
-    http.state = State(f"http://127.0.0.1:{http.server_port}")
-    thread = threading.Thread(target=http.serve_forever, args=(0.01,))
-    thread.start()
-    yield http.state
-    http.state.go_on.set()
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with running() as state:
+        yield state
 
 
 @pytest.fixture(autouse=True)
@@ -137,24 +45,8 @@ def part(tmp_path: Path) -> Path:
     return tmp_path / "weights.pt.part"
 
 
-@pytest.fixture
-def card(server: State) -> ModelCard:
-    return ModelCard(
-        name="other/tiny",
-        title="Tiny",
-        config=CONFIG,
-        filename="weights.pt",
-        sha256=SHA256,
-        bytes=len(BODY),
-        url=f"{server.url}/models/weights.pt",
-    )
-
-
 def transfer(server: State, part: Path, limit: int = 10 * len(BODY)) -> list[BytesDone]:
     return list(iter_transfer(f"{server.url}/weights.pt", part, limit=limit))
-
-
-# --- the transfer -------------------------------------------------------------------
 
 
 def test_the_file_arrives_and_progress_ends_at_its_size(server, part):
@@ -277,18 +169,6 @@ def test_a_body_without_a_length_is_taken_to_its_end(server, part):
     assert part.read_bytes() == BODY
 
 
-def serve_in_chunks(handler: Handler, *, cut: bool = False) -> None:
-    """HTTP/1.1 as proxies send it: in chunks, the whole size unsaid."""
-    handler.protocol_version = "HTTP/1.1"
-    handler.head(200, Transfer_Encoding="chunked", Connection="close")
-    for piece in (BODY[:HALF], BODY[HALF:]):
-        handler.wfile.write(b"%x\r\n" % len(piece))
-        handler.wfile.write(piece[:1000] if cut else piece + b"\r\n")
-        if cut:
-            return
-    handler.wfile.write(b"0\r\n\r\n")
-
-
 @pytest.mark.parametrize("cut", [False, True])
 def test_a_body_in_chunks_is_resumed_if_cut_within_one(server, part, cut):
     server.behaviours = [lambda handler: serve_in_chunks(handler, cut=cut)]
@@ -351,18 +231,6 @@ def test_an_endless_body_is_cut_at_the_limit(server, part):
     assert part.read_bytes() == BODY
 
 
-def quietly(behave: Behaviour) -> Behaviour:
-    """As it is, but a client that leaves is no error."""
-
-    def run(handler: Handler) -> None:
-        try:
-            behave(handler)
-        except OSError:
-            handler.close_connection = True
-
-    return run
-
-
 @pytest.mark.parametrize(
     "address",
     [
@@ -423,206 +291,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-# --- the zoo over it ----------------------------------------------------------------
-
-
-def test_fetch_places_the_file_and_leaves_no_part(server, card, own_cache):
-    assert not zoo.is_available(card)
-    path = zoo.fetch(card)
-    assert path == own_cache / "weights.pt"
-    assert path.read_bytes() == BODY
-    assert zoo.is_available(card)
-    assert not list(own_cache.glob("*.part"))
-    assert zoo.fetch(card) == path
-    assert server.requests == [("/models/weights.pt", None)]
-
-
-def test_a_cancelled_download_goes_on_from_its_part(server, card, own_cache):
-    server.behaviours = [watch_client_leave]
-    job = zoo.iter_download(card)
-    while next(job).done < HALF:
-        pass
-    job.close()
-    assert server.client_left.wait(10)
-    assert not zoo.is_available(card)
-    assert (own_cache / "weights.pt.part").read_bytes() == BODY[:HALF]
-    assert zoo.fetch(card).read_bytes() == BODY
-    assert server.requests[1] == ("/models/weights.pt", f"bytes={HALF}-")
-
-
-def test_a_finished_part_is_not_fetched_again(server, card, own_cache):
-    (own_cache / "weights.pt.part").write_bytes(BODY)
-    assert zoo.fetch(card).read_bytes() == BODY
-    assert server.requests == []
-
-
-@pytest.mark.parametrize(
-    "wrong", [BODY[:-1] + b"!", BODY[:HALF], b""], ids=["altered", "truncated", "empty"]
-)
-def test_a_wrong_file_is_deleted_and_the_next_try_starts_afresh(server, card, wrong):
-    server.behaviours = [answer(200, wrong)]
-    with pytest.raises(DownloadError, match="sha256 differs.*try again"):
-        zoo.fetch(card)
-    assert not zoo.is_available(card)
-    assert zoo.fetch(card).read_bytes() == BODY
-    assert [wanted for _, wanted in server.requests] == [None, None]
-
-
-def test_a_part_of_another_file_is_found_out(server, card, own_cache):
-    (own_cache / "weights.pt.part").write_bytes(b"x" * 1000)
-    with pytest.raises(DownloadError, match="sha256 differs"):
-        zoo.fetch(card)
-    assert zoo.fetch(card).read_bytes() == BODY
-
-
-def test_a_damaged_file_is_set_aside_and_can_be_fetched_again(server, card, own_cache):
-    path = zoo.fetch(card)
-    flip_last_byte(path)
-    with pytest.raises(DownloadError, match="damaged.*models download other/tiny"):
-        zoo.fetch(card)
-    assert not path.exists()
-    assert zoo.fetch(card).read_bytes() == BODY
-
-
-def test_downloading_replaces_a_damaged_file(server, card):
-    path = zoo.fetch(card)
-    flip_last_byte(path)
-    assert drain(zoo.iter_download(card)).read_bytes() == BODY
-
-
-def test_a_file_put_there_by_hand_is_used(server, card, own_cache):
-    (own_cache / "weights.pt").write_bytes(BODY)
-    assert zoo.fetch(card).read_bytes() == BODY
-    assert drain(zoo.iter_download(card)) == own_cache / "weights.pt"
-    assert server.requests == []
-
-
-def test_eight_digits_are_checked_at_the_download(server, card):
-    short = replace(card, sha256="0" * 8)
-    with pytest.raises(DownloadError, match="sha256 differs"):
-        zoo.fetch(short)
-    assert not zoo.is_available(short)
-
-
-def test_the_full_hash_is_recorded_and_required_afterwards(server, card, own_cache):
-    short = replace(card, sha256=SHA256[:8], bytes=None)
-    zoo.fetch(short)
-    record = json.loads((own_cache / "registry.json").read_text())
-    assert record["sha256"] == {"weights.pt": SHA256}
-    # Only the recorded hash tells this file, whose 8 first digits fit by chance.
-    record["sha256"]["weights.pt"] = SHA256[:8] + "0" * 56
-    (own_cache / "registry.json").write_text(json.dumps(record))
-    with pytest.raises(DownloadError, match="damaged"):
-        zoo.fetch(short)
-    with pytest.raises(DownloadError, match="sha256 differs"):
-        zoo.fetch(short)
-
-
-def test_a_full_hash_is_recorded_for_a_file_put_by_hand(card, own_cache):
-    (own_cache / "weights.pt").write_bytes(BODY)
-    zoo.fetch(replace(card, sha256=SHA256[:8]))
-    record = json.loads((own_cache / "registry.json").read_text())
-    assert record["sha256"] == {"weights.pt": SHA256}
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": 3}', "\x00\xff"])
-def test_a_corrupt_record_is_ignored_with_a_warning(server, card, own_cache, text):
-    (own_cache / "registry.json").write_text(text)
-    short = replace(card, sha256=SHA256[:8])
-    with pytest.warns(EDSRWarning, match="registry.json is damaged"):
-        assert zoo.fetch(short).read_bytes() == BODY
-    assert json.loads((own_cache / "registry.json").read_text()) == {
-        "sha256": {"weights.pt": SHA256}
-    }
-
-
-def test_the_mirror_is_asked_by_file_name(server, card, monkeypatch):
-    monkeypatch.setenv("NAPARI_EDSR_MIRROR", f"{server.url}/mirror/")
-    zoo.fetch(replace(card, url="https://no-such-host.invalid/weights.pt"))
-    assert server.requests == [("/mirror/weights.pt", None)]
-
-
-def test_the_card_bounds_the_size(server, card):
-    server.behaviours = [lambda handler: handler.head(200, length=10**10)]
-    with pytest.raises(DownloadError, match="too large"):
-        zoo.fetch(card)
-
-
-def test_a_file_of_unknown_size_may_be_as_large_as_a_training_state(server, card):
-    room = 4 * 4 * card.parameters + 2**20
-    unknown = replace(card, bytes=None)
-    for size, problem in ((room + 1, "too large"), (room, "broke off")):
-        server.behaviours = [
-            lambda handler, size=size: handler.head(200, length=size)
-        ] * download.ATTEMPTS
-        with pytest.raises(DownloadError, match=problem):
-            zoo.fetch(unknown)
-
-
-def test_a_second_download_waits_for_the_first_and_uses_its_file(server, card):
-    first, second = zoo.iter_download(card), zoo.iter_download(card)
-    assert next(first) == BytesDone(0, len(BODY))
-    assert next(second) == BytesDone(0, None)
-    assert drain(first).read_bytes() == BODY
-    assert drain(second).read_bytes() == BODY
-    assert len(server.requests) == 1
-
-
-def test_two_threads_asking_at_once_get_one_good_file(server, card):
-    found: list[bytes] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(zoo.fetch(card).read_bytes()))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [BODY] * 4
-    assert len(server.requests) == 1
-
-
-def test_a_cancelled_download_frees_the_file_for_others(server, card):
-    job = zoo.iter_download(card)
-    next(job)
-    job.close()
-    assert next(zoo.iter_download(card)) == BytesDone(0, len(BODY))
-
-
-def test_a_cache_folder_that_can_not_be_made_is_named(card, tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("NAPARI_EDSR_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(DownloadError, match="Can not write.*set NAPARI_EDSR_CACHE"):
-        zoo.fetch(card)
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_named(server, card, own_cache):
-    (own_cache / "weights.pt.part").symlink_to("/dev/full")
-    with pytest.raises(DownloadError, match="The disk is full"):
-        zoo.fetch(card)
-
-
-def test_pooch_announces_no_second_download(server, card, caplog):
-    pooch.get_logger().addHandler(caplog.handler)
-    zoo.fetch(card)
-    pooch.get_logger().removeHandler(caplog.handler)
-    assert caplog.messages == []
-
-
-def test_the_command_downloads_an_official_model(server, own_cache, monkeypatch):
-    from napari_edsr.cli.models import app
-
-    monkeypatch.setenv("NAPARI_EDSR_MIRROR", server.url)
-    result = CliRunner().invoke(app, ["download", "snu/edsr_baseline_x2"])
-    assert isinstance(result.exception, DownloadError)
-    assert "sha256 differs" in str(result.exception)
-    assert server.requests == [("/edsr_baseline_x2-1bc95232.pt", None)]
-
-
-def flip_last_byte(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
