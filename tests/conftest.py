@@ -3,6 +3,7 @@
 - applied to each test: `offline` (only the loopback network answers), `own_cache`
   (an empty cache folder of its own) and the skip of `gui` tests without a display;
 - `rng`: a seeded generator; `tiny_model`: makes small networks with random weights;
+- `tiny`: such a network's file; `run`: calls the command line;
 - `set5`: reads the Set5 benchmark; skips the test where it is not at hand;
 - `no_leaked_threads`: fails a test whose workers outlive it.
 """
@@ -58,6 +59,29 @@ def _make_tiny_model(scale: int = 2, *, seed: int = 0, **changes: Any) -> nn.Mod
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return build_model(EDSRConfig(**settings)).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def tiny(tiny_model: Callable[..., nn.Module], tmp_path: Path) -> str:
+    """A small network's file."""
+    from napari_edsr import save_model
+
+    return str(save_model(tiny_model(), tmp_path / "models.safetensors"))
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Call the command line in this process: exit code, its output, its errors."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        from napari_edsr import cli
+
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return stopped.value.code, printed.out, printed.err
+
+    return call
 
 
 @pytest.fixture

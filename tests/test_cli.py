@@ -11,27 +11,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_edsr import cli, files, save_model
+from napari_edsr import files
 from napari_edsr.errors import EDSRWarning, ModelError
-
-
-@pytest.fixture
-def tiny(tiny_model, tmp_path):
-    """A small network's file."""
-    return str(save_model(tiny_model(), tmp_path / "models.safetensors"))
-
-
-@pytest.fixture
-def run(capsys):
-    """Call the command line in this process: exit code, its output, its errors."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            cli.main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return stopped.value.code, printed.out, printed.err
-
-    return call
 
 
 def picture(path, shape=(8, 9)):

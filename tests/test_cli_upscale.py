@@ -10,28 +10,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_edsr import save_model, upscale
-from napari_edsr.cli import main
+from napari_edsr import upscale
 from napari_edsr.files import read_image
-
-
-@pytest.fixture
-def tiny(tiny_model, tmp_path):
-    """A small network's file."""
-    return str(save_model(tiny_model(), tmp_path / "models.safetensors"))
-
-
-@pytest.fixture
-def run(capsys):
-    """Call the command line in this process: exit code, its output, its errors."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return stopped.value.code, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

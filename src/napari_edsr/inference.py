@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -345,7 +345,7 @@ class _Run:
 def _model_metadata(model: EDSR | MDSR) -> dict[str, Any]:
     provenance = {
         key: value
-        for key, value in asdict(model.provenance).items()
+        for key, value in model.provenance.to_dict().items()
         if value not in (None, "")
     }
     return {

@@ -30,6 +30,7 @@ __all__ = [
     "default_model",
     "download_url",
     "fetch",
+    "find_card",
     "get_card",
     "import_target",
     "is_available",
@@ -50,6 +51,11 @@ def list_cards() -> list[ModelCard]:
     return [*BUILT_IN, *_imported(), *OFFICIAL]
 
 
+def find_card(name: str) -> ModelCard | None:
+    """Card of the model called `name`, if there is one."""
+    return next((card for card in list_cards() if card.name == name), None)
+
+
 def get_card(name: str) -> ModelCard:
     """Card of the model called `name`.
 
@@ -58,10 +64,11 @@ def get_card(name: str) -> ModelCard:
     ModelError
         If there is none; the message names similar ones.
     """
-    cards = {card.name: card for card in list_cards()}
-    if name in cards:
-        return cards[name]
-    near = difflib.get_close_matches(str(name), cards, n=3, cutoff=0.5)
+    card = find_card(name)
+    if card is not None:
+        return card
+    names = [other.name for other in list_cards()]
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "see the list of models."
     raise ModelError(f"There is no model called {name!r}; {hint}")
 

@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Image, Shapes
 from napari.utils.transforms import Affine
 
+from napari_edsr.files.common import PROVENANCE
 from napari_edsr.images import ImageSpec, understand
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 #: Start and stop along some axes, in input pixels; axes not named are whole.
 Region = dict[str, tuple[int, int]]
 
-METADATA_KEY = "napari-edsr"
+METADATA_KEY = PROVENANCE  # where the writer looks for it
 #: Of a layer's settings, those that do not fit an enlarged, single-scale copy of it.
 _DROPPED = (
     "locked_data_level",

@@ -49,7 +49,7 @@ def list_models() -> None:
 @app.command()
 def info(name_or_path: NameOrPath) -> None:
     """Show what is known of a model; one not yet downloaded is not fetched."""
-    card = {card.name: card for card in zoo.list_cards()}.get(name_or_path)
+    card = zoo.find_card(name_or_path)
     known = card is not None and not Path(name_or_path).is_file()
     if card is not None and known and not zoo.is_available(card):
         rows = _card_rows(card)

@@ -183,7 +183,7 @@ def _check_uncertainty(target: Path, uncertainty: Path) -> None:
 def _network(model: str | None, scale: int | None) -> EDSR | MDSR:
     """The model, downloaded with a progress bar if it must be."""
     name = model or zoo.default_model(scale or 2)
-    card = next((card for card in zoo.list_cards() if card.name == name), None)
+    card = zoo.find_card(name)
     if card is not None and not zoo.is_available(card):
         run_with_progress(zoo.iter_download(card), f"Downloading {name}")
     from napari_edsr.checkpoints import load_model
