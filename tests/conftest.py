@@ -4,6 +4,7 @@
   (an empty cache folder of its own) and the skip of `gui` tests without a display;
 - `rng`: a seeded generator; `tiny_model`: makes small networks with random weights;
 - `tiny`: such a network's file; `run`: calls the command line;
+- `server`: an HTTP server that misbehaves on request, asked again without a pause;
 - `set5`: reads the Set5 benchmark; skips the test where it is not at hand;
 - `no_leaked_threads`: fails a test whose workers outlive it.
 """
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from http_faults import State, running
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -82,6 +84,15 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
         return stopped.value.code, printed.out, printed.err
 
     return call
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
+    from napari_edsr import download
+
+    monkeypatch.setattr(download, "RETRY_SECONDS", 0.0)
+    with running() as state:
+        yield state
 
 
 @pytest.fixture

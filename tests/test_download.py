@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from http_faults import (
     drop_halfway,
     hang_up,
     quietly,
-    running,
     serve_in_chunks,
     serve_whole,
     stall_halfway,
@@ -27,17 +25,6 @@ from napari_edsr import download
 from napari_edsr.download import iter_transfer
 from napari_edsr.errors import DownloadError
 from napari_edsr.events import BytesDone, drain
-
-
-@pytest.fixture
-def server() -> Iterator[State]:
-    with running() as state:
-        yield state
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "RETRY_SECONDS", 0.0)
 
 
 @pytest.fixture

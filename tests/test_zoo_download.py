@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from http_faults import (
     HALF,
     State,
     answer,
-    running,
     watch_client_leave,
 )
 from typer.testing import CliRunner
@@ -30,17 +28,6 @@ from napari_edsr.events import BytesDone, drain
 
 SHA256 = hashlib.sha256(BODY).hexdigest()
 CONFIG = EDSRConfig(n_resblocks=2, n_feats=32)
-
-
-@pytest.fixture
-def server() -> Iterator[State]:
-    with running() as state:
-        yield state
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "RETRY_SECONDS", 0.0)
 
 
 @pytest.fixture
