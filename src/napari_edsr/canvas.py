@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from napari_edsr import images
 from napari_edsr.errors import EDSRWarning, ImageError, ModelError
-from napari_edsr.estimate import Region, region_shape, region_slices
-from napari_edsr.images import ImageSpec, Range
+from napari_edsr.estimate import region_shape, region_slices
+from napari_edsr.images import ImageSpec, Range, Region
 from napari_edsr.tiling import Box, Tile
 
 _NONFINITE = (

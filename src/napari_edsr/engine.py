@@ -39,6 +39,8 @@ class Engine:
 
     Attributes
     ----------
+    model : EDSR or MDSR
+        As it was given.
     redone : int
         Tiles that came out non-finite in half precision and were redone in fp32.
     """
@@ -59,7 +61,7 @@ class Engine:
         self.ensemble = self_ensemble
         self._symmetries = _SYMMETRIES if self_ensemble else _SYMMETRIES[:1]
         self.redone = 0
-        self._model = model
+        self.model = model
         self._networks: dict[str, nn.Module] = {}
 
     @torch.inference_mode()
@@ -131,7 +133,7 @@ class Engine:
 
     def _network(self, precision: str) -> nn.Module:
         if precision not in self._networks:
-            network = copy.deepcopy(self._model).eval().to(self.device, torch.float32)
+            network = copy.deepcopy(self.model).eval().to(self.device, torch.float32)
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             for module in network.modules():  # the colour shifts around them stay fp32
                 if isinstance(module, nn.Conv2d):

@@ -11,10 +11,8 @@ import psutil
 
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ImageError
-from napari_edsr.images import ImageSpec
+from napari_edsr.images import ImageSpec, Region
 from napari_edsr.tiling import Box, plan_tiles
-
-Region = Mapping[str, tuple[int, int]]
 
 #: Work of one tile, in operations: a few seconds, after which a run can be cancelled.
 _TILE_FLOP = {"cpu": 0.3e12, "accelerator": 20e12}

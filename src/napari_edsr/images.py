@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ Range = tuple[float, float]
 _MEASURED_AT_MOST = 2**24  # values a percentile is taken of; more are sampled evenly
 _SAMPLE_KINDS = {1: "grey", 2: "grey + alpha", 3: "RGB", 4: "RGBA"}
 _LEADING = "ABDEFGHIJKLMNOPQRUVWTZ"  # the last letters name the axes before Y and X
+_NAMES_OF_LEADING = set(ascii_uppercase) - set("YXS")
+#: Start and stop along some axes, in input pixels; axes not named are whole.
+Region = dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -147,9 +151,7 @@ def _assumed(shape: tuple[int, ...], dtype: np.dtype) -> ImageSpec:
     colour = looks_like_samples and dtype.kind == "u" and dtype.itemsize <= 2
     tail = "YXS" if colour else "YX"
     n_leading = len(shape) - len(tail)
-    if n_leading > len(_LEADING):
-        raise ImageError(f"An image of {len(shape)} axes is more than can be handled.")
-    axes = _LEADING[len(_LEADING) - n_leading :] + tail
+    axes = leading_axes(n_leading) + tail
     notes = []
     if colour:
         notes.append(
@@ -159,6 +161,35 @@ def _assumed(shape: tuple[int, ...], dtype: np.dtype) -> ImageSpec:
         hint = " (name axes if the last one is colour)" if looks_like_samples else ""
         notes.append(f"Axes taken as {axes}: every plane is upscaled by itself{hint}.")
     return ImageSpec(shape, dtype, axes, tuple(notes))
+
+
+def leading_axes(count: int, labels: Iterable[str] = ()) -> str:
+    """Letters for the axes before Y and X: their labels, where these are letters.
+
+    Parameters
+    ----------
+    count : int
+        How many axes there are.
+    labels : iterable of str, optional
+        What they are called, the first axis first; more than `count` do no harm. All
+        of them must be different single letters other than Y, X and S to be taken.
+
+    Returns
+    -------
+    str
+        `count` letters; without usable labels ``"Z"``, ``"TZ"`` and so on.
+
+    Raises
+    ------
+    ImageError
+        If there are more axes than letters.
+    """
+    if count > len(_LEADING):
+        raise ImageError(f"An image of {count + 2} axes is more than can be handled.")
+    letters = [str(label).upper() for label in labels][:count]
+    if len(set(letters)) == count and _NAMES_OF_LEADING.issuperset(letters):
+        return "".join(letters)
+    return _LEADING[len(_LEADING) - count :]
 
 
 def _checked_axes(axes: str, shape: tuple[int, ...]) -> str:

@@ -26,9 +26,9 @@ from napari_edsr.device import (
 )
 from napari_edsr.engine import Engine
 from napari_edsr.errors import DeviceError, ModelError
-from napari_edsr.estimate import Region, auto_tile, resolve_tile
+from napari_edsr.estimate import auto_tile, resolve_tile
 from napari_edsr.events import TileDone, UpscalePlanned, drain
-from napari_edsr.images import Range
+from napari_edsr.images import Range, Region
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.tiling import Tile, plan_tiles
 
@@ -167,39 +167,54 @@ def iter_upscale(
     """
     image = np.asarray(image)
     spec = images.understand(image, axes)
-    network = load_model(model) if isinstance(model, str | Path) else model
-    factor = checked_scale(network.config, scale)
-    target = resolve_device(device)
+    engine = _engine(
+        model,
+        spec.dtype,
+        scale=scale,
+        device=device,
+        precision=precision,
+        self_ensemble=self_ensemble or uncertainty,
+    )
     canvas = Canvas(
         image,
         spec,
         images.intensity_ranges(image, spec.axes, normalize, contrast_limits),
-        n_colors=network.config.n_colors,
-        scale=factor,
+        n_colors=engine.config.n_colors,
+        scale=engine.scale,
         region=region,
         out=out,
         uncertainty=uncertainty,
-    )
-    engine = Engine(
-        network,
-        factor,
-        target,
-        resolve_precision(precision, target, spec.dtype),
-        self_ensemble=self_ensemble or uncertainty,
     )
     run = _Run(canvas, engine, _first_tile(tile, engine), shrinks=tile == "auto")
     started = time.perf_counter()
     try:
         yield from run.events()
     finally:
-        release_memory(target)
+        release_memory(engine.device)
     metadata = {
-        **_model_metadata(network),
+        **_model_metadata(engine.model),
         **run.metadata(),
         "normalize": normalize if isinstance(normalize, str) else "range",
         "seconds": round(time.perf_counter() - started, 3),
     }
     return UpscaleResult(canvas.out, spec.axes, metadata, canvas.uncertainty)
+
+
+def _engine(
+    model: str | Path | EDSR | MDSR,
+    dtype: np.dtype,
+    *,
+    scale: int | None,
+    device: str | torch.device,
+    precision: str,
+    self_ensemble: bool,
+) -> Engine:
+    """Settle what the user left open, and say what does not go together."""
+    network = load_model(model) if isinstance(model, str | Path) else model
+    factor = checked_scale(network.config, scale)
+    target = resolve_device(device)
+    settled = resolve_precision(precision, target, dtype)
+    return Engine(network, factor, target, settled, self_ensemble=self_ensemble)
 
 
 def checked_scale(config: EDSRConfig, scale: int | None) -> int:

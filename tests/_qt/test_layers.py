@@ -142,6 +142,7 @@ def test_result_of_a_multiscale_layer_is_single_scale():
         ((2, 4, 5, 6), {"axis_labels": ("time", "z", "y", "x")}, "TZYX"),
         ((2, 4, 5, 6), {"axis_labels": ("z", "z", "y", "x")}, "TZYX"),
         ((4, 5, 6), {"axis_labels": ("x", "y", "z")}, "ZYX"),
+        ((1, 2, 4, 5, 6), {}, "WTZYX"),
         ((5, 6, 3), {"rgb": True}, "YXS"),
         ((5, 6, 4), {"rgb": True}, "YXS"),
         ((2, 5, 6, 3), {"rgb": True}, "ZYXS"),

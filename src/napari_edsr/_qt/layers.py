@@ -10,15 +10,12 @@ from napari.layers import Image, Shapes
 from napari.utils.transforms import Affine
 
 from napari_edsr.files.common import PROVENANCE
-from napari_edsr.images import ImageSpec, understand
+from napari_edsr.images import ImageSpec, Region, leading_axes, understand
 
 if TYPE_CHECKING:
     from napari.components import Dims
     from napari.layers import Layer
     from numpy.typing import NDArray
-
-#: Start and stop along some axes, in input pixels; axes not named are whole.
-Region = dict[str, tuple[int, int]]
 
 METADATA_KEY = PROVENANCE  # where the writer looks for it
 #: Of a layer's settings, those that do not fit an enlarged, single-scale copy of it.
@@ -31,7 +28,6 @@ _DROPPED = (
     "visible",
     "auto_contrast",
 )
-_LEADING = "QPVTZ"
 _ROUNDING = 1e-6  # pixels by which a way through the world may be off
 
 
@@ -52,12 +48,7 @@ def layer_axes(layer: Image) -> str:
     called what the layer's axis labels say if these are different single letters,
     else Z, then T. An axis labelled ``c`` holds channels, each an image of its own.
     """
-    n_leading = layer.ndim - 2
-    labels = [str(label).upper() for label in layer.axis_labels[:n_leading]]
-    letters = "".join(labels)
-    usable = len(letters) == n_leading and letters.isalpha() and letters.isascii()
-    if not usable or len(set(letters)) < n_leading or set(letters) & set("YXS"):
-        letters = _LEADING[len(_LEADING) - n_leading :]
+    letters = leading_axes(layer.ndim - 2, layer.axis_labels)
     return letters + ("YXS" if layer.rgb else "YX")
 
 

@@ -20,7 +20,7 @@ from napari_edsr.estimate import Estimate, estimate
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_edsr._qt.layers import Region
+    from napari_edsr.images import Region
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_edsr._qt.layers import Region, enlarge
+from napari_edsr._qt.layers import enlarge
 from napari_edsr.errors import DeviceError
 from napari_edsr.events import TileDone, UpscalePlanned
+from napari_edsr.images import Region
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,7 +21,7 @@ from napari_edsr.files.common import (
     ImageFile,
     unit_name,
 )
-from napari_edsr.images import understand
+from napari_edsr.images import leading_axes, understand
 
 __all__ = [
     "READABLE",
@@ -247,7 +247,9 @@ def napari_write(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
     """
     target = Path(path) if Path(path).suffix else Path(f"{path}.tif")
     array = np.asarray(data[0] if attributes.get("multiscale") else data)
-    axes = _layer_axes(array, attributes)
+    tail = "YXS" if attributes.get("rgb") else "YX"
+    labels = attributes.get("axis_labels") or ()
+    axes = understand(array, leading_axes(array.ndim - len(tail), labels) + tail).axes
     sizes, unit = _layer_sizes(axes.replace("S", ""), attributes)
     limits = attributes.get("contrast_limits")
     image = ImageFile(
@@ -259,20 +261,6 @@ def napari_write(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
         provenance=attributes.get("metadata", {}).get(PROVENANCE),
     )
     return [str(write_image(target, image))]
-
-
-def _layer_axes(array: NDArray, attributes: Mapping[str, Any]) -> str:
-    """Axis labels where they are single letters, else T and Z before Y and X."""
-    tail = "YXS" if attributes.get("rgb") else "YX"
-    n_leading = array.ndim - len(tail)
-    labels = [str(label).upper() for label in attributes.get("axis_labels") or ()]
-    leading = "".join(labels[:n_leading])
-    wanted = leading + tail
-    if len(leading) == n_leading and len(set(wanted)) == len(wanted) == array.ndim:
-        return understand(array, wanted).axes
-    return understand(
-        array, understand(np.empty((1,) * n_leading + (1, 1))).axes[:-2] + tail
-    ).axes
 
 
 def _layer_sizes(
