@@ -72,7 +72,7 @@ def test_info_of_a_built_in_model():
     assert known["Network"] == "EDSR x4, 16 blocks of 32 features"
     assert known["Parameters"] == "380,931"
     assert known["Halo"] == f"{card.config.receptive_field(4)} px of input a side"
-    assert known["Layout"] == "mmagic"
+    assert known["Layout"] == "napari-edsr"
     assert known["sha256"] == card.sha256
     assert known["Licence"] == "BSD-3-Clause"
     assert known["File"] == str(card.path)

@@ -153,6 +153,7 @@ def test_a_taken_name_is_refused_unless_it_is_to_be_replaced():
         {},
         {"sha256": 3, "config": {}},
         {"sha256": "0" * 64, "config": {"scales": [7]}},
+        {"sha256": "0" * 64, "config": {"scales": [float("inf")]}},
         {"sha256": "0" * 64, "config": {"n_feats": "many"}},
         {"sha256": "short", "config": {}},
     ],

@@ -148,7 +148,10 @@ def _read() -> dict[str, dict[str, Any]]:
     path = folder() / RECORD_NAME
     if not path.exists():
         return {}
-    values = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(values, dict):
         raise ValueError("not a JSON object")
     if not all(isinstance(section, dict) for section in values.values()):

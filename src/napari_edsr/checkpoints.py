@@ -127,12 +127,12 @@ def _check_settings(
 
 def _locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, ModelCard | None]:
     path = Path(os.path.expanduser(name_or_path))
-    if isinstance(name_or_path, os.PathLike) or path.is_file():
-        return path, None
+    if isinstance(name_or_path, os.PathLike) or os.path.isfile(path):
+        return path, None  # Path.is_file raises where it may not look
     try:
         card = zoo.get_card(name_or_path)
     except ModelError:
-        if path.suffix or path.is_absolute() or path.is_dir():
+        if path.suffix or path.is_absolute() or os.path.isdir(path):
             return path, None
         raise
     return zoo.fetch(card), card
@@ -145,9 +145,9 @@ def _described(file: WeightsFile) -> _Description | None:
     compared here.
     """
     texts = file.metadata
-    if _FORMAT_KEY not in texts:
+    if not {_FORMAT_KEY, _DIGEST_KEY} & texts.keys():
         return None
-    if texts[_FORMAT_KEY] != _FORMAT:
+    if texts.get(_FORMAT_KEY, _FORMAT) != _FORMAT:
         raise CheckpointError(
             "it was written by a newer napari-edsr; update napari-edsr"
         )
@@ -158,7 +158,7 @@ def _described(file: WeightsFile) -> _Description | None:
         origin = json.loads(texts["provenance"])
         about = {key: str(origin[key]) for key in _ABOUT}
         return _Description(config, about, dict(origin["extra"]))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(
             "its description can not be read; copy it again"
         ) from error
@@ -190,16 +190,20 @@ def _layout_name(
 
 def _is_super_image(path: Path) -> bool:
     """Whether its name or the file beside it says so; its tensors do not."""
+    if _SUPER_IMAGE_FILE.fullmatch(path.name):
+        return True
     settings = _settings_beside(path)
-    by_settings = settings == {} or bool(_SUPER_IMAGE_KEYS & set(settings or ()))
-    return by_settings or bool(_SUPER_IMAGE_FILE.fullmatch(path.name))
+    if settings is None:
+        return False
+    of_edsr = "dsr" in str(settings.get("model_type", "EDSR or MDSR")).lower()
+    return of_edsr and (not settings or bool(_SUPER_IMAGE_KEYS & set(settings)))
 
 
 def _settings_beside(path: Path) -> dict[str, Any] | None:
     """The ``config.json`` that super-image puts beside its weights, if any."""
     try:
         settings = json.loads(path.with_name("config.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return settings if isinstance(settings, dict) else None
 
@@ -229,7 +233,10 @@ def _settled(
     given: dict[str, Any] = {}
     for part in settings:
         given |= {key: float(v) for key, v in part.items() if v is not None}
-    return replace(config, **given)
+    try:
+        return replace(config, **given)
+    except ModelError as error:
+        raise CheckpointError(f"its settings make no sense: {error}") from error
 
 
 def _built(config: EDSRConfig, state: State) -> EDSR | MDSR:

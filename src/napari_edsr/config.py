@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from numbers import Real
 from typing import Any
 
 from napari_edsr.errors import ModelError
@@ -49,14 +50,20 @@ class EDSRConfig:
     multi_scale: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scales", tuple(int(scale) for scale in self.scales))
-        if not self.scales or not set(self.scales) <= set(SCALES):
+        if not set(self.scales) <= set(SCALES):  # before int, which infinity breaks
             raise ModelError(f"Scales {self.scales} are not among {SCALES}.")
+        object.__setattr__(self, "scales", tuple(int(scale) for scale in self.scales))
+        if not self.scales:
+            raise ModelError("A network needs a scale.")
         if len(self.scales) > 1 and not self.multi_scale:
             raise ModelError("An EDSR has one scale; several need multi_scale=True.")
         sizes = (self.n_resblocks, self.n_feats, self.n_colors)
-        if min(sizes) < 1 or self.rgb_range <= 0:
+        if min(sizes) < 1:
             raise ModelError(f"The sizes of a network must be positive: {self}.")
+        for key in ("res_scale", "rgb_range"):
+            value = getattr(self, key)
+            if not isinstance(value, Real) or not 0 < float(value) < math.inf:
+                raise ModelError(f"{key} must be a positive number, not {value!r}.")
 
     @classmethod
     def light(cls, scale: int = 2, **changes: Any) -> EDSRConfig:

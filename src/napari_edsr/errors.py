@@ -4,6 +4,11 @@ None derives from ``RuntimeError``: napari's generator workers swallow those.
 """
 
 
+def legible(text: object) -> str:
+    """A stranger's text without line breaks or what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(text))
+
+
 class EDSRError(Exception):
     """Base of every error raised on purpose; its message is one clear sentence."""
 
@@ -26,6 +31,10 @@ class DownloadError(EDSRError):
 
 class DeviceError(EDSRError):
     """The device or precision asked for is not there, or its memory ran out."""
+
+
+class TrainingError(EDSRError, ValueError):
+    """A training run can not begin or go on: its settings, its data or its numbers."""
 
 
 class FileError(EDSRError, OSError):

@@ -17,7 +17,7 @@ from napari_edsr.model import build_model, default_mean
 State = dict[str, Tensor]
 
 MEANS = ("sub_mean.weight", "sub_mean.bias", "add_mean.weight", "add_mean.bias")
-_ROUNDING = 1e-6  # relative, of a mean that was kept as float32
+_ROUNDING = 2e-7  # relative, of a mean that was kept as float32
 
 
 @dataclass(frozen=True)

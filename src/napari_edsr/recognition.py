@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_edsr.config import SCALES, EDSRConfig
-from napari_edsr.errors import CheckpointError, ModelError
+from napari_edsr.errors import CheckpointError, ModelError, legible
 from napari_edsr.layouts import (
     MEANS,
     Layout,
@@ -252,7 +252,8 @@ def _check_plain(state: Mapping[str, Any]) -> None:
     def is_plain(value: object) -> bool:
         if not isinstance(value, Tensor) or value.layout != torch.strided:
             return False
-        return value.dtype in _DTYPES and value.device.type == "cpu"
+        held = value.device.type == "cpu" and value.untyped_storage().nbytes()
+        return value.dtype in _DTYPES and held >= value.numel() * value.itemsize
 
     if odd := [key for key, value in state.items() if not is_plain(value)]:
         raise CheckpointError(f"{_few(odd)} hold no plain numbers; {_WHOLE}")
@@ -284,6 +285,6 @@ def _check_shapes(
 def _few(names: Iterable[str]) -> str:
     """The first few names, in order, and how many more there are."""
     ordered = sorted(names)
-    shown = ", ".join(name[:_LONGEST] for name in ordered[:_SHOWN])
+    shown = ", ".join(legible(name)[:_LONGEST] for name in ordered[:_SHOWN])
     more = len(ordered) - _SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
+import stat
 import threading
 import warnings
 import zipfile
@@ -22,6 +24,8 @@ from napari_edsr.errors import CheckpointError
 
 _AGAIN = "download or copy it again"
 _ZIP, _PICKLE = b"PK", b"\x80"
+#: Bytes; the largest published file, with an optimiser's state, has a tenth of them.
+_LARGEST = 5_000_000_000
 #: Torch's allow-list and Python's warning filters belong to the whole process.
 _LOCK = threading.Lock()
 
@@ -68,9 +72,10 @@ def read_weights_file(path: Path) -> WeightsFile:
 
 
 def _read_bytes(path: Path) -> bytes:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise CheckpointError(f"{path} is a folder; name the weights file in it.")
     try:
+        _check_kind(path, path.stat())
         with path.open("rb") as stream:
             start = stream.read(512)
             _check_start(path, start)
@@ -80,6 +85,16 @@ def _read_bytes(path: Path) -> bytes:
         raise CheckpointError(
             f"{path} can not be read ({reason}); check the name and its permissions."
         ) from error
+
+
+def _check_kind(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise CheckpointError(f"{path} is no ordinary file; name a weights file.")
+    if status.st_size > _LARGEST:
+        raise CheckpointError(
+            f"{path} is too large to be an EDSR or MDSR ({status.st_size / 1e9:.0f} GB); "
+            "name its weights file."
+        )
 
 
 def _check_start(path: Path, start: bytes) -> None:
@@ -120,22 +135,30 @@ def _check_zip(path: Path, data: bytes) -> None:
     """Compare the checksums, which torch does not, and refuse zip bombs."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            packed = any(entry.compress_type for entry in archive.infolist())
-            names = {name.rpartition("/")[2] for name in archive.namelist()}
-            broken = None if packed else archive.testzip()
+            _check_members(path, archive.infolist(), len(data))
+            broken = archive.testzip()
+    except CheckpointError:
+        raise
     except Exception as error:  # a flipped byte can surface as nearly any type
         raise _damaged(path, error) from error
     if broken:
         raise _damaged(path, f"the checksum of {broken} differs")
-    if packed or "data.pkl" not in names:
-        raise CheckpointError(
-            f"{path} is a zip archive but not one of torch's; unpack it first."
-        )
+
+
+def _check_members(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:
+    names = {member.filename.rpartition("/")[2] for member in members}
     if "constants.pkl" in names:
         raise CheckpointError(
             f"{path} is a TorchScript program, not plain weights; "
             "save the model's state_dict() instead."
         )
+    packed = any(member.compress_type for member in members)
+    if packed or "data.pkl" not in names:
+        raise CheckpointError(
+            f"{path} is a zip archive but not one of torch's; unpack it first."
+        )
+    if sum(member.file_size for member in members) > size:
+        raise _damaged(path, "its members are larger than the file")
 
 
 def _unpickle(path: Path, data: bytes) -> object:
@@ -152,6 +175,11 @@ def _unpickle(path: Path, data: bytes) -> object:
 
 
 def _not_loadable(path: Path, error: Exception) -> CheckpointError:
+    if "Unsupported operand" in str(error):
+        return CheckpointError(
+            f"{path} was pickled with a protocol that can not be read safely; save it "
+            "again with torch.save and its default protocol."
+        )
     refused = re.search(r"GLOBAL (\S+)", str(error))
     if not refused:
         return _damaged(path, error)
@@ -177,6 +205,11 @@ class _Inert:
         pass
 
 
+def _ordinary_dict(*_: object) -> dict[Any, Any]:
+    """Stands in for a dict with defaults, whose factory is not wanted."""
+    return {}
+
+
 _NUMPY = [
     *("numpy.ndarray", "numpy.dtype"),
     *(
@@ -188,17 +221,20 @@ _NUMPY = [
 ]
 #: What checkpoints of mmengine and of training scripts hold beside the weights. Such a
 #: buffer refers to its methods through `getattr`, which here does nothing either.
+_INERT = [
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "argparse.Namespace",
+    *(f"builtins.{name}" for name in ("getattr", "slice", "range", "frozenset")),
+    *(f"builtins.{name}" for name in ("list", "dict", "int", "float", "complex")),
+    *(f"datetime.{name}" for name in ("date", "datetime", "timedelta", "timezone")),
+    *(
+        f"{module}.{kind}Path"
+        for module in ("pathlib", "pathlib._local")
+        for kind in ("Posix", "Windows", "PurePosix", "PureWindows")
+    ),
+    *_NUMPY,
+]
 _STAND_INS: list[Any] = [
-    (_Inert, name)
-    for name in (
-        "mmengine.logging.history_buffer.HistoryBuffer",
-        "builtins.getattr",
-        "argparse.Namespace",
-        *(
-            f"{module}.{kind}Path"
-            for module in ("pathlib", "pathlib._local")
-            for kind in ("Posix", "Windows", "PurePosix", "PureWindows")
-        ),
-        *_NUMPY,
-    )
+    (_ordinary_dict, "collections.defaultdict"),
+    *((_Inert, name) for name in _INERT),
 ]

@@ -150,7 +150,6 @@ def iter_download(
         with (yield from cache.iter_lock(card.path)):
             if not _is_intact(card):
                 yield from _iter_part(card)
-                _place(card)
     return _verified(card)
 
 
@@ -241,16 +240,25 @@ def _verified(card: ModelCard) -> Path:
 
 
 def _iter_part(card: ModelCard) -> Generator[BytesDone, None, None]:
+    """Fetch the file and place it; a part that led to another file is thrown away once."""
     part = _part(card)
-    if not (part.is_file() and _matches(part, card)):
-        factor = 2 if card.bytes else 4  # an unknown one may hold Adam's two moments
-        limit = _SIZE_MARGIN + factor * card.size
-        yield from iter_transfer(download_url(card), part, limit=limit)
+    resumed = part.is_file()
+    if not (resumed and _matches(part, card)):
+        yield from _iter_rest(card, part)
+        if resumed and not _matches(part, card):
+            part.unlink()
+            yield from _iter_rest(card, part)
+    _place(card, part)
 
 
-def _place(card: ModelCard) -> None:
+def _iter_rest(card: ModelCard, part: Path) -> Generator[BytesDone, None, None]:
+    factor = 2 if card.bytes else 4  # an unknown one may hold Adam's two moments
+    limit = _SIZE_MARGIN + factor * card.size
+    yield from iter_transfer(download_url(card), part, limit=limit)
+
+
+def _place(card: ModelCard, part: Path) -> None:
     """Move the finished part to its place, unless it is not the file expected."""
-    part = _part(card)
     found = _matches(part, card)
     if not found:
         part.unlink()

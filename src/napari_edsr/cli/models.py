@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,7 +17,7 @@ from rich.table import Table
 from napari_edsr import cache, zoo
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.config import EDSRConfig
-from napari_edsr.errors import ModelError
+from napari_edsr.errors import ModelError, legible
 from napari_edsr.zoo import ModelCard
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def info(name_or_path: NameOrPath) -> None:
     table = Table.grid("", "", padding=(0, 2))
     for key, value in rows:
         if value:
-            table.add_row(key, value)
+            table.add_row(legible(key), legible(value))
     _console().print(table, markup=False, highlight=False)
 
 
@@ -130,6 +130,11 @@ def export(
             f"{output} is the file the weights are read from; choose another."
         )
     save_model(model, output, layout=layout)
+    if layout != "napari-edsr" and model.config.res_scale != 1:
+        typer.echo(
+            f"Note: {layout} files hold no res_scale; give {model.config.res_scale:g} "
+            "again when loading it."
+        )
     typer.echo(f"{output}: {_shape(model.config)}, written as {layout}.")
 
 
@@ -210,8 +215,10 @@ def _config_rows(config: EDSRConfig) -> list[tuple[str, str]]:
     ]
 
 
-def _score_rows(card: ModelCard) -> list[tuple[str, str]]:
-    return [(name, f"{value:g}") for name, value in card.scores.items()]
+def _score_rows(scores: Any) -> list[tuple[str, str]]:
+    if not isinstance(scores, Mapping):  # a stranger's file may say anything
+        return []
+    return [(name, str(value)) for name, value in scores.items()]
 
 
 def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
@@ -225,15 +232,17 @@ def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
         ("sha256", card.sha256 if len(card.sha256) == 64 else f"{card.sha256}..."),
         ("Licence", card.licence),
         ("Credit", card.credit),
-        *_score_rows(card),
+        *_score_rows(card.scores),
     ]
 
 
 def _model_rows(model: EDSR | MDSR, card: ModelCard | None) -> list[tuple[str, str]]:
     about = model.provenance
+    extra = dict(about.extra)
+    title, scores = extra.pop("title", ""), extra.pop("scores", {})
     return [
         ("Name", about.name),
-        ("Title", card.title if card else ""),
+        ("Title", card.title if card else str(title)),
         *_config_rows(model.config),
         ("Size", decimal(Path(about.path).stat().st_size)),
         ("File", about.path),
@@ -242,6 +251,6 @@ def _model_rows(model: EDSR | MDSR, card: ModelCard | None) -> list[tuple[str, s
         ("Licence", about.licence or "unknown"),
         ("Credit", about.credit),
         ("Source", about.source),
-        *(_score_rows(card) if card else []),
-        *((key, str(value)) for key, value in about.extra.items()),
+        *_score_rows(card.scores if card else scores),
+        *((key, str(value)) for key, value in extra.items()),
     ]
