@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from napari_edsr.device import PRECISIONS, exact_fp32
 from napari_edsr.errors import ModelError
-from napari_edsr.model import EDSR, MDSR
+from napari_edsr.model import EDSR, MDSR, upscale_batch
 from napari_edsr.tiling import Box
 
 #: The eight symmetries of the square, as (transpose, axes to flip).
@@ -62,7 +62,7 @@ class Engine:
         self._symmetries = _SYMMETRIES if self_ensemble else _SYMMETRIES[:1]
         self.redone = 0
         self.model = model
-        self._networks: dict[str, nn.Module] = {}
+        self._networks: dict[str, EDSR | MDSR] = {}
 
     @torch.inference_mode()
     def run(
@@ -123,15 +123,11 @@ class Engine:
         return y
 
     def _forward(self, x: Tensor, precision: str) -> Tensor:
-        grey = x.shape[1] == 1
-        x = x.expand(-1, self.config.n_colors, -1, -1) if grey else x
-        x = x.contiguous(memory_format=torch.channels_last)
         guard = exact_fp32() if precision == "fp32" else contextlib.nullcontext()
         with guard:
-            y = self._network(precision)(x, self.scale)
-        return y.mean(1, keepdim=True) if grey else y
+            return upscale_batch(self._network(precision), x, self.scale)
 
-    def _network(self, precision: str) -> nn.Module:
+    def _network(self, precision: str) -> EDSR | MDSR:
         if precision not in self._networks:
             network = copy.deepcopy(self.model).eval().to(self.device, torch.float32)
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -71,6 +71,91 @@ class BytesDone:
     total: int | None
 
 
+@dataclass(frozen=True)
+class ImageDone:
+    """An image has been prepared for training, or measured.
+
+    Attributes
+    ----------
+    image, images : int
+        Images so far, and in all.
+    """
+
+    image: int
+    images: int
+
+
+@dataclass(frozen=True)
+class TrainPlanned:
+    """What will be trained, yielded before the first step.
+
+    Attributes
+    ----------
+    step, steps : int
+        Optimiser steps done by an earlier sitting, and in all.
+    device, precision : str
+        As torch names the device; ``"fp32"`` or ``"bf16"``.
+    bicubic, before : float
+        PSNR in dB, on the data kept aside, of bicubic interpolation and of the
+        network as it starts; NaN where nothing is kept aside.
+    notes : tuple of str
+        What was assumed, one sentence each.
+    """
+
+    step: int
+    steps: int
+    device: str
+    precision: str
+    bicubic: float
+    before: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """The optimiser took a step, or skipped one whose gradient was not finite.
+
+    Attributes
+    ----------
+    done, total : int
+        Steps done, and in all.
+    loss : float
+        Mean absolute error of the batch, white being 1.
+    rate : float
+        Learning rate.
+    skipped : int
+        Steps skipped so far.
+    """
+
+    done: int
+    total: int
+    loss: float
+    rate: float
+    skipped: int
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The network was measured on the data kept aside, and the state saved.
+
+    Attributes
+    ----------
+    step : int
+        Steps done.
+    psnr : float
+        Mean over the images in dB; NaN where nothing is kept aside.
+    best : float
+        The best so far, which is kept.
+    loss : float
+        Mean loss since the last measurement.
+    """
+
+    step: int
+    psnr: float
+    best: float
+    loss: float
+
+
 def drain(
     job: Generator[Any, None, Result], on_event: Callable[[Any], object] | None = None
 ) -> Result:

@@ -289,6 +289,28 @@ def build_model(config: EDSRConfig) -> EDSR | MDSR:
     return MDSR(config) if config.multi_scale else EDSR(config)
 
 
+def upscale_batch(model: EDSR | MDSR, x: Tensor, scale: int) -> Tensor:
+    """Run a network on images of its number of colours, or on grey ones.
+
+    Parameters
+    ----------
+    model : EDSR or MDSR
+    x : Tensor
+        (N, C, H, W) with C the network's number of colours or 1. Grey goes into a
+        colour network as equal colours, and the mean of its outputs comes out.
+    scale : int
+
+    Returns
+    -------
+    Tensor
+        (N, C, scale*H, scale*W).
+    """
+    grey = x.shape[1] == 1
+    x = x.expand(-1, model.config.n_colors, -1, -1) if grey else x
+    y: Tensor = model(x.contiguous(memory_format=torch.channels_last), scale)
+    return y.mean(1, keepdim=True) if grey else y
+
+
 def _pre_process(config: EDSRConfig) -> nn.Sequential:
     blocks = range(MDSR_PRE_BLOCKS)
     return nn.Sequential(

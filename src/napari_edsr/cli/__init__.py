@@ -21,6 +21,7 @@ import typer
 from napari_edsr.cli import models
 from napari_edsr.cli.demo import demo
 from napari_edsr.cli.devices import devices
+from napari_edsr.cli.train import finetune, train
 from napari_edsr.cli.upscale import upscale
 from napari_edsr.errors import EDSRError
 
@@ -158,3 +159,5 @@ app.command()(upscale)
 app.add_typer(models.app, name="models")
 app.command()(devices)
 app.command()(demo)
+app.command()(train)
+app.command()(finetune)

@@ -1,0 +1,164 @@
+"""``napari-edsr train`` and ``napari-edsr finetune``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_edsr import zoo
+from napari_edsr.cli.progress import run_with_progress
+from napari_edsr.errors import TrainingError
+from napari_edsr.events import TrainPlanned, Validated
+from napari_edsr.train_config import (
+    DataConfig,
+    Degradation,
+    TrainConfig,
+    load_config,
+    save_config,
+)
+
+if TYPE_CHECKING:
+    from napari_edsr.training import TrainResult
+
+CONFIG_NAME = "config.yaml"
+
+Minutes = Annotated[
+    float | None,
+    typer.Option(help="Stop after so long; the same command goes on from there."),
+]
+Device = Annotated[str | None, typer.Option(help="Instead of the configuration's.")]
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="A YAML file, see the documentation.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run.", show_default="runs/NAME"),
+    ] = None,
+    minutes: Minutes = None,
+    device: Device = None,
+) -> None:
+    """Train a network as a configuration says; an interrupted run is taken up again."""
+    settings = load_config(config)
+    if device is not None:
+        settings = replace(settings, device=device)
+    _run(settings, out or Path("runs") / settings.name, minutes)
+
+
+def finetune(
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="HR...", help="Files, globs or folders to learn from."),
+    ],
+    lr_images: Annotated[
+        list[str] | None,
+        typer.Option(help="Their low-resolution sides, if these are real images."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model to start from.", show_default="edsr-light"),
+    ] = None,
+    scale: Annotated[int, typer.Option(help="2, 3 or 4.")] = 2,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 2000,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-4,
+    blur: Annotated[
+        float, typer.Option(help="Gaussian blur of the low-resolution side, sigma.")
+    ] = 0.0,
+    blur_unit: Annotated[str, typer.Option(help="px, nm, um or mm.")] = "px",
+    photons: Annotated[
+        float, typer.Option(help="Photons at white: Poisson noise; 0 for none.")
+    ] = 0.0,
+    read_noise: Annotated[
+        float, typer.Option(help="Gaussian noise, in photons.")
+    ] = 0.0,
+    held_out: Annotated[
+        float, typer.Option(help="Share of each image kept aside for measuring.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    out: Annotated[
+        Path,
+        typer.Option(help="The trained model; its run lies in a folder beside it."),
+    ] = Path("finetuned.safetensors"),
+    minutes: Minutes = None,
+    device: Device = None,
+) -> None:
+    """Fine-tune a model on images of one's own."""
+    if out.suffix.lower() != ".safetensors":
+        raise TrainingError(f"{out.name} must end in .safetensors.")
+    settings = TrainConfig(
+        name=out.stem,
+        start=model or zoo.default_model(scale),
+        data=DataConfig(hr=tuple(images), lr=tuple(lr_images or ()), held_out=held_out),
+        degradation=Degradation(
+            blur=blur, blur_unit=blur_unit, photons=photons, read_noise=read_noise
+        ),
+        steps=steps,
+        rate=rate,
+        validate_every=max(1, min(200, steps // 5)),
+        seed=seed,
+        device=device or "auto",
+    )
+    _run(settings, out.with_suffix(".run"), minutes, model_path=out)
+
+
+def _run(
+    config: TrainConfig,
+    folder: Path,
+    minutes: float | None,
+    model_path: Path | None = None,
+) -> None:
+    from napari_edsr.training import iter_train, save_trained
+    from napari_edsr.training_files import find_sources
+
+    learn, measure = find_sources(config.data)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_config(config, folder / CONFIG_NAME)
+    job = iter_train(
+        config,
+        learn,
+        measure,
+        folder=folder,
+        seconds=None if minutes is None else 60 * minutes,
+    )
+    result = run_with_progress(job, f"Training {config.name}", _say)
+    path = model_path or folder / f"{config.name}.safetensors"
+    save_trained(result, config, path)
+    _say_result(result, path)
+
+
+def _say(event: Any) -> None:
+    if isinstance(event, TrainPlanned):
+        for note in event.notes:
+            typer.echo(f"  {note}")
+        typer.echo(
+            f"  step {event.step} of {event.steps}, {event.precision} on {event.device}; "
+            f"bicubic {_decibels(event.bicubic)}, before {_decibels(event.before)}"
+        )
+    elif isinstance(event, Validated):
+        typer.echo(
+            f"  step {event.step}: {_decibels(event.psnr)}, best {_decibels(event.best)}, "
+            f"loss {event.loss:.5f}"
+        )
+
+
+def _decibels(value: float) -> str:
+    return f"{value:.3f} dB" if math.isfinite(value) else "not measured"
+
+
+def _say_result(result: TrainResult, path: Path) -> None:
+    if result.skipped:
+        typer.echo(f"  {result.skipped} steps were skipped: not finite.")
+    if not result.finished:
+        typer.echo(f"  Stopped at step {result.step}; run it again to go on.")
+    if math.isnan(result.psnr):
+        typer.echo(f"{path}: nothing was kept aside to measure it on.")
+    elif result.gain > 0:
+        typer.echo(f"{path}: {result.psnr:.3f} dB, {result.gain:+.3f} over the start.")
+    else:
+        typer.echo(
+            f"{path}: training did not help; these are the weights it started from."
+        )

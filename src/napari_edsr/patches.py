@@ -1,0 +1,177 @@
+"""Random patches for training, cut where the images lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_edsr.degradation import corrupt
+from napari_edsr.errors import TrainingError
+from napari_edsr.images import Range
+from napari_edsr.train_config import Degradation
+from napari_edsr.training_data import Pair, Window
+
+_FORMS = 8  # flips and transposition of a patch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches of one scale on the training device.
+
+    Attributes
+    ----------
+    scale : int
+    lr, hr : Tensor, (N, C, h, w) and (N, C, scale*h, scale*w)
+        float32, 0 black and 1 white.
+    """
+
+    scale: int
+    lr: Tensor
+    hr: Tensor
+
+
+@dataclass
+class Patches:
+    """Random patches of pairs that lie on a device in their own dtype.
+
+    Every batch follows from the seed and its step alone, so that a run goes on
+    exactly where it was left, and several processes can share a batch.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    scales : sequence of int
+        One of them is drawn for each batch.
+    patch : int
+        Side in low-resolution pixels; less where no image is as large. Smaller images
+        are continued by mirroring.
+    batch : int
+    degradation : Degradation
+        Its noise and JPEG are drawn anew for each patch.
+    seed : int
+    device : torch.device
+    """
+
+    pairs: Sequence[Pair]
+    scales: Sequence[int]
+    patch: int
+    batch: int
+    degradation: Degradation
+    seed: int
+    device: torch.device
+    _areas: dict[int, list[tuple[int, Window]]] = field(
+        default_factory=dict, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        largest = min(self._largest_side(scale) for scale in self.scales)
+        self.patch = min(self.patch, largest)
+        if self.patch < 1:
+            raise TrainingError(
+                "Nothing is left to train on; keep less aside or add images."
+            )
+        self._on_device = [self._placed(pair) for pair in self.pairs]
+        for scale in self.scales:
+            self._areas[scale] = self._usable(scale)
+
+    def _largest_side(self, scale: int) -> int:
+        sides = [
+            min(y1 - y0, x1 - x0)
+            for pair in self.pairs
+            for y0, y1, x0, x1 in pair.areas(scale)
+        ]
+        return max(sides, default=0)
+
+    def _usable(self, scale: int) -> list[tuple[int, Window]]:
+        """Areas as large as a patch; of images smaller than that, the largest there is."""
+        found: list[tuple[int, Window]] = []
+        for index, pair in enumerate(self.pairs):
+            areas = pair.areas(scale)
+            large = [area for area in areas if _side(area) >= self.patch]
+            found.extend((index, area) for area in large or areas[:1])
+        return found
+
+    def _placed(self, pair: Pair) -> tuple[Tensor, dict[int, Tensor]]:
+        lows = {scale: self._tensor(lr) for scale, lr in pair.lr.items()}
+        return self._tensor(pair.hr), lows
+
+    def _tensor(self, plane: NDArray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(plane)).to(self.device)
+
+    def draw(self, step: int, part: slice = slice(None)) -> Batch:
+        """The batch of a step, or the part of it that one of several processes takes."""
+        rng = np.random.default_rng([self.seed, step])
+        scale = int(rng.choice(self.scales))
+        areas = self._areas[scale]
+        weights = np.array([_positions(area, self.patch) for _, area in areas], float)
+        chosen = rng.choice(len(areas), self.batch, p=weights / weights.sum())
+        corners, forms = (
+            rng.random((self.batch, 2)),
+            rng.integers(0, _FORMS, self.batch),
+        )
+        noise_seed = int(rng.integers(2**62))
+        cuts = [
+            self._cut(scale, areas[i], corner, int(form))
+            for i, corner, form in zip(
+                chosen[part], corners[part], forms[part], strict=True
+            )
+        ]
+        lr = torch.stack([low for low, _ in cuts])
+        if self.degradation.is_random:
+            generator = torch.Generator(self.device).manual_seed(
+                noise_seed + (part.start or 0)
+            )
+            lr = corrupt(lr, self.degradation, generator)
+        return Batch(scale, lr, torch.stack([high for _, high in cuts]))
+
+    def _cut(
+        self, scale: int, place: tuple[int, Window], corner: NDArray, form: int
+    ) -> tuple[Tensor, Tensor]:
+        """One patch of both sides, flipped and turned, on 0-1."""
+        index, (y0, y1, x0, x1) = place
+        y = y0 + int(corner[0] * max(1, y1 - y0 - self.patch + 1))
+        x = x0 + int(corner[1] * max(1, x1 - x0 - self.patch + 1))
+        hr, lows = self._on_device[index]
+        limits = self.pairs[index].limits
+        ends = min(y + self.patch, y1), min(x + self.patch, x1)
+        low = lows[scale][:, y : ends[0], x : ends[1]]
+        high = hr[:, y * scale : ends[0] * scale, x * scale : ends[1] * scale]
+        return (
+            _turned(_filled(_unit(low, limits), self.patch), form),
+            _turned(_filled(_unit(high, limits), self.patch * scale), form),
+        )
+
+
+def _side(area: Window) -> int:
+    return min(area[1] - area[0], area[3] - area[2])
+
+
+def _positions(area: Window, patch: int) -> int:
+    y0, y1, x0, x1 = area
+    return max(1, y1 - y0 - patch + 1) * max(1, x1 - x0 - patch + 1)
+
+
+def _unit(values: Tensor, limits: Range) -> Tensor:
+    """As `napari_edsr.images.to_unit`, on the device."""
+    low, high = limits
+    return (values.float() - low) / (high - low)
+
+
+def _filled(image: Tensor, side: int) -> Tensor:
+    """Continued to a square by mirroring at the lower and right edges, as often as needed."""
+    for axis in (1, 2):
+        while image.shape[axis] < side:
+            image = torch.cat([image, image.flip(axis)], axis)
+        image = image.narrow(axis, 0, side)
+    return image
+
+
+def _turned(image: Tensor, form: int) -> Tensor:
+    flips = [axis for bit, axis in ((1, 1), (2, 2)) if form & bit]
+    turned = image.transpose(1, 2) if form & 4 else image
+    return turned.flip(flips)

@@ -1,0 +1,361 @@
+"""What a training run is made of, as values that fit into a YAML file, without torch."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from napari_edsr.atomic import replacing
+from napari_edsr.config import EDSRConfig
+from napari_edsr.errors import ModelError, TrainingError
+
+SHRINKINGS = ("bicubic", "area")
+SCHEDULES = ("cosine", "step")
+_METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9}
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """How a low-resolution image comes from a high-resolution one.
+
+    Blur, then shrinking, then noise, then JPEG, as a camera does it.
+
+    Parameters
+    ----------
+    shrink : {"bicubic", "area"}
+        ``"bicubic"`` is MATLAB's, with antialiasing, which the published networks were
+        trained for; ``"area"`` is the mean of each block, as a binning camera has it.
+    blur : float
+        Standard deviation of a Gaussian point spread function, in `blur_unit`.
+    blur_unit : str
+        ``"px"`` for pixels of the high-resolution image, or a unit of length such as
+        ``"um"`` for images of known pixel size.
+    photons : float
+        Photons that white stands for, which sets the Poisson noise; 0 for none.
+    read_noise : float
+        Standard deviation of Gaussian noise: in photons, or where `photons` is 0 as a
+        share of white.
+    jpeg : tuple of int
+        Least and greatest JPEG quality, 1-100, drawn anew for each patch; ``()`` for
+        none. Only for 8-bit grey or RGB.
+    """
+
+    shrink: str = "bicubic"
+    blur: float = 0.0
+    blur_unit: str = "px"
+    photons: float = 0.0
+    read_noise: float = 0.0
+    jpeg: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.shrink not in SHRINKINGS:
+            raise TrainingError(
+                f"Shrinking {self.shrink!r} is unknown; choose {' or '.join(SHRINKINGS)}."
+            )
+        if self.blur_unit != "px" and self.blur_unit not in _METRES:
+            raise TrainingError(
+                f"Unit {self.blur_unit!r} of the blur is unknown; use px, nm, um or mm."
+            )
+        amounts = (self.blur, self.photons, self.read_noise)
+        if not all(math.isfinite(amount) and amount >= 0 for amount in amounts):
+            raise TrainingError("Blur, photons and read noise can not be negative.")
+        if self.jpeg and not (
+            len(self.jpeg) == 2 and 1 <= self.jpeg[0] <= self.jpeg[1] <= 100
+        ):
+            raise TrainingError(
+                f"JPEG qualities are two numbers from 1 to 100, not {self.jpeg}."
+            )
+
+    @property
+    def is_random(self) -> bool:
+        """Whether every patch is degraded anew."""
+        return bool(self.photons or self.read_noise or self.jpeg)
+
+    def blur_in_pixels(self, pixel_size: float | None, unit: str) -> float:
+        """Standard deviation of the blur in pixels of the high-resolution image.
+
+        Parameters
+        ----------
+        pixel_size : float or None
+            Of that image, in `unit`; None if it is not known.
+        unit : str
+
+        Raises
+        ------
+        TrainingError
+            If the blur is a length and the size of the pixels is not known.
+        """
+        if not self.blur or self.blur_unit == "px":
+            return self.blur
+        if not pixel_size or unit not in _METRES:
+            raise TrainingError(
+                f"The blur is given in {self.blur_unit}, but the pixel size of the image "
+                "is not known; give the blur in px."
+            )
+        return self.blur * _METRES[self.blur_unit] / (pixel_size * _METRES[unit])
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the images of a run are.
+
+    Parameters
+    ----------
+    hr, lr : tuple of str
+        Files, globs or folders with high-resolution images, and, for real pairs, with
+        as many low-resolution ones of the same names or in the same order.
+    validation_hr, validation_lr : tuple of str
+        The same for images that are only measured.
+    held_out : float
+        Share of each image that is kept aside for measuring where there are no
+        validation images, 0-0.5.
+    """
+
+    hr: tuple[str, ...] = ()
+    lr: tuple[str, ...] = ()
+    validation_hr: tuple[str, ...] = ()
+    validation_lr: tuple[str, ...] = ()
+    held_out: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.held_out <= 0.5:
+            raise TrainingError(
+                f"The share kept aside, {self.held_out}, must be from 0 to 0.5."
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run.
+
+    Parameters
+    ----------
+    name : str
+        What the trained model will be called.
+    start : str
+        Model to start from, a name or a weights file; empty for a fresh network.
+        One of another scale gives all but its upsampler (the paper's ×3 and ×4 start
+        from its ×2); an RGB one is adapted to grey where `network` has one colour.
+    network : EDSRConfig or None
+        Shape of the network; None takes that of `start`.
+    data : DataConfig
+    degradation : Degradation
+    steps : int
+        Optimiser steps in all.
+    batch, patch : int
+        Patches in a step, and their side in low-resolution pixels.
+    rate : float
+        Peak learning rate of Adam.
+    warmup : int
+        Steps over which the rate rises from 0.
+    schedule : {"cosine", "step"}
+        ``"cosine"`` falls to `rate_end` after a constant share `hold` of the steps;
+        ``"step"`` halves the rate at each of `milestones`.
+    hold : float
+        Share of the steps, 0-1.
+    rate_end : float
+        Learning rate at the end of a cosine.
+    milestones : tuple of int
+        Steps.
+    ema : float
+        Decay of the average of the weights that is measured and kept; 0 for none.
+    clip : float
+        Largest norm of a gradient; 0 for no limit.
+    validate_every : int
+        Steps between two measurements, after each of which the state is saved.
+    seed : int
+    device, precision : str
+        As for `napari_edsr.upscale`; ``"auto"`` precision is bf16 where the device
+        computes it faster, else fp32.
+    deterministic : bool
+        Bit-identical runs on a GPU as well, at the cost of its speed.
+    compile : bool
+        Let ``torch.compile`` fuse the network on a GPU.
+    about : mapping of str to str
+        ``title``, ``licence``, ``credit`` and ``source`` of the model.
+    """
+
+    name: str = "untitled"
+    start: str = ""
+    network: EDSRConfig | None = None
+    data: DataConfig = field(default_factory=DataConfig)
+    degradation: Degradation = field(default_factory=Degradation)
+    steps: int = 2000
+    batch: int = 16
+    patch: int = 48
+    rate: float = 1e-4
+    warmup: int = 0
+    schedule: str = "cosine"
+    hold: float = 0.0
+    rate_end: float = 1e-6
+    milestones: tuple[int, ...] = ()
+    ema: float = 0.999
+    clip: float = 0.5
+    validate_every: int = 200
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    deterministic: bool = False
+    compile: bool = False
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.start and self.network is None:
+            raise TrainingError("Name a model to start from, or the network to train.")
+        if self.schedule not in SCHEDULES:
+            raise TrainingError(
+                f"Schedule {self.schedule!r} is unknown; choose {' or '.join(SCHEDULES)}."
+            )
+        counts = {
+            key: getattr(self, key)
+            for key in ("steps", "batch", "patch", "validate_every")
+        }
+        if low := [key for key, value in counts.items() if value < 1]:
+            raise TrainingError(f"{low[0]} must be at least 1, not {counts[low[0]]}.")
+        if not (self.rate > 0 and self.rate_end >= 0 and math.isfinite(self.rate)):
+            raise TrainingError("The learning rate must be a positive number.")
+        if not (0 <= self.hold <= 1 and 0 <= self.ema < 1 and self.clip >= 0):
+            raise TrainingError(
+                "hold and ema are shares from 0 to 1, and clip is not negative."
+            )
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        if self.schedule == "step":
+            return self.rate * 0.5 ** sum(step >= stone for stone in self.milestones)
+        falls_from = max(self.warmup, round(self.hold * self.steps))
+        if step < falls_from:
+            return self.rate
+        share = (step - falls_from) / max(1, self.steps - falls_from)
+        low = min(self.rate_end, self.rate)
+        return low + (self.rate - low) * (1 + math.cos(math.pi * share)) / 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for YAML or JSON."""
+        return _plain(asdict(self))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Inverse of `to_dict`; what is left out takes its default.
+
+        Raises
+        ------
+        TrainingError
+            If a key is unknown or a value makes no sense.
+        """
+        parts: dict[str, Any] = dict(values)
+        for key, part in (("data", DataConfig), ("degradation", Degradation)):
+            if key in parts:
+                parts[key] = _made(part, parts[key], key)
+        if parts.get("network") is not None:
+            parts["network"] = EDSRConfig.from_dict(parts["network"])
+        return _made(cls, parts, "the configuration")
+
+
+def load_config(path: str | os.PathLike[str]) -> TrainConfig:
+    """Read a configuration from a YAML file.
+
+    Paths in it are relative to the folder of the file.
+
+    Raises
+    ------
+    TrainingError
+        If it can not be read, or says something that makes no sense.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        brief = " ".join(str(error).split())
+        raise TrainingError(f"{path} can not be read: {brief}.") from error
+    if not isinstance(values, Mapping):
+        raise TrainingError(f"{path} holds no configuration; see the documentation.")
+    try:
+        return TrainConfig.from_dict(_anchored(values, path.parent))
+    except (TrainingError, ModelError) as error:
+        raise TrainingError(f"{path}: {error}") from error
+    except TypeError as error:
+        raise TrainingError(
+            f"{path}: the network is not understood: {error}"
+        ) from error
+
+
+def save_config(config: TrainConfig, path: str | os.PathLike[str]) -> Path:
+    """Write a configuration that `load_config` reads.
+
+    Raises
+    ------
+    FileError
+        If the file can not be written.
+    """
+    text = yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True)
+    with replacing(Path(path)) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def _anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """With the paths of images, and of a file to start from, made absolute."""
+    anchored = dict(values)
+    data = anchored.get("data") or {}
+    if not isinstance(data, Mapping):
+        return anchored  # which `TrainConfig.from_dict` will refuse
+    data = dict(data)
+    for key in ("hr", "lr", "validation_hr", "validation_lr"):
+        names = [data[key]] if isinstance(data.get(key), str) else data.get(key) or ()
+        data[key] = [str(folder / os.path.expanduser(str(name))) for name in names]
+    anchored["data"] = data
+    start = str(anchored.get("start") or "")
+    if start and (folder / start).is_file():
+        anchored["start"] = str(folder / start)
+    return anchored
+
+
+def _made(kind: type, values: Any, where: str) -> Any:
+    """An instance of a dataclass, its values converted to the types of its fields."""
+    if isinstance(values, kind):
+        return values
+    if not isinstance(values, Mapping):
+        raise TrainingError(f"{where} must hold keys and values, not {values!r}.")
+    known = {entry.name for entry in fields(kind)}
+    if unknown := sorted(set(map(str, values)) - known):
+        raise TrainingError(
+            f"Unknown in {where}: {', '.join(unknown)}; known are {', '.join(sorted(known))}."
+        )
+    hints = get_type_hints(kind)
+    return kind(**{key: _as(hints[key], value, key) for key, value in values.items()})
+
+
+def _as(hint: Any, value: Any, key: str) -> Any:
+    """A value in the type of its field: YAML reads ``1e-4`` as a text."""
+    plain: dict[Any, Callable[[Any], Any]] = {
+        int: lambda number: int(float(number)),
+        float: float,
+        tuple[int, ...]: lambda many: tuple(int(one) for one in many),
+        tuple[str, ...]: lambda many: tuple(
+            str(one) for one in ([many] if isinstance(many, str) else many)
+        ),
+    }
+    try:
+        if hint is int and float(value) != int(float(value)):
+            raise ValueError(value)
+        return plain.get(hint, lambda same: same)(value)
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"{key}: {value!r} is not what belongs there.") from error
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists and mappings as dicts, all the way down."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    return value

@@ -1,0 +1,431 @@
+"""Training and fine-tuning: one generator for the command line, the docks and a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from napari_edsr.checkpoints import save_model
+from napari_edsr.device import exact_fp32, release_memory, resolve_device
+from napari_edsr.errors import TrainingError
+from napari_edsr.events import ImageDone, StepDone, TrainPlanned, Validated, drain
+from napari_edsr.inference import iter_upscale
+from napari_edsr.metrics import psnr
+from napari_edsr.model import EDSR, MDSR, upscale_batch
+from napari_edsr.patches import Batch, Patches
+from napari_edsr.resampling import imresize
+from napari_edsr.train_config import TrainConfig
+from napari_edsr.train_state import TrainState
+from napari_edsr.training_data import Pair, Source, iter_pairs, noisy
+from napari_edsr.transfer import starting_network
+
+TrainEvent = ImageDone | TrainPlanned | StepDone | Validated
+#: A true value sent into the generator ends it early, with the best weights so far.
+Training = Generator[TrainEvent, bool | None, "TrainResult"]
+
+STATE_NAME = "state.safetensors"
+_PATIENCE = 20  # steps in a row whose gradients are not finite
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run gives.
+
+    Attributes
+    ----------
+    model : EDSR or MDSR
+        With the best weights, in evaluation mode on the CPU.
+    psnr, before, bicubic : float
+        PSNR in dB on the data kept aside: of `model`, of the network as it started
+        and of bicubic interpolation; NaN where nothing was kept aside.
+    best_step, step, skipped : int
+        When `model` was reached, steps done, and steps skipped.
+    finished : bool
+        Whether all steps were done.
+    """
+
+    model: EDSR | MDSR
+    psnr: float
+    before: float
+    bicubic: float
+    best_step: int
+    step: int
+    skipped: int
+    finished: bool
+
+    @property
+    def gain(self) -> float:
+        """Decibels gained over the starting network; NaN where nothing was measured."""
+        return self.psnr - self.before
+
+
+def iter_train(
+    config: TrainConfig,
+    sources: Sequence[Source],
+    validation: Sequence[Source] = (),
+    *,
+    folder: Path | None = None,
+    seconds: float | None = None,
+) -> Training:
+    """Train a network, L1 and Adam as published; closing the generator cancels.
+
+    A run with a folder goes on where an earlier one was left, exactly: batches follow
+    from the seed and the step.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    sources : sequence of Source
+        Images to learn from.
+    validation : sequence of Source
+        Images to measure on; without any, what `sources` keep aside.
+    folder : Path, optional
+        Where the state is kept, at each measurement and at the end.
+    seconds : float, optional
+        Stop, as if asked to, after this time.
+
+    Yields
+    ------
+    ImageDone
+        While images are prepared or measured.
+    TrainPlanned
+        Before the first step.
+    StepDone, Validated
+        A true value sent in return ends the run with the best weights.
+
+    Returns
+    -------
+    TrainResult
+
+    Raises
+    ------
+    TrainingError
+        If there is nothing to train on, or gradients stay non-finite.
+    CheckpointError, DeviceError, ImageError, ModelError
+        If the starting model, the device or an image can not be used.
+
+    References
+    ----------
+    Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution",
+    CVPR Workshops 2017, section 4.
+    """
+    device = resolve_device(config.device)
+    network = starting_network(config)
+    pairs, kept = yield from _iter_data(config, network, sources, validation)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run = _Run(config, network, pairs, kept, folder)
+    try:
+        yield from run.begin()
+        yield from run.steps(math.inf if seconds is None else seconds)
+        return run.result()
+    finally:
+        run.save()
+        del run, network
+        release_memory(device)
+
+
+def train(
+    config: TrainConfig, sources: Sequence[Source], **options: Any
+) -> TrainResult:
+    """Run `iter_train` to its end and return its result."""
+    return drain(iter_train(config, sources, **options))
+
+
+def save_trained(
+    result: TrainResult, config: TrainConfig, path: Path, **about: Any
+) -> Path:
+    """Save the trained network with its configuration and scores in the metadata."""
+    settings = config.to_dict()
+    settings["data"] = {"held_out": config.data.held_out}  # paths are private
+    training = {
+        "config": settings,
+        "steps": result.step,
+        "best_step": result.best_step,
+        "psnr": _finite(result.psnr),
+        "psnr_before": _finite(result.before),
+        "psnr_bicubic": _finite(result.bicubic),
+    }
+    metadata = {"name": config.name, "training": training, **config.about, **about}
+    return save_model(result.model, path, metadata=metadata)
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def _iter_data(
+    config: TrainConfig,
+    network: EDSR | MDSR,
+    sources: Sequence[Source],
+    validation: Sequence[Source],
+) -> Generator[ImageDone, Any, tuple[list[Pair], list[Pair]]]:
+    """Pairs to train on, and those to measure on, which have their noise."""
+    shape = network.config
+    prepare = partial(
+        iter_pairs,
+        scales=shape.scales,
+        n_colors=shape.n_colors,
+        degradation=config.degradation,
+    )
+    pairs = yield from prepare(sources)
+    if not pairs:
+        raise TrainingError(
+            "There is no image to train on; add one with some contrast."
+        )
+    measured = yield from prepare(validation)
+    if not measured:
+        asides = [pair.aside(scale) for pair in pairs for scale in shape.scales]
+        measured = [pair for pair in asides if pair is not None]
+    return pairs, noisy(measured, config.degradation, config.seed)
+
+
+class _Run:
+    """The steps of a run, its measurements, and its state on disk."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        network: EDSR | MDSR,
+        pairs: Sequence[Pair],
+        kept: Sequence[Pair],
+        folder: Path | None,
+    ) -> None:
+        self.config = config
+        self.device = next(network.parameters()).device
+        self.precision = _precision(config.precision, self.device)
+        self.state = TrainState(config, network)
+        self.kept = kept
+        self.patches = Patches(
+            pairs,
+            network.config.scales,
+            config.patch,
+            config.batch,
+            config.degradation,
+            config.seed,
+            self.device,
+        )
+        self.path = folder / STATE_NAME if folder is not None else None
+        self._forward = (
+            torch.compile(upscale_batch) if config.compile else upscale_batch
+        )
+        self._losses: list[float] = []
+        self._failed_in_a_row = 0
+        self._saved_at = 0
+
+    @property
+    def progress(self) -> Any:
+        return self.state.progress
+
+    def begin(self) -> Generator[TrainEvent, Any, None]:
+        """Go on from the saved state, or measure what there is before the first step."""
+        if self.path is not None and self.path.exists():
+            self.state.restore(self.path)
+            self._saved_at = self.progress.step
+        elif self.kept:
+            self.progress.bicubic = float(np.mean([_bicubic(p) for p in self.kept]))
+            self.progress.before = yield from self._iter_measure()
+            self.state.keep_best(self.progress.before)
+        yield TrainPlanned(
+            step=self.progress.step,
+            steps=self.config.steps,
+            device=str(self.device),
+            precision=self.precision,
+            bicubic=self.progress.bicubic,
+            before=self.progress.before,
+            notes=tuple(self._notes()),
+        )
+
+    def _notes(self) -> Iterator[str]:
+        if self.patches.patch < self.config.patch:
+            yield (
+                f"Patches are {self.patches.patch} px instead of {self.config.patch}: "
+                "no image is larger."
+            )
+        if not self.kept:
+            yield "Nothing is kept aside, so nothing is measured; the last weights are kept."
+
+    def steps(self, seconds: float) -> Generator[TrainEvent, bool | None, None]:
+        """Step until all are done, time is up or someone asks to end."""
+        config, ends = self.config, time.monotonic() + seconds
+        asked: bool | None = False
+        while self.progress.step < config.steps and not asked:
+            step = self.progress.step
+            loss, rate = self._step(self.patches.draw(step), step)
+            self.progress.step += 1
+            asked = yield StepDone(
+                step + 1, config.steps, loss, rate, self.progress.skipped
+            )
+            asked = asked or time.monotonic() > ends
+            if asked or self._is_due():
+                asked = (yield from self._iter_validate()) or asked
+
+    def _is_due(self) -> bool:
+        step, config = self.progress.step, self.config
+        return step % config.validate_every == 0 or step == config.steps
+
+    def _step(self, batch: Batch, step: int) -> tuple[float, float]:
+        """One optimiser step: loss and learning rate."""
+        rate = self.config.learning_rate(step)
+        network, optimizer = self.state.network, self.state.optimizer
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        with self._arithmetic():
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=self.precision == "bf16"
+            ):
+                output = self._forward(network, batch.lr, batch.scale)
+                loss = nn.functional.l1_loss(output.float(), batch.hr)
+            loss.backward()  # type: ignore[no-untyped-call]
+            limit = self.config.clip or math.inf
+            norm = nn.utils.clip_grad_norm_(network.parameters(), limit)
+            value = float(loss.detach())
+            if math.isfinite(value) and bool(torch.isfinite(norm)):
+                self._accept(value)
+            else:
+                self._skip()
+        return value, rate
+
+    def _accept(self, loss: float) -> None:
+        self.state.optimizer.step()
+        if self.state.average is not None:
+            self.state.average.update_parameters(self.state.network)
+        self._losses.append(loss)
+        self._failed_in_a_row = 0
+
+    def _skip(self) -> None:
+        self.progress.skipped += 1
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= _PATIENCE:
+            raise TrainingError(
+                f"The gradients were not finite {_PATIENCE} times in a row at step "
+                f"{self.progress.step}; lower the learning rate, or check the images "
+                "and the starting model."
+            )
+
+    @contextlib.contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """Exact fp32 and, if asked for, deterministic kernels: here and not globally."""
+        before = torch.are_deterministic_algorithms_enabled()
+        guard = exact_fp32() if self.precision == "fp32" else contextlib.nullcontext()
+        torch.use_deterministic_algorithms(self.config.deterministic or before)
+        try:
+            with guard:
+                yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+
+    def _iter_validate(self) -> Generator[TrainEvent, bool | None, bool | None]:
+        """Measure, keep the weights if they are the best, and save the state."""
+        loss = float(np.mean(self._losses)) if self._losses else math.nan
+        self._losses.clear()
+        found = yield from self._iter_measure()
+        if not self.kept or found > self.progress.best:
+            self.state.keep_best(found)
+        self.progress.history.append((self.progress.step, found, loss))
+        self.save()
+        return (yield Validated(self.progress.step, found, self.progress.best, loss))
+
+    def _iter_measure(self) -> Generator[ImageDone, Any, float]:
+        """Mean PSNR in dB over the pairs kept aside."""
+        scores = []
+        for number, pair in enumerate(self.kept):
+            for scale, lr in pair.lr.items():
+                job = iter_upscale(
+                    lr,
+                    self.state.measured,
+                    scale=scale,
+                    axes="SYX" if len(lr) in (1, 3) else "CYX",
+                    device=self.device,
+                    precision="fp32",
+                    normalize=pair.limits,
+                )
+                result = yield from _with_progress(job, number, len(self.kept))
+                scores.append(_score(result.image, pair, scale))
+            yield ImageDone(number + 1, len(self.kept))
+        return float(np.mean(scores)) if scores else math.nan
+
+    def save(self) -> None:
+        """Save the state, unless that has just been done."""
+        if self.path is not None and self._saved_at != self.progress.step:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.state.save(self.path)
+            self._saved_at = self.progress.step
+
+    def result(self) -> TrainResult:
+        """The best network on the CPU, and what is known of it."""
+        model = self.state.measured
+        model.load_state_dict(self.state.best)
+        progress = self.progress
+        return TrainResult(
+            model=model.cpu().eval().requires_grad_(False),
+            psnr=progress.best if self.kept else math.nan,
+            before=progress.before,
+            bicubic=progress.bicubic,
+            best_step=progress.best_step,
+            step=progress.step,
+            skipped=progress.skipped,
+            finished=progress.step >= self.config.steps,
+        )
+
+
+def _with_progress(job: Any, done: int, total: int) -> Generator[ImageDone, Any, Any]:
+    """Run a job to its end, giving the caller a chance to close it at each event."""
+    with contextlib.closing(job):
+        while True:
+            try:
+                next(job)
+            except StopIteration as stop:
+                return stop.value
+            yield ImageDone(done, total)
+
+
+def _precision(precision: str, device: torch.device) -> str:
+    """bf16 where the device computes it faster than fp32, see `TrainConfig`."""
+    if precision == "auto":
+        return "bf16" if _has_fast_bf16(device) else "fp32"
+    if precision not in ("fp32", "bf16"):
+        raise TrainingError(f"Training runs in fp32 or bf16, not {precision!r}.")
+    return precision
+
+
+def _has_fast_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    return False
+
+
+def _bicubic(pair: Pair) -> float:
+    """Mean PSNR in dB of bicubic interpolation, over the scales of a pair."""
+    scores = [
+        _score(
+            imresize(lr, [side * scale for side in lr.shape[1:]], axes=(1, 2)),
+            pair,
+            scale,
+        )
+        for scale, lr in pair.lr.items()
+    ]
+    return float(np.mean(scores))
+
+
+def _score(upscaled: np.ndarray, pair: Pair, scale: int) -> float:
+    """PSNR in dB of (C, H, W), `scale` pixels shaved; white is what the network sees as 1."""
+    _, height, width = upscaled.shape
+    truth = pair.hr[:, :height, :width]
+    border = min(scale, (min(height, width) - 1) // 2)
+    low, high = pair.limits
+    images = (np.moveaxis(image, 0, -1) for image in (upscaled, truth))
+    return psnr(*images, data_range=high - low, border=border)

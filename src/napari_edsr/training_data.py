@@ -1,0 +1,254 @@
+"""From images to pairs of high and low resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_edsr import images
+from napari_edsr.degradation import corrupt, shrink
+from napari_edsr.errors import TrainingError
+from napari_edsr.events import ImageDone
+from napari_edsr.files import ImageFile
+from napari_edsr.images import Range
+from napari_edsr.train_config import Degradation
+
+#: Rows and columns in high-resolution pixels: y0, y1, x0, x1.
+Window = tuple[int, int, int, int]
+
+#: Low-resolution pixels between what is trained on and what is kept aside, so that the
+#: kernels of shrinking do not reach from one into the other.
+_MARGIN = 4
+#: Luma of RGB (ITU-R BT.601), for a network of one colour.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image to learn from, which may still be on disk.
+
+    Attributes
+    ----------
+    name : str
+    read : callable
+        Gives the image, its axes and, if known, the size of its pixels.
+    read_lr : callable or None
+        Gives its low-resolution counterpart, of the same axes; None to make it.
+    normalize : str or (float, float)
+        As for `napari_edsr.images.intensity_ranges`, of the high-resolution image.
+    held_out : Window or float
+        What is kept aside for measuring: a rectangle, or a share of its rows or columns.
+    """
+
+    name: str
+    read: Callable[[], ImageFile]
+    read_lr: Callable[[], ImageFile] | None = None
+    normalize: str | Range = "auto"
+    held_out: Window | float = 0.0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A plane in high resolution and, for each scale, in low resolution.
+
+    Attributes
+    ----------
+    name : str
+    hr : ndarray, (C, H, W)
+        In the source's dtype.
+    lr : dict of int to ndarray
+        By scale, (C, H // scale, W // scale).
+    limits : (float, float)
+        Intensities that the network sees as 0 and 1.
+    kept : Window or None
+        What is not trained on, in pixels of `hr`.
+    """
+
+    name: str
+    hr: NDArray
+    lr: dict[int, NDArray]
+    limits: Range
+    kept: Window | None = None
+
+    def aside(self, scale: int) -> Pair | None:
+        """What is kept aside, as a pair of its own."""
+        if self.kept is None:
+            return None
+        y0, y1, x0, x1 = _inner(self.kept, scale)
+        if y0 >= y1 or x0 >= x1:
+            return None
+        hr = self.hr[:, y0 * scale : y1 * scale, x0 * scale : x1 * scale]
+        return Pair(
+            self.name, hr, {scale: self.lr[scale][:, y0:y1, x0:x1]}, self.limits
+        )
+
+    def areas(self, scale: int) -> list[Window]:
+        """Rectangles to train on, in pixels of ``lr[scale]``; they may overlap."""
+        _, height, width = self.lr[scale].shape
+        if self.kept is None:
+            return [(0, height, 0, width)]
+        y0, y1, x0, x1 = (edge / scale for edge in self.kept)
+        above, below = int(y0) - _MARGIN, int(np.ceil(y1)) + _MARGIN
+        left, right = int(x0) - _MARGIN, int(np.ceil(x1)) + _MARGIN
+        around = [
+            (0, above, 0, width),
+            (below, height, 0, width),
+            (0, height, 0, left),
+            (0, height, right, width),
+        ]
+        return [area for area in around if area[1] > area[0] and area[3] > area[2]]
+
+
+def _inner(window: Window, scale: int) -> Window:
+    """Whole low-resolution pixels inside a high-resolution rectangle."""
+    y0, y1, x0, x1 = window
+    return -(-y0 // scale), y1 // scale, -(-x0 // scale), x1 // scale
+
+
+def iter_pairs(
+    sources: Sequence[Source],
+    *,
+    scales: Sequence[int],
+    n_colors: int,
+    degradation: Degradation,
+) -> Generator[ImageDone, None, list[Pair]]:
+    """Read images and make their low-resolution sides, without noise.
+
+    Yields
+    ------
+    ImageDone
+        After each image.
+
+    Raises
+    ------
+    TrainingError
+        If an image does not suit the network, or a given low-resolution side its
+        high-resolution one.
+    """
+    pairs: list[Pair] = []
+    for done, source in enumerate(sources, start=1):
+        pairs.extend(_pairs(source, scales, n_colors, degradation))
+        yield ImageDone(done, len(sources))
+    return pairs
+
+
+def _pairs(
+    source: Source, scales: Sequence[int], n_colors: int, degradation: Degradation
+) -> Iterator[Pair]:
+    image = source.read()
+    given = source.read_lr() if source.read_lr else None
+    blur = degradation.blur_in_pixels(image.pixel_size.get("Y"), image.unit)
+    lows = _planes(given, "dtype", n_colors) if given else None
+    for number, (hr, limits) in enumerate(_planes(image, source.normalize, n_colors)):
+        if limits[0] == limits[1]:
+            continue  # a flat plane teaches nothing
+        if lows is None:
+            lr = {s: _made(hr, s, degradation, blur) for s in scales}
+        else:
+            lr = {s: _matched(source.name, hr, lows[number][0], s) for s in scales}
+        yield Pair(source.name, hr, lr, limits, _kept(source.held_out, hr))
+
+
+def _planes(
+    image: ImageFile, normalize: str | Range, n_colors: int
+) -> list[tuple[NDArray, Range]]:
+    """Each plane as (C, H, W) with its range; a network of one colour sees luma."""
+    spec = images.understand(image.data, image.axes)
+    ranges = images.intensity_ranges(
+        image.data, image.axes, normalize, image.contrast_limits
+    )
+    view = images.plane_view(image.data, spec.axes)[..., : len(spec.colors)]
+    planes = []
+    for lead in np.ndindex(*view.shape[:-3]):
+        channel = lead[spec.leading.index("C")] if "C" in spec.axes else 0
+        plane = _colours(np.moveaxis(view[lead], -1, 0), n_colors)
+        planes.append((plane, ranges[channel]))
+    return planes
+
+
+def _colours(plane: NDArray, n_colors: int) -> NDArray:
+    colours = len(plane)
+    filled = np.stack([images.fill_nonfinite(part)[0] for part in plane])
+    native = filled.astype(filled.dtype.newbyteorder("="), copy=False)
+    if colours in (1, n_colors):
+        return native
+    if (colours, n_colors) == (3, 1):
+        grey = np.tensordot(_LUMA, native, 1)[np.newaxis]
+        whole = native.dtype.kind in "iu"
+        return (np.rint(grey) if whole else grey).astype(native.dtype)
+    raise TrainingError(
+        f"An image of {colours} colours does not suit a network of {n_colors}; "
+        "choose another model or name the axes."
+    )
+
+
+def _made(hr: NDArray, scale: int, degradation: Degradation, blur: float) -> NDArray:
+    height, width = (side // scale * scale for side in hr.shape[1:])
+    if not (height and width):
+        raise TrainingError(
+            f"An image of {hr.shape[2]} x {hr.shape[1]} is too small to be shrunk."
+        )
+    cropped = np.moveaxis(hr[:, :height, :width], 0, -1)
+    return np.moveaxis(shrink(cropped, scale, degradation, blur=blur), -1, 0)
+
+
+def _matched(name: str, hr: NDArray, lr: NDArray, scale: int) -> NDArray:
+    fits = all(
+        high // scale == low
+        for high, low in zip(hr.shape[1:], lr.shape[1:], strict=True)
+    )
+    if not fits or len(hr) != len(lr):
+        raise TrainingError(
+            f"The low-resolution side of {name} is {lr.shape[2]} x {lr.shape[1]}; for "
+            f"x{scale} it must be {hr.shape[2] // scale} x {hr.shape[1] // scale}."
+        )
+    return lr
+
+
+def _kept(held_out: Window | float, hr: NDArray) -> Window | None:
+    """The rectangle kept aside; of a share, the end of the longer side."""
+    _, height, width = hr.shape
+    if isinstance(held_out, tuple):
+        y0, y1, x0, x1 = held_out
+        return max(0, y0), min(height, y1), max(0, x0), min(width, x1)
+    if not held_out:
+        return None
+    if height >= width:
+        return height - max(1, round(height * held_out)), height, 0, width
+    return 0, height, width - max(1, round(width * held_out)), width
+
+
+def noisy(pairs: Sequence[Pair], degradation: Degradation, seed: int) -> list[Pair]:
+    """Pairs whose low-resolution sides have the noise they would be trained with.
+
+    It is the same noise each time, so that what is measured on them can be compared.
+    """
+    if not degradation.is_random:
+        return list(pairs)
+    return [
+        Pair(
+            pair.name,
+            pair.hr,
+            {
+                scale: _degraded(lr, pair.limits, degradation, [seed, number, scale])
+                for scale, lr in pair.lr.items()
+            },
+            pair.limits,
+        )
+        for number, pair in enumerate(pairs)
+    ]
+
+
+def _degraded(
+    lr: NDArray, limits: Range, degradation: Degradation, seed: Any
+) -> NDArray:
+    generator = torch.Generator()
+    generator.manual_seed(int(np.random.default_rng(seed).integers(2**62)))
+    unit = torch.from_numpy(images.to_unit(lr, limits))[None]
+    noised = corrupt(unit, degradation, generator)[0].numpy()
+    return images.from_unit(noised, limits, lr.dtype)

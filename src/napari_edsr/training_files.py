@@ -1,0 +1,74 @@
+"""Images on disk as sources to learn from."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from napari_edsr import files
+from napari_edsr.errors import TrainingError
+from napari_edsr.train_config import DataConfig
+from napari_edsr.training_data import Source
+
+
+def find_sources(data: DataConfig) -> tuple[list[Source], list[Source]]:
+    """Images to learn from, and those to measure on.
+
+    Raises
+    ------
+    TrainingError
+        If there are none, or the sides of pairs do not match.
+    """
+    learn = _sources(data.hr, data.lr, data.held_out)
+    if not learn:
+        raise TrainingError("Name at least one image, glob or folder to learn from.")
+    return learn, _sources(data.validation_hr, data.validation_lr, 0.0)
+
+
+def find_images(places: Iterable[str]) -> list[Path]:
+    """Image files of files, globs and folders, each place in alphabetical order.
+
+    Raises
+    ------
+    TrainingError
+        If there is no image at one of the places.
+    """
+    found = []
+    for place in places:
+        path = Path(place)
+        if path.is_file():
+            found.append(path)
+            continue
+        names = path.iterdir() if path.is_dir() else map(Path, glob.glob(place))
+        inside = sorted(name for name in names if _is_image(name))
+        if not inside:
+            raise TrainingError(f"There are no images at {place}; check the path.")
+        found.extend(inside)
+    return found
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in files.READABLE and not path.name.startswith(".")
+
+
+def _sources(hr: Iterable[str], lr: Iterable[str], held_out: float) -> list[Source]:
+    highs, lows = find_images(hr), find_images(lr)
+    if lows and len(lows) != len(highs):
+        raise TrainingError(
+            f"There are {len(highs)} high-resolution images but {len(lows)} "
+            "low-resolution ones; name one for each."
+        )
+    by_name = {path.stem: path for path in lows}
+    if all(path.stem in by_name for path in highs):
+        lows = [by_name[path.stem] for path in highs]
+    return [
+        Source(
+            name=high.name,
+            read=partial(files.read_image, high),
+            read_lr=partial(files.read_image, lows[i]) if lows else None,
+            held_out=held_out,
+        )
+        for i, high in enumerate(highs)
+    ]

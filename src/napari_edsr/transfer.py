@@ -1,0 +1,89 @@
+"""The network a training run starts from: fresh, or taken over from another."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_edsr.checkpoints import load_model
+from napari_edsr.config import EDSRConfig
+from napari_edsr.errors import TrainingError
+from napari_edsr.layouts import State, rescaled
+from napari_edsr.model import EDSR, MDSR, build_model
+from napari_edsr.train_config import TrainConfig
+
+
+def starting_network(config: TrainConfig) -> EDSR | MDSR:
+    """Build the network of a configuration, with the weights of its `start`.
+
+    What the starting model lacks is fresh, and follows from the seed: for another
+    scale the upsampler, as the paper trains x3 and x4 from x2.
+
+    Raises
+    ------
+    TrainingError
+        If the starting model is of another width or depth.
+    CheckpointError, DownloadError, ModelError
+        If it can not be loaded.
+    """
+    base = load_model(config.start) if config.start else None
+    shape = config.network or (base.config if base else EDSRConfig())
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        network = build_model(shape)
+    if base is not None:
+        network.load_state_dict(_taken_over(base, network))
+    return network.train()
+
+
+def _taken_over(base: EDSR | MDSR, network: EDSR | MDSR) -> State:
+    """The weights of `base` where they fit, those of `network` elsewhere."""
+    _check_sizes(base.config, network.config)
+    state = rescaled(base.state_dict(), base.config.rgb_range, network.config.rgb_range)
+    if base.config.n_colors != network.config.n_colors:
+        state = _in_grey(state)
+    fresh = network.state_dict()
+    fits = {
+        name: value.float()
+        for name, value in state.items()
+        if name in fresh and value.shape == fresh[name].shape
+    }
+    return {**fresh, **fits}
+
+
+def _check_sizes(base: EDSRConfig, wanted: EDSRConfig) -> None:
+    sizes = ("n_resblocks", "n_feats", "res_scale", "multi_scale")
+    for size in sizes:
+        if getattr(base, size) != getattr(wanted, size):
+            raise TrainingError(
+                f"The model to start from has {size} {getattr(base, size)}, but the "
+                f"network is to have {getattr(wanted, size)}; make them equal."
+            )
+    if (base.n_colors, wanted.n_colors) not in ((3, 1), (wanted.n_colors,) * 2):
+        raise TrainingError(
+            f"A network of {wanted.n_colors} colours can not start from one of "
+            f"{base.n_colors}; choose another model."
+        )
+
+
+def _in_grey(state: State) -> State:
+    """An RGB network as one of grey: equal colours in, the mean of its outputs out.
+
+    The same but at the image's edges, where a colour network pads each colour with its
+    own mean, and this one with the mean of those.
+    """
+    first, last = state["conv_first.weight"], state["conv_last.weight"]
+    means, output = -state["sub_mean.bias"], state["add_mean.bias"]
+    grey = means.mean(0, keepdim=True)
+    moved = (first.sum((2, 3)) * (grey - means)).sum(1)
+    one = torch.ones(1, 1, 1, 1)
+    return {
+        **state,
+        "sub_mean.weight": one,
+        "add_mean.weight": one,
+        "sub_mean.bias": -grey,
+        "add_mean.bias": output.mean(0, keepdim=True),
+        "conv_first.weight": first.sum(1, keepdim=True),
+        "conv_first.bias": state["conv_first.bias"] + moved,
+        "conv_last.weight": last.mean(0, keepdim=True),
+        "conv_last.bias": state["conv_last.bias"].mean(0, keepdim=True),
+    }

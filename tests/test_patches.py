@@ -1,0 +1,201 @@
+"""Pairs of both resolutions, what is kept aside of them, and the patches of a batch."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_edsr.errors import TrainingError
+from napari_edsr.events import ImageDone, drain
+from napari_edsr.files import ImageFile
+from napari_edsr.patches import Patches
+from napari_edsr.resampling import imresize
+from napari_edsr.train_config import Degradation
+from napari_edsr.training_data import Source, iter_pairs, noisy
+
+PLAIN = Degradation()
+
+
+def source(data, axes, *, lr=None, **options):
+    def read():
+        return ImageFile(data, axes, {"Y": 0.1, "X": 0.1}, "µm")
+
+    read_lr = None if lr is None else lambda: ImageFile(lr, axes)
+    return Source("a", read, read_lr, **options)
+
+
+def pairs_of(*sources, scales=(2,), n_colors=3, degradation=PLAIN):
+    return drain(
+        iter_pairs(sources, scales=scales, n_colors=n_colors, degradation=degradation)
+    )
+
+
+def patches(pairs, *, patch=8, batch=4, scales=(2,), degradation=PLAIN, seed=0):
+    return Patches(pairs, scales, patch, batch, degradation, seed, torch.device("cpu"))
+
+
+def noise(rng, *shape, dtype="uint8"):
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+def test_a_colour_image_becomes_one_pair(rng):
+    image = noise(rng, 21, 18, 3)
+    (pair,) = pairs_of(source(image, "YXS"))
+    assert pair.hr.dtype == pair.lr[2].dtype == np.uint8
+    np.testing.assert_array_equal(pair.hr, image.transpose(2, 0, 1))
+    expected = imresize(image[:20], [10, 9]).transpose(2, 0, 1)
+    np.testing.assert_array_equal(pair.lr[2], expected)
+    assert pair.limits == (0.0, 255.0)
+
+
+def test_a_stack_gives_a_pair_for_each_plane_and_channel_its_range(rng):
+    stack = noise(rng, 3, 2, 16, 16, dtype="uint16")
+    stack[:, 1] //= 8
+    found = pairs_of(source(stack, "TCYX"), n_colors=1)
+    assert len(found) == 6
+    assert {pair.hr.dtype for pair in found} == {np.dtype("uint16")}
+    assert len({pair.limits for pair in found}) == 2
+    np.testing.assert_array_equal(found[3].hr[0], stack[1, 1])
+
+
+def test_flat_planes_are_left_out_and_colours_become_luma(rng):
+    stack = np.full((2, 8, 8), 7.0, np.float32)
+    stack[1] = rng.random((8, 8))
+    assert len(pairs_of(source(stack, "ZYX"), n_colors=1)) == 2
+    assert pairs_of(source(np.full((8, 8), 9, "uint16"), "YX"), n_colors=1) == []
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 0] = 200
+    (pair,) = pairs_of(source(red, "YXS"), n_colors=1)
+    assert set(pair.hr.ravel().tolist()) == {60}
+
+
+def test_images_that_do_not_suit_the_network(rng):
+    with pytest.raises(TrainingError, match="3 colours does not suit a network of 2"):
+        pairs_of(source(noise(rng, 8, 8, 3), "YXS"), n_colors=2)
+
+
+def test_real_pairs_are_checked_for_their_shape(rng):
+    hr, lr = noise(rng, 13, 16, 3), noise(rng, 6, 8, 3)
+    (pair,) = pairs_of(source(hr, "YXS", lr=lr))
+    np.testing.assert_array_equal(pair.lr[2], lr.transpose(2, 0, 1))
+    with pytest.raises(TrainingError, match="is 8 x 5; for x2 it must be 8 x 6"):
+        pairs_of(source(hr, "YXS", lr=lr[1:]))
+
+
+def test_progress_comes_image_by_image(rng):
+    job = iter_pairs(
+        [source(noise(rng, 8, 8), "YX")] * 3, scales=[2], n_colors=1, degradation=PLAIN
+    )
+    assert list(job) == [ImageDone(1, 3), ImageDone(2, 3), ImageDone(3, 3)]
+
+
+def test_nothing_that_is_kept_aside_is_trained_on(rng):
+    image = rng.random((80, 60)).astype(np.float32)
+    image[20:50, 16:40] = 5.0  # what is kept aside can be told by its value
+    kept = (20, 50, 16, 40)
+    (pair,) = pairs_of(source(image, "YX", held_out=kept, normalize=(0, 1)), n_colors=1)
+    aside = pair.aside(2)
+    assert aside.hr.shape == (1, 30, 24)
+    assert aside.lr[2].shape == (1, 15, 12)
+    drawn = patches([pair], patch=4, batch=64)
+    batches = [drawn.draw(step) for step in range(20)]
+    assert max(batch.hr.max().item() for batch in batches) <= 1
+    assert max(batch.lr.max().item() for batch in batches) < 1.5
+
+
+def test_a_share_is_kept_aside_at_the_end_of_the_longer_side(rng):
+    (pair,) = pairs_of(source(noise(rng, 40, 20), "YX", held_out=0.1), n_colors=1)
+    assert pair.kept == (36, 40, 0, 20)
+    (pair,) = pairs_of(source(noise(rng, 20, 40), "YX", held_out=0.1), n_colors=1)
+    np.testing.assert_array_equal(pair.aside(2).hr, pair.hr[:, :, 36:])
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_both_sides_of_a_patch_show_the_same_place(rng, scale):
+    coarse = rng.random((24, 30)).astype(np.float32)
+    image = coarse.repeat(scale, 0).repeat(scale, 1)
+    (pair,) = pairs_of(
+        source(image, "YX", lr=coarse, normalize=(0, 1)), scales=(scale,), n_colors=1
+    )
+    batch = patches([pair], scales=(scale,), batch=32).draw(0)
+    assert batch.lr.shape == (32, 1, 8, 8)
+    enlarged = batch.lr.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    assert torch.equal(enlarged, batch.hr)
+
+
+def test_all_eight_forms_occur(rng):
+    image = np.zeros((16, 16), np.uint8)
+    image[1, 3] = 255
+    (pair,) = pairs_of(source(image, "YX", lr=image[::2, ::2]), n_colors=1)
+    drawn = patches([pair], patch=8, batch=16)
+    spots = {
+        tuple(torch.nonzero(patch[0])[0].tolist())
+        for step in range(20)
+        for patch in drawn.draw(step).hr
+    }
+    assert len(spots) == 8
+
+
+def test_16_bit_images_stay_16_bit_and_map_as_the_engine_does(rng):
+    image = noise(rng, 16, 16, dtype="uint16")
+    (pair,) = pairs_of(source(image, "YX", normalize=(100, 4100)), n_colors=1)
+    drawn = patches([pair], patch=8, batch=1)
+    hr, _ = drawn._on_device[0]
+    assert hr.dtype == torch.uint16
+    values = set(drawn.draw(0).hr.ravel().tolist())
+    assert values == set(((image.astype("f4") - 100) / 4000).ravel().tolist())
+
+
+def test_small_images_are_mirrored_and_the_patch_shrinks_to_the_largest(rng):
+    small, large = noise(rng, 10, 8), noise(rng, 40, 24)
+    found = pairs_of(source(small, "YX"), source(large, "YX"), n_colors=1)
+    drawn = patches(found, patch=48, batch=50)
+    assert drawn.patch == 12
+    batch = drawn.draw(0)
+    assert batch.hr.shape == (50, 1, 24, 24)
+    assert batch.lr.shape == (50, 1, 12, 12)
+
+
+def test_nothing_left_to_train_on(rng):
+    (pair,) = pairs_of(
+        source(noise(rng, 16, 16), "YX", held_out=(0, 16, 0, 16)), n_colors=1
+    )
+    with pytest.raises(TrainingError, match="Nothing is left to train on"):
+        patches([pair])
+
+
+def test_batches_follow_from_the_seed_and_the_step_alone(rng):
+    recipe = Degradation(photons=100.0)
+    found = pairs_of(source(noise(rng, 40, 40, 3), "YXS"), degradation=recipe)
+    first, second = (patches(found, degradation=recipe) for _ in range(2))
+    first.draw(0)
+    assert torch.equal(first.draw(7).lr, second.draw(7).lr)
+    assert torch.equal(first.draw(7).hr, second.draw(7).hr)
+    assert not torch.equal(first.draw(7).hr, first.draw(8).hr)
+    other = patches(found, degradation=recipe, seed=1)
+    assert not torch.equal(first.draw(7).hr, other.draw(7).hr)
+
+
+def test_processes_share_a_batch(rng):
+    found = pairs_of(source(noise(rng, 40, 40, 3), "YXS"))
+    drawn = patches(found)
+    whole = drawn.draw(3)
+    parts = [drawn.draw(3, slice(0, 2)), drawn.draw(3, slice(2, 4))]
+    assert torch.equal(torch.cat([part.hr for part in parts]), whole.hr)
+    assert torch.equal(torch.cat([part.lr for part in parts]), whole.lr)
+
+
+def test_every_scale_is_drawn(rng):
+    found = pairs_of(source(noise(rng, 48, 48, 3), "YXS"), scales=(2, 3, 4))
+    drawn = patches(found, scales=(2, 3, 4), patch=6)
+    shapes = {(b.scale, b.hr.shape[-1]) for b in map(drawn.draw, range(20))}
+    assert shapes == {(2, 12), (3, 18), (4, 24)}
+
+
+def test_what_is_measured_has_the_same_noise_each_time(rng):
+    recipe = Degradation(photons=20.0)
+    found = pairs_of(source(noise(rng, 20, 20), "YX"), n_colors=1, degradation=recipe)
+    first, second = (noisy(found, recipe, 3) for _ in range(2))
+    np.testing.assert_array_equal(first[0].lr[2], second[0].lr[2])
+    assert np.any(first[0].lr[2] != found[0].lr[2])
+    assert first[0].lr[2].dtype == np.uint8
+    assert noisy(found, PLAIN, 3) == found

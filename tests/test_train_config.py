@@ -1,0 +1,98 @@
+"""Configurations of training runs: what they refuse, their files and their schedules."""
+
+import pytest
+
+from napari_edsr.config import EDSRConfig
+from napari_edsr.errors import TrainingError
+from napari_edsr.train_config import (
+    DataConfig,
+    Degradation,
+    TrainConfig,
+    load_config,
+    save_config,
+)
+
+CONFIG = TrainConfig(
+    name="cells",
+    start="edsr-light-x2",
+    network=EDSRConfig.light(2, n_colors=1),
+    data=DataConfig(hr=("/data/a.tif",), held_out=0.2),
+    degradation=Degradation(blur=0.2, blur_unit="um", photons=200.0, jpeg=(30, 90)),
+    milestones=(10, 20),
+    about={"licence": "CC0-1.0"},
+)
+
+
+def test_a_configuration_survives_its_file(tmp_path):
+    path = save_config(CONFIG, tmp_path / "cells.yaml")
+    assert load_config(path) == CONFIG
+
+
+def test_paths_are_relative_to_the_file_and_numbers_may_be_texts(tmp_path):
+    (tmp_path / "base.pth").touch()
+    (tmp_path / "a.yaml").write_text(
+        "start: base.pth\nrate: 1e-4\nsteps: 1e3\ndata: {hr: photos, lr: [x, ~/y]}\n"
+    )
+    config = load_config(tmp_path / "a.yaml")
+    assert (config.rate, config.steps) == (1e-4, 1000)
+    assert config.start == str(tmp_path / "base.pth")
+    assert config.data.hr == (str(tmp_path / "photos"),)
+    assert config.data.lr[0] == str(tmp_path / "x")
+    assert "~" not in config.data.lr[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no configuration"),
+        ("[1", "can not be read"),
+        ("start: a\nstep: 3", "Unknown in the configuration: step; known are"),
+        ("start: a\nsteps: 1.5", "steps: 1.5 is not what belongs there"),
+        ("start: a\ndata: 3", "data must hold keys and values"),
+        ("start: a\ndegradation: {shrink: lanczos}", "choose bicubic or area"),
+        ("start: a\ndegradation: {blur: -1}", "can not be negative"),
+        ("start: a\ndegradation: {blur_unit: ell}", "use px, nm, um or mm"),
+        ("start: a\ndegradation: {jpeg: [90, 30]}", "two numbers from 1 to 100"),
+        ("start: a\ndata: {held_out: 0.9}", "from 0 to 0.5"),
+        ("start: a\nrate: 0", "learning rate must be"),
+        ("start: a\nbatch: 0", "batch must be at least 1"),
+        ("start: a\nschedule: linear", "choose cosine or step"),
+        ("start: a\nema: 1", "shares from 0 to 1"),
+        ("steps: 3", "a model to start from, or the network"),
+        ("network: {n_feats: many}", "the network is not understood"),
+        ("network: {n_feats: 0}", "sizes of a network must be positive"),
+    ],
+)
+def test_senseless_settings_are_named_with_their_file(tmp_path, text, words):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(TrainingError, match=words) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_cosine_rises_holds_and_falls():
+    config = TrainConfig(start="a", steps=100, warmup=10, hold=0.3, rate=1e-3)
+    rates = [config.learning_rate(step) for step in range(100)]
+    assert rates[0] == pytest.approx(1e-4)
+    assert rates[9:30] == [1e-3] * 21
+    assert rates[65] == pytest.approx((1e-3 + 1e-6) / 2)
+    assert rates[30:] == sorted(rates[30:], reverse=True)
+    assert config.learning_rate(100) == pytest.approx(1e-6)
+
+
+def test_steps_halve_the_rate_as_published():
+    config = TrainConfig(
+        start="a", steps=300, schedule="step", milestones=(200, 250), rate=1e-4
+    )
+    found = [config.learning_rate(step) for step in (0, 199, 200, 249, 250)]
+    assert found == [1e-4, 1e-4, 5e-5, 5e-5, 2.5e-5]
+
+
+def test_a_blur_in_micrometres_follows_the_pixel_size():
+    blur = Degradation(blur=0.2, blur_unit="um")
+    assert blur.blur_in_pixels(0.1, "µm") == pytest.approx(2.0)
+    assert blur.blur_in_pixels(50.0, "nm") == pytest.approx(4.0)
+    assert Degradation(blur=1.5).blur_in_pixels(None, "") == 1.5
+    with pytest.raises(TrainingError, match="give the blur in px"):
+        blur.blur_in_pixels(None, "")

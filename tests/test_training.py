@@ -1,0 +1,314 @@
+"""The trainer: it learns, goes on exactly, survives faults and says what it reached."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from napari_edsr import load_model, samples, save_model, upscale
+from napari_edsr.config import EDSRConfig
+from napari_edsr.errors import CheckpointError, ModelError, TrainingError
+from napari_edsr.events import ImageDone, StepDone, TrainPlanned, Validated, drain
+from napari_edsr.files import ImageFile
+from napari_edsr.metrics import psnr
+from napari_edsr.train_config import TrainConfig
+from napari_edsr.training import iter_train, save_trained, train
+from napari_edsr.training_data import Source
+from napari_edsr.transfer import starting_network
+
+TINY = EDSRConfig(n_resblocks=1, n_feats=8)
+
+
+def config(**changes):
+    values = {
+        "network": TINY,
+        "steps": 6,
+        "batch": 2,
+        "patch": 12,
+        "rate": 1e-3,
+        "validate_every": 3,
+        "device": "cpu",
+        "precision": "fp32",
+    }
+    return TrainConfig(**{**values, **changes})
+
+
+def photo(**options):
+    return Source("photo", lambda: ImageFile(samples.photo_hr(), "YXS"), **options)
+
+
+PHOTO = photo(held_out=(0, 96, 0, 96))
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def assert_same(first, second):
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+def test_events_come_in_order_and_the_loss_falls():
+    run = iter_train(config(steps=60, validate_every=30, rate=3e-3, ema=0.9), [PHOTO])
+    events = []
+    result = drain(run, events.append)
+    kinds = [type(event) for event in events if not isinstance(event, ImageDone)]
+    assert kinds[0] is TrainPlanned
+    assert kinds[1:] == ([StepDone] * 30 + [Validated]) * 2
+    losses = [event.loss for event in events if isinstance(event, StepDone)]
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) / 2
+    last = events[-1]
+    assert (last.step, last.psnr, last.best) == (60, result.psnr, result.psnr)
+    assert result.finished
+    assert result.gain > 3
+
+
+def test_what_is_reported_is_the_psnr_of_the_model():
+    result = train(config(start="edsr-light-x2", network=None, steps=2), [PHOTO])
+    truth = samples.photo_hr()[:96, :96]
+    whole = upscale(_shrunk(samples.photo_hr()), "edsr-light-x2", normalize=(0, 255))
+    rough = psnr(whole[:96, :96], truth, data_range=255, border=2)
+    # the held-out part is upscaled by itself, so only its edges differ
+    assert result.before == pytest.approx(rough, abs=0.1)
+    assert result.psnr >= result.before > result.bicubic
+
+
+def _shrunk(image):
+    from napari_edsr.degradation import shrink
+    from napari_edsr.train_config import Degradation
+
+    return shrink(image, 2, Degradation())
+
+
+def test_a_seed_makes_runs_identical_and_another_does_not():
+    first, second = (train(config(), [PHOTO]) for _ in range(2))
+    assert_same(weights(first.model), weights(second.model))
+    other = train(config(seed=1), [PHOTO])
+    assert not torch.equal(first.model.conv_first.weight, other.model.conv_first.weight)
+
+
+def test_a_run_left_in_the_middle_goes_on_exactly(tmp_path):
+    whole = train(config(), [PHOTO])
+    job = iter_train(config(), [PHOTO], folder=tmp_path)
+    while not (isinstance(event := next(job), StepDone) and event.done == 4):
+        pass
+    job.close()
+    resumed = []
+    result = drain(iter_train(config(), [PHOTO], folder=tmp_path), resumed.append)
+    planned = next(e for e in resumed if isinstance(e, TrainPlanned))
+    assert planned.step == 4
+    assert_same(weights(whole.model), weights(result.model))
+    assert (result.psnr, result.before) == (whole.psnr, whole.before)
+    again = train(config(), [PHOTO], folder=tmp_path)
+    assert_same(weights(again.model), weights(result.model))
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from test_training import *
+for event in iter_train(config(), [PHOTO], folder=Path(sys.argv[1])):
+    print(type(event).__name__, getattr(event, "done", ""), flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX only")
+@pytest.mark.parametrize("last", ["StepDone 2", "Validated", "StepDone 5"])
+def test_a_killed_run_goes_on_to_the_same_end(tmp_path, last):
+    here = os.path.dirname(__file__)
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "run"), here]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith(last):
+                process.kill()
+    left = tmp_path / "run" / "state.safetensors"
+    assert left.exists() == (last != "StepDone 2")
+    result = train(config(), [PHOTO], folder=tmp_path / "run")
+    assert_same(weights(train(config(), [PHOTO]).model), weights(result.model))
+    assert [path.name for path in left.parent.iterdir()] == [left.name]
+
+
+def test_a_saved_run_is_not_mixed_with_another(tmp_path):
+    train(config(), [PHOTO], folder=tmp_path)
+    with pytest.raises(TrainingError, match=r"other settings \(rate, seed\)"):
+        train(config(rate=1e-4, seed=3), [PHOTO], folder=tmp_path)
+    state = tmp_path / "state.safetensors"
+    data = bytearray(state.read_bytes())
+    save_model(starting_network(config()), state)
+    with pytest.raises(TrainingError, match="no saved training run"):
+        train(config(), [PHOTO], folder=tmp_path)
+    state.write_bytes(data[: len(data) // 2])
+    with pytest.raises(CheckpointError, match="damaged"):
+        train(config(), [PHOTO], folder=tmp_path)
+
+
+def test_a_run_that_can_be_sent_to_its_end_keeps_the_best():
+    job = iter_train(config(steps=1000), [PHOTO])
+    while not (isinstance(event := next(job), StepDone) and event.done == 4):
+        pass
+    found, value = [], True
+    with pytest.raises(StopIteration) as stopped:
+        while True:
+            found.append(job.send(value))
+            value = None
+    result = stopped.value.value
+    assert isinstance(found[-1], Validated)
+    assert (result.step, result.finished) == (4, False)
+    assert result.best_step in (0, 3, 4)
+
+
+def test_time_runs_out(tmp_path):
+    result = train(config(steps=1000), [PHOTO], folder=tmp_path, seconds=0.0)
+    assert (result.step, result.finished) == (1, False)
+    assert train(config(steps=1000), [PHOTO], folder=tmp_path, seconds=0.0).step == 2
+
+
+def poison(monkeypatch, steps):
+    """Make the loss of these steps, counted from 0, NaN."""
+    import napari_edsr.training as module
+
+    calls = iter(range(10**6))
+    genuine = module.nn.functional.l1_loss
+
+    def loss(output, target):
+        value = genuine(output, target)
+        return value * math.nan if next(calls) in steps else value
+
+    monkeypatch.setattr(module.nn.functional, "l1_loss", loss)
+
+
+def test_steps_that_are_not_finite_are_skipped_and_counted(monkeypatch):
+    poison(monkeypatch, {1, 3})
+    result = train(config(), [PHOTO])
+    assert (result.skipped, result.step) == (2, 6)
+    assert all(value.isfinite().all() for value in weights(result.model).values())
+
+
+def test_a_run_that_stays_non_finite_stops_and_says_what_to_do(monkeypatch):
+    poison(monkeypatch, range(5, 1000))
+    with pytest.raises(
+        TrainingError, match="20 times in a row.*lower the learning rate"
+    ):
+        train(config(steps=100), [PHOTO])
+
+
+def test_x3_starts_from_x2_but_for_its_upsampler():
+    base = load_model("edsr-light-x2")
+    network = starting_network(
+        config(start="edsr-light-x2", network=EDSRConfig.light(3))
+    )
+    fresh = starting_network(config(network=EDSRConfig.light(3)))
+    taken, started, own = weights(base), weights(network), weights(fresh)
+    for name, value in started.items():
+        expected = own if name.startswith("upsample.") else taken
+        assert torch.equal(value, expected[name]), name
+
+
+def test_grey_networks_come_from_colour_ones(rng):
+    base = load_model("edsr-light-x2")
+    grey = starting_network(
+        config(start="edsr-light-x2", network=EDSRConfig.light(2, n_colors=1))
+    )
+    x = torch.from_numpy(rng.random((1, 1, 100, 100), dtype=np.float32))
+    with torch.no_grad():
+        expected = base(x.expand(-1, 3, -1, -1)).mean(1, keepdim=True)
+        found = grey(x)
+    inner = (..., slice(80, 120), slice(80, 120))
+    assert (found[inner] - expected[inner]).abs().max() < 1e-5
+    assert (found - expected).abs().max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (EDSRConfig.baseline(2), "n_feats 32, but the network is to have 64"),
+        (EDSRConfig.light(2, n_colors=2), "2 colours can not start from one of 3"),
+    ],
+)
+def test_networks_that_can_not_be_taken_over(network, reason):
+    with pytest.raises(TrainingError, match=reason):
+        starting_network(config(start="edsr-light-x2", network=network))
+
+
+def test_a_multi_scale_network_is_measured_at_every_scale():
+    network = EDSRConfig.mdsr(1, n_feats=4)
+    events = []
+    result = drain(
+        iter_train(config(network=network, steps=3), [photo(held_out=(0, 48, 0, 48))]),
+        events.append,
+    )
+    assert math.isfinite(result.psnr)
+    assert result.model.config.multi_scale
+
+
+def test_validation_images_go_before_what_is_kept_aside():
+    flat = Source(
+        "other", lambda: ImageFile(samples.microscopy_hr(), "YX"), normalize="dtype"
+    )
+    result = train(config(), [PHOTO], validation=[flat])
+    alone = train(config(), [photo()], validation=[flat])
+    assert result.bicubic == alone.bicubic
+
+
+def test_nothing_to_measure_on_keeps_the_last_weights():
+    events = []
+    result = drain(iter_train(config(), [photo()]), events.append)
+    assert math.isnan(result.psnr)
+    assert result.best_step == 6
+    (planned,) = (e for e in events if isinstance(e, TrainPlanned))
+    assert any("nothing is measured" in note for note in planned.notes)
+
+
+def test_nothing_to_train_on():
+    flat = Source("flat", lambda: ImageFile(np.full((32, 32), 3, "uint16"), "YX"))
+    with pytest.raises(TrainingError, match="no image to train on"):
+        train(config(), [flat])
+    with pytest.raises(ModelError, match="no model called"):
+        train(config(start="nothing"), [PHOTO])
+
+
+def test_half_precision_trains_as_well_and_others_are_refused():
+    result = train(config(precision="bf16", steps=40, rate=3e-3), [PHOTO])
+    assert result.gain > 1
+    with pytest.raises(TrainingError, match="fp32 or bf16, not 'fp16'"):
+        train(config(precision="fp16"), [PHOTO])
+
+
+def test_global_settings_of_torch_are_left_alone():
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_grad_enabled(),
+        torch.random.get_rng_state(),
+    )
+    train(config(deterministic=True, steps=2), [PHOTO])
+    assert torch.are_deterministic_algorithms_enabled() is before[0]
+    assert torch.is_grad_enabled() is before[1]
+    assert torch.equal(torch.random.get_rng_state(), before[2])
+
+
+def test_the_saved_model_says_how_it_was_trained(tmp_path):
+    settings = config(name="mine", start="edsr-light-x2", network=None, steps=2)
+    result = train(settings, [PHOTO])
+    path = save_trained(result, settings, tmp_path / "mine.safetensors")
+    found = load_model(path)
+    assert_same(weights(found), weights(result.model))
+    told = found.provenance.extra["training"]
+    assert found.provenance.name == "mine"
+    assert told["psnr_before"] == round(result.before, 4)
+    assert told["config"]["rate"] == settings.rate
+    assert str(tmp_path) not in json.dumps(told)
+
+
+def test_the_state_holds_all_that_is_needed(tmp_path):
+    train(config(ema=0.0), [PHOTO], folder=tmp_path)
+    names = set(load_file(tmp_path / "state.safetensors"))
+    assert {name.split(".")[0] for name in names} == {"network", "best", "adam"}
