@@ -241,6 +241,7 @@ def test_damaged_and_missing_files_get_one_sentence(tmp_path, rng):
         assert "\n" not in str(caught.value)
     with pytest.raises(FileError, match="There is no file"):
         read_image(tmp_path / "none.png")
+    (tmp_path / "none.doc").touch()
     with pytest.raises(FileError, match="no known format"):
         read_image(tmp_path / "none.doc")
 

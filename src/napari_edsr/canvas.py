@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,11 @@ class Feed:
     samples: tuple[int, ...]
     limits: tuple[Range, ...]
     alpha: bool = False
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether all of it is one intensity, so that there is nothing to compute."""
+        return self.alpha and self.limits[0][0] == self.limits[0][1]
 
 
 @dataclass(frozen=True)
@@ -83,9 +89,10 @@ class Canvas:
         out: NDArray | None = None,
         uncertainty: bool = False,
     ) -> None:
+        self.spec = _joined_channels(spec, n_colors)
+        region_slices(self.spec, region)  # channels that go together stay together
         self.slices = region_slices(spec, region)
         shape = region_shape(self.slices, scale)
-        self.spec = _joined_channels(spec, n_colors)
         self.scale = scale
         self.ranges = list(ranges)
         self.n_colors = n_colors
@@ -159,9 +166,9 @@ class Plane:
     def __init__(self, canvas: Canvas, lead: tuple[int, ...]) -> None:
         self.canvas = canvas
         self.lead = canvas.place(lead)
-        self.feeds = canvas.feeds(lead)
         samples = range(canvas.source.shape[-1])
         plane = canvas.source[lead]
+        self.feeds = [_exact_if_flat(feed, plane) for feed in canvas.feeds(lead)]
         cleaned = [images.fill_nonfinite(plane[..., i]) for i in samples]
         self._samples = [plane for plane, _ in cleaned]
         self._bad = [bad for _, bad in cleaned]
@@ -187,7 +194,7 @@ class Plane:
                 block = images.from_unit(values, limits, self.canvas.spec.dtype)
                 self._restore_nonfinite(block, tile, i)
                 result[(*target, i)] = block
-        self._write_uncertainty(target, [out for out in outputs if not out.feed.alpha])
+        self._write_uncertainty(tile, [out for out in outputs if not out.feed.alpha])
         return self._in_result(target)
 
     def _restore_nonfinite(self, block: NDArray, tile: Tile, sample: int) -> None:
@@ -198,7 +205,7 @@ class Plane:
             enlarged = bad[tile.source].repeat(scale, 0).repeat(scale, 1)
             block[enlarged[crop]] = np.nan
 
-    def _write_uncertainty(self, target: Box, outputs: list[Output]) -> None:
+    def _write_uncertainty(self, tile: Tile, outputs: list[Output]) -> None:
         if self.canvas.uncertainty is None:
             return
         spans = [out.feed.limits[0][1] - out.feed.limits[0][0] for out in outputs]
@@ -207,7 +214,12 @@ class Plane:
         ]
         axes = self.canvas.spec.axes.replace("S", "")
         view = images.plane_view(self.canvas.uncertainty, axes)
-        view[self.lead][(*target, 0)] = np.sqrt(np.mean(squares, axis=0))
+        spread = np.sqrt(np.mean(squares, axis=0))
+        for output in outputs:
+            for sample in output.feed.samples:
+                self._restore_nonfinite(spread, tile, sample)
+        _, target = tile.placed(self.canvas.box, self.canvas.scale)
+        view[self.lead][(*target, 0)] = spread
 
     def _in_result(self, target: Box) -> tuple[slice, ...]:
         spec = self.canvas.spec
@@ -217,6 +229,15 @@ class Plane:
         }
         where.update(Y=target[0], X=target[1], S=slice(None))
         return tuple(where[axis] for axis in spec.axes)
+
+
+def _exact_if_flat(feed: Feed, plane: NDArray) -> Feed:
+    """Give an alpha that is the same everywhere a range in which it comes back exactly."""
+    if not feed.alpha:
+        return feed
+    alpha = plane[..., feed.samples[0]]
+    level = float(alpha.flat[0])
+    return replace(feed, limits=((level, level),)) if np.all(alpha == level) else feed
 
 
 def _joined_channels(spec: ImageSpec, n_colors: int) -> ImageSpec:
@@ -231,11 +252,11 @@ def _joined_channels(spec: ImageSpec, n_colors: int) -> ImageSpec:
     return replace(spec, axes=spec.axes.replace("C", "S"))
 
 
-def _checked_out(
-    out: NDArray | None, shape: tuple[int, ...], dtype: np.dtype
-) -> NDArray:
+def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     if out is None:
         return np.zeros(shape, dtype)
+    if not (isinstance(out, np.ndarray) and out.flags.writeable):
+        raise ImageError("`out` must be a numpy array that can be written to.")
     if out.shape != shape or out.dtype.newbyteorder("=") != dtype.newbyteorder("="):
         raise ImageError(
             f"The result has shape {shape} and type {dtype}, but `out` is {out.dtype} of "

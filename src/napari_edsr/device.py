@@ -7,6 +7,7 @@ import os
 import shutil
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         return torch.device(usable[1] if len(usable) > 1 else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise DeviceError(
             f"There is no device {name!r}; choose one of: auto, {', '.join(usable)}."
         ) from error
@@ -139,18 +140,46 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+class _ExactFp32:
+    """Torch's settings are the whole process's: the first in sets, the last out resets."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before: list[str] = []
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = [b.fp32_precision for b in self._backends()]
+                for backend in self._backends():
+                    backend.fp32_precision = "ieee"
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for backend, old in zip(self._backends(), self._before, strict=True):
+                    backend.fp32_precision = old
+
+    @staticmethod
+    def _backends() -> list[Any]:
+        return [torch.backends.cudnn.conv, torch.backends.mkldnn.conv]  # type: ignore[attr-defined]
+
+
+_exact = _ExactFp32()
+
+
 @contextlib.contextmanager
-def exact_fp32() -> Iterator[None]:
-    """Keep TF32 and its like out of fp32 convolutions, here and not globally."""
-    backends: list[Any] = [torch.backends.cudnn.conv, torch.backends.mkldnn.conv]  # type: ignore[attr-defined]
-    before = [backend.fp32_precision for backend in backends]
-    for backend in backends:
-        backend.fp32_precision = "ieee"
+def exact_fp32(device: torch.device) -> Iterator[None]:
+    """Keep TF32, autocast and their like out of fp32 convolutions, only in here."""
+    _exact.enter()
     try:
-        yield
+        with torch.autocast(device.type, enabled=False):
+            yield
     finally:
-        for backend, precision in zip(backends, before, strict=True):
-            backend.fp32_precision = precision
+        _exact.leave()
 
 
 @torch.inference_mode()

@@ -123,8 +123,8 @@ class Engine:
         return y
 
     def _forward(self, x: Tensor, precision: str) -> Tensor:
-        guard = exact_fp32() if precision == "fp32" else contextlib.nullcontext()
-        with guard:
+        exact = precision == "fp32"
+        with exact_fp32(self.device) if exact else contextlib.nullcontext():
             return upscale_batch(self._network(precision), x, self.scale)
 
     def _network(self, precision: str) -> EDSR | MDSR:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import psutil
@@ -119,7 +121,8 @@ def region_slices(spec: ImageSpec, region: Region | None) -> dict[str, slice]:
         If the region names an unknown axis, the samples, or lies outside.
     """
     slices = {axis: slice(0, spec.size(axis)) for axis in spec.axes}
-    for axis, (start, stop) in (region or {}).items():
+    for axis, span in (region or {}).items():
+        start, stop = _span(axis, span)
         if axis not in slices or axis == "S":
             raise ImageError(
                 f"A region can not be cut along {axis!r} in axes {spec.axes}."
@@ -131,6 +134,16 @@ def region_slices(spec: ImageSpec, region: Region | None) -> dict[str, slice]:
             )
         slices[axis] = slice(int(start), int(stop))
     return slices
+
+
+def _span(axis: str, span: Any) -> tuple[int, int]:
+    try:
+        start, stop = (operator.index(edge) for edge in span)
+        return start, stop
+    except (TypeError, ValueError) as error:
+        raise ImageError(
+            f"The region of axis {axis} is a pair (start, stop), not {span!r}."
+        ) from error
 
 
 def region_shape(slices: Mapping[str, slice], scale: int) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ PERCENTILES = (0.1, 99.9)
 NORMALIZATIONS = ("auto", "dtype", "percentile", "contrast-limits")
 Range = tuple[float, float]
 
+_EXACT = 2**53  # integers up to here are exact in float64
 _MEASURED_AT_MOST = 2**24  # values a percentile is taken of; more are sampled evenly
 _SAMPLE_KINDS = {1: "grey", 2: "grey + alpha", 3: "RGB", 4: "RGBA"}
 _LEADING = "ABDEFGHIJKLMNOPQRUVWTZ"  # the last letters name the axes before Y and X
@@ -137,10 +138,24 @@ def understand(image: ArrayLike, axes: str | None = None) -> ImageSpec:
     return ImageSpec(shape, dtype, _checked_axes(axes, shape))
 
 
+def as_array(image: ArrayLike) -> NDArray:
+    """An array of what can be taken for one: lists, lazy arrays, tensors.
+
+    Raises
+    ------
+    ImageError
+        If it can not.
+    """
+    try:
+        return np.asarray(image)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ImageError(f"This is not an image: {error}.") from error
+
+
 def _shape_and_dtype(image: Any) -> tuple[tuple[int, ...], np.dtype]:
     try:
         if not hasattr(image, "dtype"):
-            image = np.asarray(image)
+            image = as_array(image)
         return tuple(int(n) for n in image.shape), np.dtype(image.dtype)
     except (TypeError, ValueError) as error:
         raise ImageError(f"This is not an image: {error}.") from error
@@ -193,6 +208,8 @@ def leading_axes(count: int, labels: Iterable[str] = ()) -> str:
 
 
 def _checked_axes(axes: str, shape: tuple[int, ...]) -> str:
+    if not isinstance(axes, str):
+        raise ImageError(f"Axes are named by letters such as 'TCYX', not {axes!r}.")
     axes = axes.upper()
     if len(axes) != len(shape):
         raise ImageError(
@@ -261,7 +278,8 @@ def intensity_ranges(
     method = normalization_method(spec, normalize)
     if method == "contrast-limits":
         return _limits(contrast_limits, n_ranges)
-    values = plane_view(np.asarray(image), spec.axes)[..., : len(spec.colors)]
+    values = plane_view(as_array(image), spec.axes)[..., : len(spec.colors)]
+    _warn_beyond_doubles(values)
     if method == "dtype":
         _warn_outside_unit(values)
         return [dtype_range(spec.dtype)] * n_ranges
@@ -312,7 +330,12 @@ def _limits(limits: Any, n_ranges: int) -> list[Range]:
         raise ImageError(
             "This image has no contrast limits; choose normalize='percentile' or (lo, hi)."
         )
-    pairs = np.asarray(limits, dtype=float).reshape(-1, 2)
+    try:
+        pairs = np.asarray(limits, dtype=float).reshape(-1, 2)
+    except (TypeError, ValueError) as error:
+        raise ImageError(
+            f"Contrast limits are pairs of numbers, not {limits!r}."
+        ) from error
     if len(pairs) not in (1, n_ranges):
         raise ImageError(
             f"{len(pairs)} contrast limits do not fit {n_ranges} channels."
@@ -328,29 +351,46 @@ def _percentile_range(values: NDArray) -> Range:
     sample = sample[np.isfinite(sample)].astype(np.float64, copy=False)
     if not sample.size:
         return 0.0, 1.0
-    lo, hi = np.percentile(sample, PERCENTILES)
+    lo, hi = np.percentile(sample, PERCENTILES).tolist()
     if lo == hi:  # a few bright spots on a flat ground: take them all
-        lo, hi = _finite_extremes(values, float(lo))
-    return float(lo), float(hi)
+        lo, hi = _finite_extremes(values)
+    if not math.isfinite(hi - lo):
+        raise ImageError(
+            f"Intensities from {lo:g} to {hi:g} span more than can be computed with; "
+            "divide the image by a constant first."
+        )
+    return lo, hi
 
 
-def _finite_extremes(values: NDArray, among: float) -> Range:
-    """Least and greatest finite value, or `among` where it lies beyond them."""
+def _finite_extremes(values: NDArray) -> Range:
+    """Least and greatest finite value; infinities the other way round without any."""
+    if values.dtype.kind != "f":
+        return float(values.min()), float(values.max())
     finite = np.isfinite(values)
-    lo = np.min(values, initial=among, where=finite)
-    hi = np.max(values, initial=among, where=finite)
+    lo = np.min(values, initial=np.inf, where=finite)
+    hi = np.max(values, initial=-np.inf, where=finite)
     return float(lo), float(hi)
 
 
 def _warn_outside_unit(values: NDArray) -> None:
     if values.dtype.kind != "f":
         return
-    lo = min(_finite_extremes(values, 0.0))
-    hi = max(_finite_extremes(values, 1.0))
+    lo, hi = _finite_extremes(values)
     if lo < 0 or hi > 1:
         warnings.warn(
             f"Float intensities from {lo:g} to {hi:g} leave the expected range 0-1; "
             "choose normalize='percentile' or (lo, hi).",
+            EDSRWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_beyond_doubles(values: NDArray) -> None:
+    if values.dtype.kind not in "iu" or values.dtype.itemsize < 8:
+        return
+    if max(map(abs, _finite_extremes(values))) > _EXACT:
+        warnings.warn(
+            "Integers beyond 2**53 lose their last digits; subtract an offset first.",
             EDSRWarning,
             stacklevel=3,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import napari_edsr
 from napari_edsr import images
-from napari_edsr.canvas import Canvas, Output, Plane
+from napari_edsr.canvas import Canvas, Feed, Output, Plane
 from napari_edsr.checkpoints import load_model
 from napari_edsr.config import EDSRConfig, upsampling_steps
 from napari_edsr.device import (
@@ -30,7 +31,7 @@ from napari_edsr.estimate import auto_tile, resolve_tile
 from napari_edsr.events import TileDone, UpscalePlanned, drain
 from napari_edsr.images import Range, Region
 from napari_edsr.model import EDSR, MDSR
-from napari_edsr.tiling import Tile, plan_tiles
+from napari_edsr.tiling import Box, Tile, plan_tiles
 
 Events = Generator[UpscalePlanned | TileDone, None, "UpscaleResult"]
 _SMALLEST_TILE = 16
@@ -165,7 +166,7 @@ def iter_upscale(
     DeviceError
         If the device is missing, or its memory does not suffice.
     """
-    image = np.asarray(image)
+    image = images.as_array(image)
     spec = images.understand(image, axes)
     engine = _engine(
         model,
@@ -210,7 +211,11 @@ def _engine(
     self_ensemble: bool,
 ) -> Engine:
     """Settle what the user left open, and say what does not go together."""
-    network = load_model(model) if isinstance(model, str | Path) else model
+    network = load_model(model) if isinstance(model, str | os.PathLike) else model
+    if not isinstance(network, EDSR | MDSR):
+        raise ModelError(
+            f"A model is a name, a file, an EDSR or an MDSR, not {type(model).__name__}."
+        )
     factor = checked_scale(network.config, scale)
     target = resolve_device(device)
     settled = resolve_precision(precision, target, dtype)
@@ -313,11 +318,14 @@ class _Run:
 
     def _do(self, plane: Plane, tile: Tile) -> tuple[slice, ...]:
         crop, _ = tile.placed(self.canvas.box, self.engine.scale)
-        outputs = [
-            Output(feed, *self.engine.run(plane.read(tile, feed), crop))
-            for feed in plane.feeds
-        ]
+        outputs = [self._output(plane, tile, feed, crop) for feed in plane.feeds]
         return plane.write(tile, outputs)
+
+    def _output(self, plane: Plane, tile: Tile, feed: Feed, crop: Box) -> Output:
+        if not feed.is_flat:
+            return Output(feed, *self.engine.run(plane.read(tile, feed), crop))
+        nothing = np.zeros([part.stop - part.start for part in crop], np.float32)
+        return Output(feed, nothing[np.newaxis], nothing)
 
     def _halved(self, pending: list[Tile]) -> list[Tile]:
         """Smaller tiles for what is left; what is finished stays."""
@@ -358,11 +366,9 @@ class _Run:
 
 
 def _model_metadata(model: EDSR | MDSR) -> dict[str, Any]:
-    provenance = {
-        key: value
-        for key, value in model.provenance.to_dict().items()
-        if value not in (None, "")
-    }
+    about = model.provenance.to_dict()
+    about["path"] = Path(about["path"]).name  # folders are private
+    provenance = {key: value for key, value in about.items() if value not in (None, "")}
     return {
         "software": f"napari-edsr {napari_edsr.__version__}",
         "model": {**provenance, "config": model.config.to_dict()},

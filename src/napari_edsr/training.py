@@ -317,7 +317,11 @@ class _Run:
     def _arithmetic(self) -> Iterator[None]:
         """Exact fp32 and, if asked for, deterministic kernels: here and not globally."""
         before = torch.are_deterministic_algorithms_enabled()
-        guard = exact_fp32() if self.precision == "fp32" else contextlib.nullcontext()
+        guard = (
+            exact_fp32(self.device)
+            if self.precision == "fp32"
+            else contextlib.nullcontext()
+        )
         torch.use_deterministic_algorithms(self.config.deterministic or before)
         try:
             with guard:

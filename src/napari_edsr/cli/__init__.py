@@ -26,6 +26,7 @@ from napari_edsr.cli.upscale import upscale
 from napari_edsr.errors import EDSRError
 
 INTERRUPTED = 130
+_HANDLED = (signal.SIGINT, signal.SIGTERM)
 _QUIET = logging.NullHandler()
 
 app = typer.Typer(
@@ -51,8 +52,19 @@ def main(arguments: list[str] | None = None) -> None:
         Always: 0; 1 with one line on the standard error output; 2 if called wrongly;
         130 on Ctrl-C; 143 if terminated.
     """
+    _make_streams_usable()
     with _signals(), _library_messages():
         sys.exit(_run(arguments))
+
+
+def _make_streams_usable() -> None:
+    """A closed output or a narrow character set must not end a run."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -66,6 +78,7 @@ def _run(arguments: list[str] | None) -> int:
     except usage_error as error:
         return _usage(error)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one adds nothing
         return _fail("Interrupted.", INTERRUPTED)
     except BrokenPipeError:
         return _closed_pipe()
@@ -110,11 +123,13 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, _terminate)
+    before = {number: signal.getsignal(number) for number in _HANDLED}
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

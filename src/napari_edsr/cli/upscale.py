@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +16,7 @@ from rich.filesize import decimal
 
 from napari_edsr import files, zoo
 from napari_edsr.cli.progress import run_with_progress
-from napari_edsr.errors import FileError, ImageError
+from napari_edsr.errors import EDSRError, EDSRWarning, FileError, ImageError
 from napari_edsr.events import UpscalePlanned
 from napari_edsr.files import ImageFile
 from napari_edsr.images import understand
@@ -82,7 +84,7 @@ def upscale(
     for job in jobs:
         try:
             _upscale_file(job, network, axes, options)
-        except (FileError, ImageError) as error:
+        except EDSRError as error:
             if len(jobs) == 1:
                 raise
             typer.echo(f"  left out: {error}")
@@ -94,6 +96,8 @@ def upscale(
 
 
 def _jobs(source: str, output: Path, uncertainty: Path | None) -> list[Job]:
+    if not source:
+        raise FileError("INPUT is empty; name a file, a glob or a folder.")
     path = Path(source)
     if path.is_file() or not (path.is_dir() or glob.has_magic(source)):
         jobs = [Job(path, output, uncertainty)]
@@ -225,11 +229,29 @@ def _upscale_file(
         **options,
     )
     said: set[str] = set()
-    result = run_with_progress(
-        run, f"Upscaling x{scale}", lambda event: _say_plan(event, said)
-    )
+    with _warnings_said_once(said):
+        result = run_with_progress(
+            run, f"Upscaling x{scale}", lambda event: _say_plan(event, said)
+        )
     _say_new(result.metadata["notes"], said)
     _write(job, image, result)
+
+
+@contextmanager
+def _warnings_said_once(said: set[str]) -> Iterator[None]:
+    """Warnings of ours as notes: many stand among those of the result as well."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", EDSRWarning)  # for each image of a folder
+        others = warnings.showwarning
+
+        def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
+            if issubclass(category, EDSRWarning):
+                _say_new([str(message)], said)
+            else:
+                others(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _say_plan(event: Any, said: set[str]) -> None:

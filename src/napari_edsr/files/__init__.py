@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_edsr.atomic import replacing
-from napari_edsr.errors import FileError
+from napari_edsr.errors import FileError, legible
 from napari_edsr.files.colour import as_displayed
 from napari_edsr.files.common import (
     PNG_SIGNATURE,
@@ -56,19 +58,25 @@ def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
         If there is no such file, or it is damaged or of another format.
     """
     path = Path(path)
+    if not os.path.isfile(path):
+        raise FileError(f"There is no file {path}.")
     if path.suffix.lower() not in READABLE:
         raise FileError(
             f"{path.name} is of no known format; use {', '.join(READABLE)}."
         )
-    if not path.is_file():
-        raise FileError(f"There is no file {path}.")
     try:
         return _reader(path)(path, axes)
     except (FileError, MemoryError):
         raise
     except Exception as error:  # a damaged file can raise nearly any type
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise FileError(f"{path} can not be read: {reason[:200]}.") from error
+        raise FileError(f"{path} can not be read: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    """What a library says of a file, but not of its own insides."""
+    said = legible(re.sub(r"<[^>]*>", "it", str(error))).strip().rstrip(".")
+    of_the_file = isinstance(error, OSError | ValueError) and said
+    return said[:200] if of_the_file else "it is damaged or of an unknown kind"
 
 
 def _reader(path: Path) -> Any:

@@ -11,11 +11,17 @@ from napari_edsr.files.common import ImageFile, converted
 
 PREFIX = b"Exif\0\0"
 _INCH = 2
+_XMP_ORIENTATION = re.compile(
+    rb"""(tiff:Orientation(?:\s*=\s*["']|>\s*))(\d)(\s*(?:["']|</))"""
+)
 
 
-def orientation(exif: bytes | None) -> int:
-    """Orientation 1-8 named in an EXIF block; 1 where there is none."""
-    value = _parsed(exif).get(Base.Orientation, 1) if exif else 1
+def orientation(exif: bytes | None, xmp: bytes | None = None) -> int:
+    """Orientation 1-8 named in an EXIF block, or else in XMP; 1 where there is none."""
+    value = _parsed(exif).get(Base.Orientation) if exif else None
+    if value is None and xmp:
+        found = _XMP_ORIENTATION.search(xmp)
+        value = int(found[2]) if found else None
     return value if isinstance(value, int) and value in range(1, 9) else 1
 
 
@@ -60,5 +66,4 @@ def _set_resolution(exif: Image.Exif, image: ImageFile) -> None:
 
 def upright_xmp(xmp: bytes) -> bytes:
     """XMP that no longer asks viewers to turn the image."""
-    xmp = re.sub(rb'tiff:Orientation="\d"', b'tiff:Orientation="1"', xmp)
-    return re.sub(rb"(<tiff:Orientation>)\d(</)", rb"\g<1>1\g<2>", xmp)
+    return _XMP_ORIENTATION.sub(rb"\g<1>1\g<3>", xmp)

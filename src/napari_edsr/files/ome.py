@@ -16,6 +16,8 @@ from napari_edsr.files.common import (
     unit_name,
 )
 
+_SECONDS = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+_SECONDS |= {"d": 86400.0}
 _IMAGE_KEPT = ("Name", "Description", "AcquisitionDate")
 _PIXELS_KEPT = ("SignificantBits",)
 _NOT_KEPT = ("Instrument", "ROI", "Plate", "Screen", "Dataset", "Project")
@@ -69,8 +71,9 @@ def _read_sizes(pixels: dict[str, Any], image: ImageFile) -> None:
         if same and axis in image.axes:
             image.pixel_size[axis] = same
     interval = positive(pixels.get("TimeIncrement"))
-    if interval and "T" in image.axes and pixels.get("TimeIncrementUnit", "s") == "s":
-        image.pixel_size["T"] = interval
+    seconds = _SECONDS.get(pixels.get("TimeIncrementUnit", "s"))
+    if interval and seconds and "T" in image.axes:
+        image.pixel_size["T"] = interval * seconds
 
 
 def _provenance(annotations: dict[str, Any]) -> dict[str, Any] | None:

@@ -24,9 +24,10 @@ from napari_edsr.files.common import (
     provenance_text,
 )
 from napari_edsr.files.exif import exif_bytes, upright_xmp
-from napari_edsr.files.raster import finished, pillow_image
+from napari_edsr.files.raster import finished, large_images_allowed, pillow_image
 
 _HEADER_END = 33  # the signature and the chunk IHDR
+_XMP = b"XML:com.adobe.xmp\0"
 _COLOUR = (b"sRGB", b"gAMA", b"cHRM", b"cICP")
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _OWN_TEXT = PROVENANCE.encode() + b"\0"
@@ -52,6 +53,9 @@ def read_png(path: Path, axes: str | None = None) -> ImageFile:
         image.icc = _profile(found[b"iCCP"])
     if b"eXIf" in found:
         image.metadata["exif"] = found[b"eXIf"]
+    for kind, body in chunks:
+        if kind == b"iTXt" and body.startswith(_XMP):
+            image.metadata["xmp"] = body
     if b"pHYs" in found:
         image.pixel_size, image.unit = _pixel_size(found[b"pHYs"])
     image.provenance = _provenance(chunks)
@@ -75,8 +79,8 @@ def _chunks(path: Path, content: bytes) -> Iterator[Chunk]:
 def _decoded(content: bytes) -> ImageFile:
     if content[24] < 16:  # bits of a sample
         return pillow_image(io.BytesIO(content), ("PNG",))
-    with Image.open(io.BytesIO(content), formats=("PNG",)):  # refuses huge images
-        pass
+    with large_images_allowed(), Image.open(io.BytesIO(content), formats=("PNG",)):
+        pass  # it refuses what would not fit into memory
     data = np.asarray(imagecodecs.png_decode(content))
     return ImageFile(data, "YX" if data.ndim == 2 else "YXS")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
+from napari_edsr.errors import FileError
 from napari_edsr.files import exif
 from napari_edsr.files.colour import cmyk_to_rgb
 from napari_edsr.files.common import (
@@ -29,6 +29,7 @@ _FORMATS = ("JPEG", "WEBP", "BMP", "DIB", "GIF")
 _PLAIN_MODES = ("1", "L", "LA", "RGB", "RGBA")
 _WITH_ALPHA = {"1": "LA", "L": "LA", "La": "LA"}
 _QUALITY = 95
+_MOST_PIXELS = 2**30  # twice as many are refused
 _MOST_DOTS = 2**16 - 1
 _MOST_COMMENT = 65533
 
@@ -49,7 +50,7 @@ def read_raster(path: Path, axes: str | None = None) -> ImageFile:
 
 def pillow_image(file: IO[bytes], formats: tuple[str, ...]) -> ImageFile:
     """Decode the first frame as it is stored, with what Pillow knows about it."""
-    with _large_images_allowed(), Image.open(file, formats=formats) as picture:
+    with large_images_allowed(), Image.open(file, formats=formats) as picture:
         frames = getattr(picture, "n_frames", 1)
         image = _plain(picture)
         container = (picture.format or "").lower()
@@ -61,11 +62,18 @@ def pillow_image(file: IO[bytes], formats: tuple[str, ...]) -> ImageFile:
 
 
 @contextmanager
-def _large_images_allowed() -> Iterator[None]:
-    """Pillow warns of large images and refuses huge ones; the refusal is enough."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+def large_images_allowed() -> Iterator[None]:
+    """Let images of today's cameras pass, which Pillow takes for an attack."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, _MOST_PIXELS
+    try:
         yield
+    except Image.DecompressionBombError as error:
+        raise FileError(
+            f"The image has more than {2 * _MOST_PIXELS // 10**6} megapixels; save it as "
+            "a TIFF to read it."
+        ) from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _plain(picture: Image.Image) -> ImageFile:
@@ -103,7 +111,8 @@ def _read_info(info: dict[Any, Any], image: ImageFile) -> None:
 
 def finished(image: ImageFile, axes: str | None) -> ImageFile:
     """Apply the EXIF orientation; name the axes as the user wants them."""
-    orientation = exif.orientation(image.metadata.get("exif"))
+    xmp = image.metadata.get("xmp")
+    orientation = exif.orientation(image.metadata.get("exif"), xmp)
     if orientation != 1:
         image.notes += ("The orientation stored in the file was applied.",)
         image.data = upright(image.data, image.axes, orientation)

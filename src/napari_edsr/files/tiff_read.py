@@ -27,6 +27,7 @@ from napari_edsr.files.common import (
     upright,
     upright_sizes,
 )
+from napari_edsr.images import leading_axes
 
 _P = tifffile.PHOTOMETRIC
 _UNREADABLE: dict[int, str] = {
@@ -38,6 +39,9 @@ _UNREADABLE: dict[int, str] = {
     _P.LOGLUV: "LogLuv colours",
 }
 _UNSPECIFIED = 0
+_INKS = 4
+_MOST_SAMPLES = 4  # of a pixel: RGB and alpha
+_MOST_AXES = 12
 _DAMAGE = ("invalid page offset", "corrupt", "invalid value offset", "metadata invalid")
 _LOSSLESS = ("LZW", "ADOBE_DEFLATE", "DEFLATE", "ZSTD", "PACKBITS")
 #: Items of an ImageJ file that are made anew, or lie at positions that change.
@@ -69,6 +73,7 @@ def read_tiff(path: Path, axes: str | None = None) -> ImageFile:
             raise FileError(f"{path.name} holds {kind}; convert it to RGB first.")
         _check_complete(path, series)
         image = ImageFile(native(series.asarray()), series.axes)
+        _name_unknown_axes(image)
         _refuse_damage(path, complaints)
         _read_metadata(tif, series, image)
         _convert_colours(page, image, axes)
@@ -107,6 +112,17 @@ def _check_complete(path: Path, series: Any) -> None:
         pieces = zip(page.dataoffsets, page.databytecounts, strict=True)
         if any(offset + count > size for offset, count in pieces):
             _refuse_damage(path, ["corrupt"])
+
+
+def _name_unknown_axes(image: ImageFile) -> None:
+    """Tifffile calls every axis Q of which the file says nothing."""
+    unknown = image.axes.count("Q")
+    if not unknown:
+        return
+    free = [axis for axis in leading_axes(_MOST_AXES) if axis not in image.axes]
+    letters = iter(free[len(free) - unknown :])
+    image.axes = "".join(next(letters) if a == "Q" else a for a in image.axes)
+    image.notes += (f"The file does not name all its axes; taken as {image.axes}.",)
 
 
 def _read_metadata(tif: Any, series: Any, image: ImageFile) -> None:
@@ -188,6 +204,10 @@ def _from_plain(tif: Any, page: Any, image: ImageFile) -> None:
 
 def _convert_colours(page: Any, image: ImageFile, axes: str | None) -> None:
     own_axes = image.axes
+    if page.photometric == _P.SEPARATED and image.size("S") != _INKS:
+        raise FileError(
+            "CMYK with extra inks can not be read; convert it to RGB first."
+        )
     if page.photometric == _P.PALETTE and page.colormap is not None:
         _apply_palette(page, image)
     elif page.photometric == _P.MINISWHITE:
@@ -198,6 +218,7 @@ def _convert_colours(page: Any, image: ImageFile, axes: str | None) -> None:
     image.data, image.axes = arranged(image.data, image.axes)
     if page.photometric == _P.SEPARATED and image.axes.endswith("S"):
         _convert_cmyk(image)
+    _spread_few_bits(page, image)
 
 
 def _apply_palette(page: Any, image: ImageFile) -> None:
@@ -215,23 +236,33 @@ def _apply_palette(page: Any, image: ImageFile) -> None:
 def _name_samples(page: Any, image: ImageFile) -> None:
     """Say whether samples are colours, alpha or channels of their own."""
     extra = tuple(int(value) for value in page.extrasamples or ())
-    if page.photometric == _P.MINISBLACK and (not extra or _UNSPECIFIED in extra):
-        if "C" not in image.axes:
-            image.axes = image.axes.replace("S", "C")
-            image.notes += ("The samples of a pixel are taken as separate channels.",)
+    grey = page.photometric == _P.MINISBLACK and (not extra or _UNSPECIFIED in extra)
+    if grey or image.size("S") > _MOST_SAMPLES:
+        _samples_as_channels(image)
     elif extra:
         image.metadata["extrasample"] = extra[0]
 
 
+def _samples_as_channels(image: ImageFile) -> None:
+    if "C" not in image.axes:
+        image.axes = image.axes.replace("S", "C")
+        image.notes += ("The samples of a pixel are taken as separate channels.",)
+
+
 def _convert_cmyk(image: ImageFile) -> None:
-    if image.data.shape[-1] != 4 or image.data.dtype.kind != "u":
-        raise FileError(
-            "CMYK with extra inks can not be read; convert it to RGB first."
-        )
     image.data, note = cmyk_to_rgb(image.data, image.icc)
     image.icc = None
     image.metadata.pop("extrasample", None)
     image.notes += (note,)
+
+
+def _spread_few_bits(page: Any, image: ImageFile) -> None:
+    """Grey of 2 or 4 bits to the 8 it is stored in, as PNG has it."""
+    bits = page.bitspersample
+    of_grey = page.photometric in (_P.MINISBLACK, _P.MINISWHITE)
+    if of_grey and bits in (2, 4) and image.data.dtype == np.uint8:
+        image.data = image.data * np.uint8(255 // (2**bits - 1))
+        image.notes += (f"Intensities of {bits} bits were spread over 8.",)
 
 
 def _upright_image(page: Any, image: ImageFile) -> ImageFile:

@@ -1,0 +1,22 @@
+"""Where the command ``napari-edsr`` begins, so that Ctrl-C is answered from the start."""
+
+from __future__ import annotations
+
+import sys
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line, whose imports take a moment, and exit."""
+    try:
+        from napari_edsr.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.stderr.write("napari-edsr: Interrupted.\n")
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

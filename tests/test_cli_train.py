@@ -1,0 +1,128 @@
+"""``napari-edsr train`` and ``finetune``: files in, a named model out, runs taken up again."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_edsr import load_model, samples
+from napari_edsr.train_config import load_config
+
+CONFIG = """
+name: mine
+network: {scales: [2], n_resblocks: 1, n_feats: 4}
+data: {hr: photos, validation_hr: [photos/b.png]}
+steps: 4
+batch: 2
+patch: 8
+validate_every: 2
+device: cpu
+precision: fp32
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with two photographs and a configuration, which is also the current one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    photo = samples.photo_hr()
+    Image.fromarray(photo[:96, :96]).save("photos/a.png")
+    Image.fromarray(photo[96:160, :64]).save("photos/b.png")
+    (tmp_path / "mine.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def test_a_configuration_becomes_a_model(run, here):
+    code, out, err = run("train", "mine.yaml")
+    assert (code, err) == (0, "")
+    assert "step 0 of 4, fp32 on cpu; bicubic" in out
+    assert out.index("step 2:") < out.index("step 4:")
+    model = load_model(here / "runs" / "mine" / "mine.safetensors")
+    assert model.provenance.name == "mine"
+    assert model.config.n_feats == 4
+    assert model.provenance.extra["training"]["steps"] == 4
+    assert str(here) not in str(model.provenance.extra)
+
+
+def test_a_run_out_of_time_is_taken_up_again(run, here):
+    code, out, _ = run("train", "mine.yaml", "--out", "r", "--minutes", "0")
+    assert code == 0
+    assert "Stopped at step 1; run it again to go on." in out
+    code, out, _ = run("train", "mine.yaml", "--out", "r")
+    assert "step 1 of 4" in out
+    assert (here / "r" / "config.yaml").exists()
+    (here / "mine.yaml").write_text(CONFIG.replace("batch: 2", "batch: 3"))
+    code, _, err = run("train", "mine.yaml", "--out", "r")
+    assert code == 1
+    assert "other settings (batch)" in err
+
+
+def test_fine_tuning_says_what_it_gained_or_that_it_did_not(run, here):
+    code, out, err = run(
+        *("finetune", "photos/a.png", "--steps", "2", "--out", "cells.safetensors"),
+        *("--rate", "1e-9", "--blur", "1.5", "--photons", "50", "--held-out", "0.4"),
+    )
+    assert (code, err) == (0, "")
+    model = load_model(here / "cells.safetensors")
+    told = model.provenance.extra["training"]
+    assert told["config"]["degradation"]["photons"] == 50.0
+    assert told["config"]["start"] == "edsr-light-x2"
+    gain = told["psnr"] - told["psnr_before"]
+    assert ("training did not help" in out) == (gain <= 0)
+    assert load_config(here / "cells.run" / "config.yaml").steps == 2
+
+
+def test_real_pairs_are_matched_by_name(run, here):
+    (here / "lr").mkdir()
+    for name in ("b", "a"):
+        photo = np.asarray(Image.open(f"photos/{name}.png"))
+        Image.fromarray(photo[::2, ::2]).save(f"lr/{name}.png")
+    code, _, err = run(
+        *(
+            "finetune",
+            "photos",
+            "--lr-images",
+            "lr",
+            "--steps",
+            "1",
+            "--out",
+            "m.safetensors",
+        )
+    )
+    assert (code, err) == (0, "")
+    (here / "lr" / "a.png").unlink()
+    code, _, err = run(
+        *(
+            "finetune",
+            "photos",
+            "--lr-images",
+            "lr",
+            "--steps",
+            "1",
+            "--out",
+            "n.safetensors",
+        )
+    )
+    assert code == 1
+    assert "2 high-resolution images but 1 low-resolution" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "none.yaml"), "can not be read"),
+        (("finetune", "photos", "--out", "m.pth"), "must end in .safetensors"),
+        (("finetune", "nowhere"), "There are no images at nowhere"),
+        (("finetune", "photos", "--steps", "0"), "steps must be at least 1"),
+        (("finetune", "photos", "--model", "x"), "no model called"),
+        (
+            ("finetune", "photos", "--blur", "1", "--blur-unit", "um"),
+            "give the blur in px",
+        ),
+    ],
+)
+def test_every_error_is_one_line(run, here, arguments, words):
+    code, _, err = run(*arguments)
+    assert code == 1
+    assert words in err
+    assert err.count("\n") == 1

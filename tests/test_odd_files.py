@@ -1,0 +1,147 @@
+"""Files as instruments, scanners and phones leave them, beyond the usual."""
+
+import warnings
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_edsr.errors import FileError
+from napari_edsr.files import read_image, write_image
+from napari_edsr.files.common import ImageFile
+
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description '
+    'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" {}/></x:xmpmeta>'
+)
+
+
+def noise(rng, shape, dtype="uint8"):
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((2, 9, 10), "ZYX"),
+        ((2, 3, 9, 10), "TZYX"),
+        ((2, 2, 3, 9, 10), "WTZYX"),
+        ((1, 1, 9, 10), "TZYX"),
+        ((2, 2, 9, 10, 3), "TZYXS"),
+    ],
+)
+def test_axes_that_a_tiff_does_not_name(tmp_path, rng, shape, axes):
+    data = noise(rng, shape, "uint16")
+    photometric = "rgb" if shape[-1] == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric=photometric)
+    image = read_image(tmp_path / "a.tif")
+    assert image.axes == axes
+    np.testing.assert_array_equal(image.data, data)
+    assert any(f"taken as {axes}" in note for note in image.notes)
+    named = (
+        "WTZYXS"[-len(shape) :] if photometric == "rgb" else "QPCTZYX"[-len(shape) :]
+    )
+    assert read_image(tmp_path / "a.tif", named).axes == named
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_few_bits_are_spread_over_eight(tmp_path, rng, bits):
+    data = rng.integers(0, 2**bits, (9, 16), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", data, bitspersample=bits)
+    image = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.data, data * (255 // (2**bits - 1)))
+    assert f"{bits} bits were spread" in image.notes[-1]
+
+
+def test_inks_beyond_cmyk_are_refused(tmp_path, rng):
+    data = noise(rng, (8, 8, 5))
+    tifffile.imwrite(
+        tmp_path / "a.tif", data, photometric="separated", extrasamples=["unassalpha"]
+    )
+    with pytest.raises(FileError, match="extra inks"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_samples_beyond_colour_and_alpha_become_channels_and_it_is_said(tmp_path, rng):
+    data = noise(rng, (8, 9, 5))
+    tifffile.imwrite(
+        tmp_path / "a.tif", data, photometric="rgb", extrasamples=["unassalpha"] * 2
+    )
+    image = read_image(tmp_path / "a.tif")
+    assert (image.axes, image.data.shape) == ("CYX", (5, 8, 9))
+    assert "separate channels" in image.notes[0]
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_an_orientation_that_only_xmp_knows(tmp_path, rng, quote):
+    picture = Image.fromarray(noise(rng, (12, 20, 3)))
+    xmp = XMP.format(f"tiff:Orientation={quote}6{quote}").encode()
+    picture.save(tmp_path / "a.jpg", xmp=xmp, quality=95)
+    image = read_image(tmp_path / "a.jpg")
+    assert image.data.shape == (20, 12, 3)
+    write_image(tmp_path / "b.jpg", image)
+    with Image.open(tmp_path / "b.jpg") as written:
+        assert written.size == (12, 20)
+        assert f"tiff:Orientation={quote}1{quote}".encode() in written.info["xmp"]
+    write_image(tmp_path / "b.png", image)
+    assert read_image(tmp_path / "b.png").data.shape == (20, 12, 3)
+
+
+def test_exif_goes_before_xmp(tmp_path, rng):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    picture = Image.fromarray(noise(rng, (12, 20, 3)))
+    xmp = XMP.format('tiff:Orientation="6"').encode()
+    picture.save(tmp_path / "a.jpg", xmp=xmp, exif=exif.tobytes())
+    assert read_image(tmp_path / "a.jpg").data.shape == (12, 20, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "seconds"),
+    [(500.0, "ms", 0.5), (2.0, "min", 120.0), (3.0, "s", 3.0)],
+)
+def test_frame_intervals_in_any_unit(tmp_path, rng, value, unit, seconds):
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif",
+        noise(rng, (3, 8, 8)),
+        metadata={"axes": "TYX", "TimeIncrement": value, "TimeIncrementUnit": unit},
+    )
+    assert read_image(tmp_path / "a.ome.tif").pixel_size["T"] == pytest.approx(seconds)
+
+
+def test_photographs_larger_than_pillow_expects(tmp_path, rng, monkeypatch):
+    Image.fromarray(noise(rng, (40, 50))).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(tmp_path / "a.png").data.shape == (40, 50)
+    assert Image.MAX_IMAGE_PIXELS == 500
+
+
+@pytest.mark.parametrize(
+    ("name", "contents"),
+    [
+        ("a.tif", b"II*\0\x08\0\0\0\xff\xff" + bytes(range(256))),
+        ("b.tif", b"just a text"),
+        ("c.png", b"\x89PNG\r\n\x1a\n" + bytes(40)),
+        ("d.jpg", b"\xff\xd8\xff\xe0" + bytes(10)),
+    ],
+)
+def test_damage_is_described_without_a_librarys_insides(tmp_path, name, contents):
+    (tmp_path / name).write_bytes(contents)
+    with pytest.raises(FileError, match=name) as caught:
+        read_image(tmp_path / name)
+    assert not any(word in str(caught.value) for word in ("<", "object", "attribute"))
+
+
+def test_a_missing_folder_is_called_missing(tmp_path):
+    with pytest.raises(FileError, match="There is no file"):
+        read_image(tmp_path / "missing")
+
+
+def test_files_are_written_for_any_number_of_leading_axes(tmp_path, rng):
+    data = noise(rng, (2, 1, 2, 3, 8, 9), "uint16")
+    write_image(tmp_path / "a.tif", ImageFile(data, "VWTZYX"))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data.squeeze(),
+                                  data.squeeze())  # fmt: skip
