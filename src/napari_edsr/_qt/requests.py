@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_edsr import zoo
 from napari_edsr._qt.layers import enlarge
 from napari_edsr.errors import DeviceError
 from napari_edsr.events import TileDone, UpscalePlanned
@@ -108,13 +110,18 @@ def iter_request(request: UpscaleRequest) -> UpscaleEvents:
         _one_at_a_time.release()
 
 
+def _model_name(model: str) -> str:
+    """Of a file only its name: folders are private."""
+    return model if zoo.find_card(model) else Path(model).name
+
+
 def partial_metadata(
     request: UpscaleRequest, planned: UpscalePlanned | None, done: int
 ) -> dict[str, Any]:
     """Provenance of a result that is not finished: which tiles are, and how."""
     about: dict[str, Any] = {
         "partial": planned is None or done < planned.total,
-        "model": request.model,
+        "model": _model_name(request.model),
         "scale": request.scale,
         "axes": request.axes,
         "source": request.source,
