@@ -269,7 +269,10 @@ from qtpy.QtWidgets import QApplication
 import numpy as np
 
 app = QApplication([])
+from napari_edsr._qt import background
 from napari_edsr._qt.upscale_widget import UpscaleWidget
+
+background.IDLE_BEFORE_TORCH = 600_000  # however slow this machine is
 
 viewer = ViewerModel()
 viewer.add_image(np.zeros((8, 8), np.uint8))
@@ -282,8 +285,11 @@ assert "torch" not in sys.modules, "torch was imported with the dock"
 devices = widget.controls.speed.device
 assert [devices.itemData(i) for i in range(devices.count())] == ["auto", "cpu"]
 
+background.IDLE_BEFORE_TORCH = 0
 loop = QEventLoop()
 widget.scout.devices_found.connect(loop.quit)
+widget.hide()
+widget.show()
 loop.exec()
 assert "torch" in sys.modules
 assert Watch.importers and threading.main_thread() not in Watch.importers

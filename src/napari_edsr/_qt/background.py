@@ -60,10 +60,10 @@ class TorchScout(QObject):
         """Whether torch has been asked for."""
         return self._job is not None
 
-    def start_when_idle(self, delay: int = IDLE_BEFORE_TORCH) -> None:
-        """Start after `delay` milliseconds, unless that was asked for before."""
-        if not self.has_started and not self._timer.isActive():
-            self._timer.start(delay)
+    def start_when_idle(self) -> None:
+        """Start in `IDLE_BEFORE_TORCH` milliseconds, unless it has started already."""
+        if not self.has_started:
+            self._timer.start(IDLE_BEFORE_TORCH)
 
     def start(self) -> None:
         """Start now, once."""
