@@ -254,7 +254,7 @@ def test_closing_cancels_and_keeps_what_is_done(tiny_model, rng):
 @pytest.fixture
 def small_memory(monkeypatch):
     """An engine that fits tiles up to a number of pixels; it records what it did."""
-    run, sizes = Engine.run, []
+    run, sizes = Engine.iter_run, []
 
     def limit(pixels, error):
         def limited(self, tile, crop):
@@ -263,7 +263,7 @@ def small_memory(monkeypatch):
                 raise error
             return run(self, tile, crop)
 
-        monkeypatch.setattr(Engine, "run", limited)
+        monkeypatch.setattr(Engine, "iter_run", limited)
         return sizes
 
     return limit
@@ -297,7 +297,7 @@ def test_auto_halves_its_tiles_when_memory_runs_out(
 def test_finished_tiles_are_kept_when_memory_runs_out(monkeypatch, tiny_model, rng):
     image = rng.integers(0, 255, (40, 40)).astype("u1")
     expected = upscale(image, tiny_model())
-    run, calls = Engine.run, []
+    run, calls = Engine.iter_run, []
 
     def fails_once(self, tile, crop):
         calls.append(tile.shape)
@@ -305,7 +305,7 @@ def test_finished_tiles_are_kept_when_memory_runs_out(monkeypatch, tiny_model, r
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return run(self, tile, crop)
 
-    monkeypatch.setattr(Engine, "run", fails_once)
+    monkeypatch.setattr(Engine, "iter_run", fails_once)
     monkeypatch.setattr("napari_edsr.inference.auto_tile", lambda *_, **__: 20)
     with pytest.warns(EDSRWarning, match="halved to 16"):
         np.testing.assert_array_equal(upscale(image, tiny_model()), expected)
@@ -332,7 +332,7 @@ def test_other_errors_of_torch_are_not_taken_for_memory(monkeypatch, tiny_model,
     def broken(self, tile, crop):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(Engine, "run", broken)
+    monkeypatch.setattr(Engine, "iter_run", broken)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         upscale(rng.random((8, 8)), tiny_model())
 

@@ -39,11 +39,17 @@ class Feed:
 
 @dataclass(frozen=True)
 class Output:
-    """What the network gave for a feed of a tile, see `napari_edsr.engine.Engine.run`."""
+    """What the network gave for a feed of a tile, see `napari_edsr.engine.Engine.iter_run`."""
 
     feed: Feed
     mean: NDArray[np.float32]
     spread: NDArray[np.float32]
+
+    @classmethod
+    def flat(cls, feed: Feed, crop: Box) -> Output:
+        """What a network would give for nothing at all."""
+        nothing = np.zeros([part.stop - part.start for part in crop], np.float32)
+        return cls(feed, nothing[np.newaxis], nothing)
 
 
 class Canvas:
@@ -51,8 +57,8 @@ class Canvas:
 
     Parameters
     ----------
-    image : ndarray
-        Read only, tile by tile.
+    image : array
+        Read only, plane by plane; it may lie on disk.
     spec : ImageSpec
     ranges : list of (float, float)
         From `napari_edsr.images.intensity_ranges`.
@@ -79,7 +85,7 @@ class Canvas:
 
     def __init__(
         self,
-        image: NDArray,
+        image: Any,
         spec: ImageSpec,
         ranges: Sequence[Range],
         *,
@@ -98,7 +104,7 @@ class Canvas:
         self.n_colors = n_colors
         self.out = _checked_out(out, shape, spec.dtype)
         self.notes = list(spec.notes)
-        self.source = images.plane_view(image, self.spec.axes)
+        self.image = image
         self.target = images.plane_view(self.out, self.spec.axes)
         self.uncertainty = self._blank_uncertainty(shape) if uncertainty else None
 
@@ -112,10 +118,18 @@ class Canvas:
         """Planes that are wanted."""
         return math.prod(len(indices) for indices in self._leading_ranges())
 
-    def planes(self) -> Iterator[Plane]:
-        """Open the planes one after the other."""
+    def planes(self, window: Box) -> Iterator[Plane]:
+        """Open the planes one after the other; only the window of them will be read."""
+        if isinstance(self.image, np.ndarray) or self._is_filled_or_transparent:
+            rows, columns = self.spec.plane
+            window = slice(0, rows), slice(0, columns)
         for lead in itertools.product(*self._leading_ranges()):
-            yield Plane(self, lead)
+            yield Plane(self, lead, window)
+
+    @property
+    def _is_filled_or_transparent(self) -> bool:
+        """Whether a pixel's result can depend on pixels far away."""
+        return self.spec.dtype.kind == "f" or len(self.spec.colors) < self.spec.samples
 
     def _leading_ranges(self) -> list[range]:
         parts = (self.slices[axis] for axis in self.spec.leading)
@@ -161,13 +175,16 @@ class Plane:
     canvas : Canvas
     lead : tuple of int
         Its index along the leading axes.
+    window : (slice, slice)
+        Rows and columns that tiles will be read from, with their context.
     """
 
-    def __init__(self, canvas: Canvas, lead: tuple[int, ...]) -> None:
+    def __init__(self, canvas: Canvas, lead: tuple[int, ...], window: Box) -> None:
         self.canvas = canvas
         self.lead = canvas.place(lead)
-        samples = range(canvas.source.shape[-1])
-        plane = canvas.source[lead]
+        self._origin = window[0].start, window[1].start
+        plane = images.read_plane(canvas.image, canvas.spec.axes, lead, window)
+        samples = range(plane.shape[-1])
         self.feeds = [_exact_if_flat(feed, plane) for feed in canvas.feeds(lead)]
         cleaned = [images.fill_nonfinite(plane[..., i]) for i in samples]
         self._samples = [plane for plane, _ in cleaned]
@@ -179,7 +196,16 @@ class Plane:
         """A tile with its halo as the network wants it, ``(C, H, W)``."""
         parts = zip(feed.samples, feed.limits, strict=True)
         return np.stack(
-            [images.to_unit(self._samples[i][tile.source], r) for i, r in parts]
+            [images.to_unit(self._samples[i][self._read(tile)], r) for i, r in parts]
+        )
+
+    def _read(self, tile: Tile) -> Box:
+        """Where a tile and its context lie in what was read of the plane."""
+        rows, columns = tile.source
+        y, x = self._origin
+        return (
+            slice(rows.start - y, rows.stop - y),
+            slice(columns.start - x, columns.stop - x),
         )
 
     def write(self, tile: Tile, outputs: Sequence[Output]) -> tuple[slice, ...]:
@@ -202,7 +228,7 @@ class Plane:
         if bad is not None:
             scale = self.canvas.scale
             crop, _ = tile.placed(self.canvas.box, scale)
-            enlarged = bad[tile.source].repeat(scale, 0).repeat(scale, 1)
+            enlarged = bad[self._read(tile)].repeat(scale, 0).repeat(scale, 1)
             block[enlarged[crop]] = np.nan
 
     def _write_uncertainty(self, tile: Tile, outputs: list[Output]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from napari_edsr.errors import ModelError
 from napari_edsr.model import EDSR, MDSR, upscale_batch
 from napari_edsr.tiling import Box
 
+#: Counts the passes, returns the mean and the spread.
+Passes = Generator[int, None, tuple[NDArray[np.float32], NDArray[np.float32]]]
 #: The eight symmetries of the square, as (transpose, axes to flip).
 _SYMMETRIES = [
     (turn, flips) for turn in (False, True) for flips in ((), (2,), (3,), (2, 3))
@@ -64,10 +66,13 @@ class Engine:
         self.model = model
         self._networks: dict[str, EDSR | MDSR] = {}
 
+    @property
+    def passes(self) -> int:
+        """How often the network goes over a tile."""
+        return len(self._symmetries)
+
     @torch.inference_mode()
-    def run(
-        self, tile: NDArray[np.float32], crop: Box
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def iter_run(self, tile: NDArray[np.float32], crop: Box) -> Passes:
         """Upscale one tile.
 
         Parameters
@@ -77,6 +82,11 @@ class Engine:
             tile goes into a colour model as equal colours, and their mean comes out.
         crop : (slice, slice)
             The rows and columns of the upscaled tile to return.
+
+        Yields
+        ------
+        int
+            Passes done, after each but the last.
 
         Returns
         -------
@@ -95,10 +105,12 @@ class Engine:
             y = y[0, :, *crop]
             if mean is None or total is None:
                 mean, total = y.clone(), torch.zeros_like(y)
-                continue
-            step = y - mean  # Welford's update: one pass, no eight copies
-            mean += step / count
-            total += step * (y - mean)
+            else:
+                step = y - mean  # Welford's update: one pass, no eight copies
+                mean += step / count
+                total += step * (y - mean)
+            if count < self.passes:
+                yield count
         assert mean is not None and total is not None
         spread = (total / len(self._symmetries)).mean(0).sqrt()
         return mean.cpu().numpy(), spread.cpu().numpy()

@@ -8,6 +8,7 @@ object.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -48,11 +49,30 @@ class TileDone:
         Tiles finished so far, and in all.
     region : tuple of slice
         Where it lies in the result, one slice per axis of the result.
+    seconds : float
+        Since the first tile began.
     """
 
     done: int
     total: int
     region: tuple[slice, ...]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class PassDone:
+    """The network went over a tile once of several times: a moment to cancel.
+
+    Attributes
+    ----------
+    done : float
+        Tiles finished so far, with the finished share of the one at work.
+    total : int
+        Tiles in all.
+    """
+
+    done: float
+    total: int
 
 
 @dataclass(frozen=True)
@@ -154,6 +174,19 @@ class Validated:
     psnr: float
     best: float
     loss: float
+
+
+def relay(
+    job: Generator[Any, Any, Result], convert: Callable[[Any], Any]
+) -> Generator[Any, Any, Result]:
+    """Run a job to its end inside another, whose events are made of its own."""
+    with closing(job):
+        while True:
+            try:
+                event = next(job)
+            except StopIteration as stop:
+                return stop.value
+            yield convert(event)
 
 
 def drain(

@@ -25,6 +25,7 @@ PERCENTILES = (0.1, 99.9)
 NORMALIZATIONS = ("auto", "dtype", "percentile", "contrast-limits")
 Range = tuple[float, float]
 
+_PLANES_SAMPLED = 32  # of a channel that lies on disk
 _EXACT = 2**53  # integers up to here are exact in float64
 _MEASURED_AT_MOST = 2**24  # values a percentile is taken of; more are sampled evenly
 _SAMPLE_KINDS = {1: "grey", 2: "grey + alpha", 3: "RGB", 4: "RGBA"}
@@ -152,6 +153,18 @@ def as_array(image: ArrayLike) -> NDArray:
         raise ImageError(f"This is not an image: {error}.") from error
 
 
+def as_source(image: Any) -> Any:
+    """The array itself, left on disk where it is one of dask, zarr or h5py.
+
+    Raises
+    ------
+    ImageError
+        If it is no array and can not be made one.
+    """
+    lazy = all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__"))
+    return image if lazy and isinstance(image.dtype, np.dtype) else as_array(image)
+
+
 def _shape_and_dtype(image: Any) -> tuple[tuple[int, ...], np.dtype]:
     try:
         if not hasattr(image, "dtype"):
@@ -236,6 +249,35 @@ def plane_view(image: NDArray, axes: str) -> NDArray:
     return image.transpose(order)[..., np.newaxis]
 
 
+def read_plane(
+    image: Any, axes: str, lead: Sequence[int], box: tuple[slice, slice] | None = None
+) -> NDArray:
+    """Read one plane, or part of it, of an array that may lie on disk.
+
+    Parameters
+    ----------
+    image : array
+        Anything with a shape that can be indexed by integers and slices.
+    axes : str
+        One letter for each of its axes.
+    lead : sequence of int
+        Index along those other than Y, X and S, in their order.
+    box : (slice, slice), optional
+        Rows and columns to read; all by default.
+
+    Returns
+    -------
+    ndarray, (Y, X, S)
+        A view where `image` is a numpy array.
+    """
+    places = iter(lead)
+    rows, columns = box or (slice(None), slice(None))
+    parts = {"Y": rows, "X": columns, "S": slice(None)}
+    index = tuple(parts[a] if a in parts else next(places) for a in axes)
+    within = "".join(axis for axis in axes if axis in parts)
+    return plane_view(np.asarray(image[index]), within)
+
+
 def intensity_ranges(
     image: ArrayLike,
     axes: str | None = None,
@@ -278,16 +320,47 @@ def intensity_ranges(
     method = normalization_method(spec, normalize)
     if method == "contrast-limits":
         return _limits(contrast_limits, n_ranges)
-    values = plane_view(as_array(image), spec.axes)[..., : len(spec.colors)]
-    _warn_beyond_doubles(values)
+    if method == "dtype" and spec.dtype.kind in "bu" and spec.dtype.itemsize < 8:
+        return [dtype_range(spec.dtype)] * n_ranges  # without looking at the image
+    channels = _channels(as_source(image), spec)
+    for channel in channels:
+        _warn_beyond_doubles(channel)
     if method == "dtype":
-        _warn_outside_unit(values)
+        _warn_outside_unit(channels)
         return [dtype_range(spec.dtype)] * n_ranges
-    if "C" in spec.axes:
-        channels = np.moveaxis(values, spec.leading.index("C"), 0)
-    else:
-        channels = values[np.newaxis]
     return [_percentile_range(channel) for channel in channels]
+
+
+def _channels(image: Any, spec: ImageSpec) -> list[NDArray]:
+    """Intensities of each channel, (..., Y, X, S) without alpha; of a lazy image a sample.
+
+    A stack that lies on disk is not read as a whole: some of its planes stand for it.
+    """
+    colours = len(spec.colors)
+    if isinstance(image, np.ndarray):
+        values = plane_view(image, spec.axes)[..., :colours]
+        if "C" not in spec.axes:
+            return [values]
+        return list(np.moveaxis(values, spec.leading.index("C"), 0))
+    leads = list(np.ndindex(*spec.leading_shape))
+    if "C" not in spec.axes:
+        return [_sampled(image, spec, leads)]
+    place = spec.leading.index("C")
+    by_channel = ([n for n in leads if n[place] == c] for c in range(spec.size("C")))
+    return [_sampled(image, spec, planes) for planes in by_channel]
+
+
+def _sampled(image: Any, spec: ImageSpec, leads: list[tuple[int, ...]]) -> NDArray:
+    chosen = leads[:: math.ceil(len(leads) / _PLANES_SAMPLED)]
+    values = len(chosen) * math.prod(spec.plane) * len(spec.colors)
+    step = _pixel_step(values)
+    planes = (read_plane(image, spec.axes, lead) for lead in chosen)
+    return np.stack([plane[::step, ::step, : len(spec.colors)] for plane in planes])
+
+
+def _pixel_step(values: int) -> int:
+    """Every how many rows and columns are looked at."""
+    return math.ceil(math.sqrt(max(1.0, values / _MEASURED_AT_MOST)))
 
 
 def normalization_method(spec: ImageSpec, normalize: str) -> str:
@@ -346,7 +419,7 @@ def _limits(limits: Any, n_ranges: int) -> list[Range]:
 
 def _percentile_range(values: NDArray) -> Range:
     """Percentiles of the finite values; wider where those fall together."""
-    step = math.ceil(math.sqrt(max(1.0, values.size / _MEASURED_AT_MOST)))
+    step = _pixel_step(values.size)
     sample = values[..., ::step, ::step, :]
     sample = sample[np.isfinite(sample)].astype(np.float64, copy=False)
     if not sample.size:
@@ -372,10 +445,11 @@ def _finite_extremes(values: NDArray) -> Range:
     return float(lo), float(hi)
 
 
-def _warn_outside_unit(values: NDArray) -> None:
-    if values.dtype.kind != "f":
+def _warn_outside_unit(channels: Sequence[NDArray]) -> None:
+    if channels[0].dtype.kind != "f":
         return
-    lo, hi = _finite_extremes(values)
+    extremes = [_finite_extremes(channel) for channel in channels]
+    lo, hi = min(low for low, _ in extremes), max(high for _, high in extremes)
     if lo < 0 or hi > 1:
         warnings.warn(
             f"Float intensities from {lo:g} to {hi:g} leave the expected range 0-1; "

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import napari_edsr
 from napari_edsr import images
-from napari_edsr.canvas import Canvas, Feed, Output, Plane
+from napari_edsr.canvas import Canvas, Output, Plane
 from napari_edsr.checkpoints import load_model
 from napari_edsr.config import EDSRConfig, upsampling_steps
 from napari_edsr.device import (
@@ -28,12 +29,13 @@ from napari_edsr.device import (
 from napari_edsr.engine import Engine
 from napari_edsr.errors import DeviceError, ModelError
 from napari_edsr.estimate import auto_tile, resolve_tile
-from napari_edsr.events import TileDone, UpscalePlanned, drain
+from napari_edsr.events import PassDone, TileDone, UpscalePlanned, drain, relay
 from napari_edsr.images import Range, Region
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.tiling import Box, Tile, plan_tiles
 
-Events = Generator[UpscalePlanned | TileDone, None, "UpscaleResult"]
+Event = UpscalePlanned | PassDone | TileDone
+Events = Generator[Event, None, "UpscaleResult"]
 _SMALLEST_TILE = 16
 
 
@@ -106,7 +108,7 @@ def iter_upscale(
     region: Region | None = None,
     out: NDArray | None = None,
 ) -> Events:
-    """Upscale an image tile by tile; closing the generator cancels within one tile.
+    """Upscale an image tile by tile; closing the generator cancels within one pass.
 
     Every tile is computed with the network's receptive field around it, so the result
     is the untiled one. Planes along leading axes are upscaled one by one with one
@@ -148,6 +150,8 @@ def iter_upscale(
     ------
     UpscalePlanned
         Before the first tile, and again if memory ran out.
+    PassDone
+        After each pass of the network over a tile but the last.
     TileDone
         After each tile.
 
@@ -166,7 +170,7 @@ def iter_upscale(
     DeviceError
         If the device is missing, or its memory does not suffice.
     """
-    image = images.as_array(image)
+    image = images.as_source(image)
     spec = images.understand(image, axes)
     engine = _engine(
         model,
@@ -271,14 +275,15 @@ class _Run:
         self.total = len(self._grid()) * self.canvas.n_planes
         self.done = 0
 
-    def events(self) -> Generator[UpscalePlanned | TileDone, None, None]:
+    def events(self) -> Generator[Event, None, None]:
         """Do every tile of every plane."""
         yield self._planned()
-        for number, plane in enumerate(self.canvas.planes(), start=1):
+        started = time.perf_counter()
+        for number, plane in enumerate(self.canvas.planes(self._window()), start=1):
             pending = self._grid()[::-1]
             while pending:
                 tile = pending.pop()
-                where = self._try(plane, tile)
+                where = yield from self._iter_try(plane, tile)
                 if where is None:  # out of memory, and its exception is gone by now
                     pending = self._halved([*pending, tile])
                     later = (self.canvas.n_planes - number) * len(self._grid())
@@ -286,12 +291,21 @@ class _Run:
                     yield self._planned()
                     continue
                 self.done += 1
-                yield TileDone(self.done, self.total, where)
+                spent = time.perf_counter() - started
+                yield TileDone(self.done, self.total, where, spent)
 
     def _grid(self) -> list[Tile]:
         """Tiles of the whole plane that the region needs: its pixels are the plane's."""
         tiles = plan_tiles(self.canvas.spec.plane, tile=self.tile, halo=self.halo)
         return self._wanted(tiles)
+
+    def _window(self) -> Box:
+        """Rows and columns that the tiles read, context included."""
+        rows, columns = zip(*(tile.source for tile in self._grid()), strict=True)
+        return (
+            slice(min(r.start for r in rows), max(r.stop for r in rows)),
+            slice(min(c.start for c in columns), max(c.stop for c in columns)),
+        )
 
     def _wanted(self, tiles: list[Tile]) -> list[Tile]:
         return [tile for tile in tiles if tile.intersects(self.canvas.box)]
@@ -307,25 +321,34 @@ class _Run:
             notes=tuple(self.canvas.notes),
         )
 
-    def _try(self, plane: Plane, tile: Tile) -> tuple[slice, ...] | None:
+    def _iter_try(
+        self, plane: Plane, tile: Tile
+    ) -> Generator[PassDone, None, tuple[slice, ...] | None]:
         """Do one tile and say where it lies; None if memory ran out."""
         try:
-            return self._do(plane, tile)
+            return (yield from self._iter_do(plane, tile))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
         return None
 
-    def _do(self, plane: Plane, tile: Tile) -> tuple[slice, ...]:
+    def _iter_do(
+        self, plane: Plane, tile: Tile
+    ) -> Generator[PassDone, None, tuple[slice, ...]]:
         crop, _ = tile.placed(self.canvas.box, self.engine.scale)
-        outputs = [self._output(plane, tile, feed, crop) for feed in plane.feeds]
+        outputs = []
+        for number, feed in enumerate(plane.feeds):
+            if feed.is_flat:
+                outputs.append(Output.flat(feed, crop))
+                continue
+            run = self.engine.iter_run(plane.read(tile, feed), crop)
+            seen = yield from relay(run, partial(self._pass, number, len(plane.feeds)))
+            outputs.append(Output(feed, *seen))
         return plane.write(tile, outputs)
 
-    def _output(self, plane: Plane, tile: Tile, feed: Feed, crop: Box) -> Output:
-        if not feed.is_flat:
-            return Output(feed, *self.engine.run(plane.read(tile, feed), crop))
-        nothing = np.zeros([part.stop - part.start for part in crop], np.float32)
-        return Output(feed, nothing[np.newaxis], nothing)
+    def _pass(self, feed: int, feeds: int, count: int) -> PassDone:
+        share = (feed + count / self.engine.passes) / feeds
+        return PassDone(self.done + share, self.total)
 
     def _halved(self, pending: list[Tile]) -> list[Tile]:
         """Smaller tiles for what is left; what is finished stays."""

@@ -18,7 +18,14 @@ from torch import nn
 from napari_edsr.checkpoints import save_model
 from napari_edsr.device import exact_fp32, release_memory, resolve_device
 from napari_edsr.errors import TrainingError
-from napari_edsr.events import ImageDone, StepDone, TrainPlanned, Validated, drain
+from napari_edsr.events import (
+    ImageDone,
+    StepDone,
+    TrainPlanned,
+    Validated,
+    drain,
+    relay,
+)
 from napari_edsr.inference import iter_upscale
 from napari_edsr.metrics import psnr
 from napari_edsr.model import EDSR, MDSR, upscale_batch
@@ -354,10 +361,13 @@ class _Run:
                     precision="fp32",
                     normalize=pair.limits,
                 )
-                result = yield from _with_progress(job, number, len(self.kept))
+                result = yield from relay(job, partial(self._measuring, number))
                 scores.append(_score(result.image, pair, scale))
             yield ImageDone(number + 1, len(self.kept))
         return float(np.mean(scores)) if scores else math.nan
+
+    def _measuring(self, done: int, event: object) -> ImageDone:
+        return ImageDone(done, len(self.kept))
 
     def save(self) -> None:
         """Save the state, unless that has just been done."""
@@ -381,17 +391,6 @@ class _Run:
             skipped=progress.skipped,
             finished=progress.step >= self.config.steps,
         )
-
-
-def _with_progress(job: Any, done: int, total: int) -> Generator[ImageDone, Any, Any]:
-    """Run a job to its end, giving the caller a chance to close it at each event."""
-    with contextlib.closing(job):
-        while True:
-            try:
-                next(job)
-            except StopIteration as stop:
-                return stop.value
-            yield ImageDone(done, total)
 
 
 def _precision(precision: str, device: torch.device) -> str:

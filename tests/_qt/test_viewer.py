@@ -67,7 +67,7 @@ def test_result_covers_its_source_on_the_canvas(make_napari_viewer, rng, scale):
     viewer.fit_to_view()
     before = viewer.screenshot(flash=False)
 
-    enlarged = layers.enlarge(data, "YXS", scale)
+    *_, enlarged = layers.iter_enlarge(data, "YXS", scale)
     viewer.add_image(enlarged, **layers.result_settings(source, scale))
     source.visible = False
     after = viewer.screenshot(flash=False)

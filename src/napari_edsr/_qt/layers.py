@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Shapes
 from napari.utils.transforms import Affine
 
+from napari_edsr.estimate import region_shape, region_slices
 from napari_edsr.files.common import PROVENANCE
-from napari_edsr.images import ImageSpec, Region, leading_axes, understand
+from napari_edsr.images import (
+    ImageSpec,
+    Region,
+    leading_axes,
+    read_plane,
+    understand,
+)
 
 if TYPE_CHECKING:
     from napari.components import Dims
@@ -69,36 +76,46 @@ def pixel_size(layer: Image) -> str:
     return f"pixel size {size}" if unit in ("px", "pixel", "") else f"{size} {unit}/px"
 
 
-def enlarge(data: Any, axes: str, scale: int, region: Mapping | None = None) -> NDArray:
+def iter_enlarge(
+    data: Any, axes: str, scale: int, region: Mapping | None = None
+) -> Iterator[NDArray]:
     """Repeat each pixel `scale` times along Y and X: what stands in for the result.
 
     Parameters
     ----------
-    data : array_like
-        Of any size; only the region is read.
+    data : array
+        Of any size, possibly on disk; only the region is read.
     axes : str
         One letter for each of its axes.
     scale : int
     region : mapping of str to (int, int), optional
         Start and stop along some axes.
 
-    Returns
-    -------
+    Yields
+    ------
     ndarray
-        New, in native byte order, with the type of `data`.
+        New, in native byte order, with the type of `data`; always the same array. An
+        array in memory is enlarged by the first time; one on disk plane by plane, so
+        that there is a layer to show, and a moment to cancel, before all of it is read.
     """
-    region = region or {}
-    part = np.asarray(data[tuple(slice(*region.get(axis, (None,))) for axis in axes)])
-    shape = [
-        n * scale if axis in "YX" else n
-        for n, axis in zip(part.shape, axes, strict=True)
-    ]
-    result = np.empty(shape, part.dtype.newbyteorder("="))
-    for dy in range(scale):
-        for dx in range(scale):
-            starts = {"Y": slice(dy, None, scale), "X": slice(dx, None, scale)}
-            result[tuple(starts.get(axis, slice(None)) for axis in axes)] = part
-    return result
+    spec = understand(data, axes)
+    slices = region_slices(spec, dict(region or {}))
+    dtype = spec.dtype.newbyteorder("=")
+    result = np.zeros(region_shape(slices, scale), dtype)
+    leading = [slices[axis] for axis in spec.leading]
+    on_disk = not isinstance(data, np.ndarray)
+    if on_disk:
+        yield result
+    for place in np.ndindex(*(part.stop - part.start for part in leading)):
+        lead = [part.start + i for part, i in zip(leading, place, strict=True)]
+        plane = read_plane(data, axes, lead, (slices["Y"], slices["X"]))
+        target = read_plane(result, axes, place)
+        for dy, dx in np.ndindex(scale, scale):
+            target[dy::scale, dx::scale] = plane
+        if on_disk:
+            yield result
+    if not on_disk:
+        yield result
 
 
 def result_settings(

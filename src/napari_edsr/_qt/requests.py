@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_edsr import zoo
-from napari_edsr._qt.layers import enlarge
+from napari_edsr._qt.layers import iter_enlarge
 from napari_edsr.errors import DeviceError
-from napari_edsr.events import TileDone, UpscalePlanned
+from napari_edsr.events import PassDone, TileDone, UpscalePlanned
 from napari_edsr.images import Region
 
 if TYPE_CHECKING:
@@ -66,7 +64,7 @@ class Placeholder:
 
 
 UpscaleEvents = Generator[
-    Placeholder | UpscalePlanned | TileDone, None, "UpscaleResult"
+    Placeholder | UpscalePlanned | PassDone | TileDone | None, None, "UpscaleResult"
 ]
 
 
@@ -75,8 +73,9 @@ def iter_request(request: UpscaleRequest) -> UpscaleEvents:
 
     Yields
     ------
-    Placeholder, then UpscalePlanned and TileDone
-        The array of the first is the result's and sharpens tile by tile.
+    Placeholder, then UpscalePlanned, PassDone and TileDone
+        The array of the first is the result's and sharpens tile by tile. None comes
+        after each plane that is read from disk to fill it.
 
     Raises
     ------
@@ -90,14 +89,18 @@ def iter_request(request: UpscaleRequest) -> UpscaleEvents:
             "Another image is being upscaled; wait for it or cancel it, then try again."
         )
     try:
-        data = np.asarray(request.data)
-        out = enlarge(data, request.axes, request.scale, request.region)
+        filling = iter_enlarge(
+            request.data, request.axes, request.scale, request.region
+        )
+        out = next(filling)
         yield Placeholder(out)
+        for _ in filling:
+            yield None
         from napari_edsr.inference import iter_upscale
 
         return (
             yield from iter_upscale(
-                data,
+                request.data,
                 request.model,
                 scale=request.scale,
                 axes=request.axes,

@@ -14,7 +14,7 @@ from napari_edsr import samples
 from napari_edsr.atomic import replacing
 from napari_edsr.demo.picture import Panel, Row, draw_side_by_side
 from napari_edsr.errors import FileError
-from napari_edsr.events import TileDone, UpscalePlanned
+from napari_edsr.events import PassDone, TileDone, UpscalePlanned
 from napari_edsr.metrics import Score, score
 from napari_edsr.resampling import imresize
 from napari_edsr.zoo import default_model
@@ -114,7 +114,7 @@ class DemoResult:
 
 def run_demo(
     folder: str | Path = "demo-output", *, scale: int = 2, device: str = "auto"
-) -> Generator[UpscalePlanned | TileDone, None, DemoResult]:
+) -> Generator[UpscalePlanned | PassDone | TileDone, None, DemoResult]:
     """Upscale the samples with the built-in model, measure, and write pictures.
 
     Parameters
@@ -128,7 +128,7 @@ def run_demo(
 
     Yields
     ------
-    UpscalePlanned, TileDone
+    UpscalePlanned, PassDone, TileDone
         Those of the upscaling, for one image after the other.
 
     Returns
