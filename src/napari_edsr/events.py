@@ -69,10 +69,13 @@ class PassDone:
         Tiles finished so far, with the finished share of the one at work.
     total : int
         Tiles in all.
+    seconds : float
+        Since the first tile began.
     """
 
     done: float
     total: int
+    seconds: float
 
 
 @dataclass(frozen=True)

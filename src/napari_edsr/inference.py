@@ -274,11 +274,12 @@ class _Run:
         self.halo = self.engine.config.receptive_field(self.engine.scale)
         self.total = len(self._grid()) * self.canvas.n_planes
         self.done = 0
+        self._began = 0.0
 
     def events(self) -> Generator[Event, None, None]:
         """Do every tile of every plane."""
         yield self._planned()
-        started = time.perf_counter()
+        self._began = time.perf_counter()
         for number, plane in enumerate(self.canvas.planes(self._window()), start=1):
             pending = self._grid()[::-1]
             while pending:
@@ -291,8 +292,7 @@ class _Run:
                     yield self._planned()
                     continue
                 self.done += 1
-                spent = time.perf_counter() - started
-                yield TileDone(self.done, self.total, where, spent)
+                yield TileDone(self.done, self.total, where, self._spent)
 
     def _grid(self) -> list[Tile]:
         """Tiles of the whole plane that the region needs: its pixels are the plane's."""
@@ -348,7 +348,12 @@ class _Run:
 
     def _pass(self, feed: int, feeds: int, count: int) -> PassDone:
         share = (feed + count / self.engine.passes) / feeds
-        return PassDone(self.done + share, self.total)
+        return PassDone(self.done + share, self.total, self._spent)
+
+    @property
+    def _spent(self) -> float:
+        """Seconds since the first tile began."""
+        return time.perf_counter() - self._began
 
     def _halved(self, pending: list[Tile]) -> list[Tile]:
         """Smaller tiles for what is left; what is finished stays."""

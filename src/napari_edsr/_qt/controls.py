@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QResizeEvent, QWheelEvent
+from qtpy.QtGui import QIcon, QPaintEvent, QResizeEvent, QWheelEvent
 from qtpy.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -13,12 +13,16 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QWidget,
 )
 from superqt import QCollapsible
 
 QWIDGETSIZE_MAX = 2**24 - 1
 _NARROW = 200
+_PADDING = 6  # that the theme puts around the text of a list
 #: A title, not a button: only what is to be pressed should look like it.
 _SECTION_STYLE = (
     "text-align: left; border: none; background: transparent; padding: 3px 0px;"
@@ -83,6 +87,24 @@ class Choice(QComboBox):
         else:
             super().wheelEvent(event)
 
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        """Show the middle of a long name as dots; Qt would cut a letter in two."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        style = painter.style()
+        assert style is not None
+        field = style.subControlRect(
+            QStyle.ComplexControl.CC_ComboBox,
+            option,
+            QStyle.SubControl.SC_ComboBoxEditField,
+            self,
+        )
+        option.currentText = self.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideMiddle, field.width() - _PADDING
+        )
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
     def set_options(self, options: Iterable[tuple[str, object]]) -> None:
         """Replace the list; the value stays chosen if it is still there. Emits nothing."""
         value = self.value()
@@ -90,6 +112,7 @@ class Choice(QComboBox):
             self.clear()
             for text, data in options:
                 self.addItem(text, data)
+                self.setItemData(self.count() - 1, text, Qt.ItemDataRole.ToolTipRole)
             self.setCurrentIndex(max(0, self.index_of(value)) if self.count() else -1)
 
     def index_of(self, value: object) -> int:

@@ -11,12 +11,11 @@ from napari.layers import Image
 from qtpy.QtCore import QTimer
 
 from napari_edsr._qt.layers import METADATA_KEY
+from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
-
-    from napari_edsr._qt.requests import UpscaleRequest
 
 
 class RedrawBudget:
@@ -91,6 +90,9 @@ class LiveResult:
         self.budget = budget or RedrawBudget()
         self._redrawing = False
         self.layer = Image(image, name=request.name, **request.settings)
+        if request.contrast_range is not None:
+            self.layer.contrast_limits_range = request.contrast_range
+        self.describe(partial_metadata(request, None, 0))  # a preview is known by it
         chosen = set(viewer.layers.selection)
         viewer.add_layer(self.layer)
         if chosen:

@@ -281,7 +281,7 @@ class RegionOptions(QWidget):
                 ),
             ]
         )
-        self.all_planes = QCheckBox("All pla&nes")
+        self.all_planes = QCheckBox("All planes, the whole stac&k")
         self.all_planes.setToolTip(
             "Upscale every plane of the stack; without it, only the one the sliders are at."
         )

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Shapes
+from napari.layers import Image, Labels, Shapes
 
 from napari_edsr import images
 from napari_edsr._qt import layers as geometry
 from napari_edsr._qt.models import ModelChoice
 from napari_edsr._qt.requests import UpscaleRequest
 from napari_edsr._qt.wording import duration, in_bytes, result_name, sides
+from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ImageError, ModelError
 from napari_edsr.estimate import Estimate, estimate
 
@@ -65,17 +66,23 @@ def plan(
     viewer: ViewerModel, layers: Sequence[Image], choices: Choices
 ) -> list[UpscaleRequest]:
     """Requests for these layers; an `EDSRError` says in a sentence why there are none."""
-    if not layers:
-        raise ImageError("Open an image to begin.")
+    _check_layers(viewer, layers)
     return [_request(viewer, layer, choices, choices.all_planes) for layer in layers]
+
+
+def _check_layers(viewer: ViewerModel, layers: Sequence[Image]) -> None:
+    if layers:
+        return
+    if any(isinstance(layer, Labels) for layer in viewer.layers):
+        raise ImageError("Labels can not be upscaled; open an image to begin.")
+    raise ImageError("Open an image to begin.")
 
 
 def plan_preview(
     viewer: ViewerModel, layers: Sequence[Image], choices: Choices
 ) -> UpscaleRequest:
     """Request for what the view or the rectangle shows of the first layer's plane."""
-    if not layers:
-        raise ImageError("Open an image to begin.")
+    _check_layers(viewer, layers)
     part = "rectangle" if choices.part == "rectangle" else "view"
     changed = Choices(
         choices.scale,
@@ -111,7 +118,15 @@ def _request(
         name=f"Preview of {name}" if preview else name,
         source=layer.name,
         preview=preview,
+        contrast_range=_contrast_range(layer),
     )
+
+
+def _contrast_range(layer: Image) -> tuple[float, float] | None:
+    if layer.rgb or layer.contrast_limits_range is None:
+        return None
+    low, high = layer.contrast_limits_range
+    return float(low), float(high)
 
 
 def _intensities(layer: Image, normalize: str | tuple[float, float]) -> dict[str, Any]:
@@ -143,12 +158,14 @@ def plan_region(
 
 def _view(viewer: ViewerModel, layer: Image) -> Region:
     last = viewer.dims.ndim
-    if viewer.dims.ndisplay != 2 or tuple(viewer.dims.displayed) != (
-        last - 2,
-        last - 1,
-    ):
+    if viewer.dims.ndisplay != 2:
         raise ImageError(
             "The view shows no plane of the image; switch the viewer to 2D."
+        )
+    if tuple(viewer.dims.displayed) != (last - 2, last - 1):
+        raise ImageError(
+            "The view shows the image's axes in another order; press Home or undo the "
+            "rolled axes."
         )
     region = geometry.view_region(layer)
     if region is None:
@@ -163,7 +180,9 @@ def _rectangle(viewer: ViewerModel, layer: Image) -> Region:
     selected = [shapes for shapes in drawn if shapes in viewer.layers.selection]
     region = geometry.rectangle_region((selected or drawn)[-1], layer)
     if region is None:
-        raise ImageError(f"The rectangle lies beside {layer.name}; move it there.")
+        raise ImageError(
+            f"The rectangle holds no pixel of {layer.name}; move it there or enlarge it."
+        )
     return region
 
 
@@ -185,8 +204,15 @@ def foresee(
         precision=options.get("precision", "auto"),
         self_ensemble=ensemble,
         region=request.region or None,
-        flops_per_second=speeds.get(device),
+        flops_per_second=speeds.get(
+            speed_key(device, model.config), speeds.get(device)
+        ),
     )
+
+
+def speed_key(device: str, config: EDSRConfig) -> str:
+    """Under which the speed of a run is remembered: narrow networks compute slower."""
+    return f"{device}, {config.n_feats} features"
 
 
 def estimate_text(
@@ -202,10 +228,12 @@ def estimate_text(
     kept = math.fsum(e.output_bytes for e in estimates[:-1])
     memory = in_bytes(kept + max(e.memory_bytes for e in estimates))
     known = [e.seconds for e in estimates if e.seconds is not None]
-    about = (
-        f"about {duration(math.fsum(known))}" if len(known) == len(estimates) else ""
-    )
+    about = _about(math.fsum(known)) if len(known) == len(estimates) else ""
     cost = ", ".join(
         part for part in (about, f"{memory} of memory", f"on {device}") if part
     )
     return f"{result}, {size} – {cost}"
+
+
+def _about(seconds: float) -> str:
+    return "under a second" if seconds < 1 else f"about {duration(seconds)}"

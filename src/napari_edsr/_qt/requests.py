@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from napari_edsr import zoo
 from napari_edsr._qt.layers import iter_enlarge
 from napari_edsr.errors import DeviceError
+from napari_edsr.estimate import region_shape, region_slices
 from napari_edsr.events import PassDone, TileDone, UpscalePlanned
-from napari_edsr.images import Region
+from napari_edsr.images import Region, understand
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +44,8 @@ class UpscaleRequest:
         What the result's layer will be called, and what the source's is.
     preview : bool
         Whether the result is a preview, replaced by the next one.
+    contrast_range : (float, float) or None
+        How far the contrast limits of the result's layer can be moved.
     """
 
     data: Any
@@ -54,6 +58,13 @@ class UpscaleRequest:
     name: str = "upscaled"
     source: str = ""
     preview: bool = False
+    contrast_range: tuple[float, float] | None = None
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the source that are to be upscaled."""
+        spec = understand(self.data, self.axes)
+        return math.prod(region_shape(region_slices(spec, self.region), 1))
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QGuiApplication
+from qtpy.QtGui import QGuiApplication, QPixmap
 from qtpy.QtWidgets import (
     QHBoxLayout,
+    QLabel,
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
     QSizePolicy,
+    QStyle,
     QVBoxLayout,
     QWidget,
 )
@@ -17,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_edsr._qt.controls import Caption, Section
 
 _STEPS = 1000
+_SIGN = 18
 
 
 class ErrorView(QWidget):
@@ -39,9 +42,14 @@ class ErrorView(QWidget):
         column.addWidget(self.text)
         column.addWidget(self.copy, 0, Qt.AlignmentFlag.AlignRight)
         self.details = Section("Details", inside)
+        sign = QLabel()
+        sign.setPixmap(_warning_sign(self))
+        row = QHBoxLayout()
+        row.addWidget(sign, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self.message, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.message)
+        column.addLayout(row)
         column.addWidget(self.details)
         self.hide()
 
@@ -58,6 +66,13 @@ class ErrorView(QWidget):
             clipboard.setText(f"{self.message.text()}\n\n{self.text.toPlainText()}")
 
 
+def _warning_sign(widget: QWidget) -> QPixmap:
+    style = widget.style()
+    assert style is not None
+    icon = style.standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
+    return icon.pixmap(_SIGN, _SIGN)
+
+
 class ProgressRow(QWidget):
     """A bar with share and time left, and Cancel beside it."""
 
@@ -66,7 +81,7 @@ class ProgressRow(QWidget):
         self.status = Caption()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.cancel = QPushButton("&Cancel")
+        self.cancel = QPushButton("Ca&ncel")
         self.cancel.setToolTip("Stop after the tile at work; what is done is kept.")
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
@@ -127,6 +142,7 @@ class RunPanel(QWidget):
         self.progress = ProgressRow()
         self.outcome = Caption()
         self.save = QPushButton("Sav&e…")
+        self.save.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.save.setToolTip(
             "Write the last result to a file, with pixel size and provenance."
         )
@@ -140,7 +156,9 @@ class RunPanel(QWidget):
         buttons.addWidget(self.upscale, 2)
         ending = QHBoxLayout()
         ending.addWidget(self.outcome, 1)
-        ending.addWidget(self.save, 0, Qt.AlignmentFlag.AlignTop)
+        ending.addWidget(
+            self.save, 0, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight
+        )
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -164,11 +182,11 @@ class RunPanel(QWidget):
         else:
             self.reason.show_text(f"No preview: {preview}" if preview else "")
 
-    def set_busy(self, reason: str) -> None:
-        """Keep both buttons from being pressed during a run."""
+    def set_busy(self) -> None:
+        """Keep both buttons from being pressed during a run; the bar below says why."""
         self.upscale.setEnabled(False)
         self.preview.setEnabled(False)
-        self.reason.show_text(reason)
+        self.reason.show_text("")
 
     def begin(self, status: str) -> None:
         """Show the bar, and take away what an earlier run left."""
@@ -179,6 +197,11 @@ class RunPanel(QWidget):
     def end(self) -> None:
         """Take the bar away."""
         self.progress.hide()
+
+    def show_failure(self, message: str, details: str) -> None:
+        """Say what went wrong, instead of what went well before."""
+        self.outcome.show_text("")
+        self.error.show_error(message, details)
 
     def show_outcome(self, text: str, *, can_save: bool = False) -> None:
         """Say what happened; it stays until the next run."""

@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_edsr._qt.requests import Placeholder, UpscaleRequest, iter_request
 from napari_edsr._qt.worker import Job
-from napari_edsr.events import TileDone, UpscalePlanned
+from napari_edsr.events import PassDone, TileDone, UpscalePlanned
 
 
 class UpscaleRunner(QObject):
@@ -24,6 +24,7 @@ class UpscaleRunner(QObject):
     placeholder = Signal(object, object)
     planned = Signal(object, object)
     tile_done = Signal(object, object)
+    advanced = Signal(object, object)
     finished = Signal(object, object)
     failed = Signal(object, object)
     stopped = Signal(object)
@@ -94,10 +95,12 @@ class UpscaleRunner(QObject):
             self.placeholder.emit(self._request, event.image)
         elif isinstance(event, UpscalePlanned):
             self.planned.emit(self._request, event)
-        elif isinstance(event, TileDone):
+        elif isinstance(event, TileDone | PassDone):
+            if isinstance(event, TileDone):
+                self.tile_done.emit(self._request, event)
             if self._job is not None:
                 self._job.show_progress(event.done, event.total)
-            self.tile_done.emit(self._request, event)
+            self.advanced.emit(self._request, event)
 
     def _on_result(self, result: object) -> None:
         self.finished.emit(self._request, result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from napari_edsr._qt.layers import METADATA_KEY
 from napari_edsr._qt.live import LiveResult, add_uncertainty
 from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 from napari_edsr._qt.runner import UpscaleRunner
-from napari_edsr._qt.wording import clock, device_name, duration, model_label, sentence
+from napari_edsr._qt.tally import Tally
+from napari_edsr._qt.wording import sentence
 from napari_edsr._qt.worker import JobFailedError
 from napari_edsr.errors import EDSRError
-from napari_edsr.events import TileDone, UpscalePlanned
+from napari_edsr.events import PassDone, TileDone, UpscalePlanned
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -78,9 +78,7 @@ class UpscaleSession(QObject):
         self.preview: Image | None = None
         self._planned: UpscalePlanned | None = None
         self._done = 0
-        self._tiles_began = 0.0
-        self._count = self._number = 0
-        self._outcome = ""
+        self._tally = Tally([])
         self._connect()
 
     def _connect(self) -> None:
@@ -89,6 +87,7 @@ class UpscaleSession(QObject):
         runner.placeholder.connect(self._on_placeholder)
         runner.planned.connect(self._on_planned)
         runner.tile_done.connect(self._on_tile)
+        runner.advanced.connect(self._on_advance)
         runner.finished.connect(self._on_finished)
         runner.failed.connect(self._on_failed)
         runner.stopped.connect(self._on_stopped)
@@ -107,7 +106,7 @@ class UpscaleSession(QObject):
         self.remove_preview()
         if not requests[0].preview:
             self.results = []
-        self._count, self._number, self._outcome = len(requests), 0, ""
+        self._tally = Tally(requests)
         self.runner.run(requests)
 
     def stop(self) -> None:
@@ -123,28 +122,26 @@ class UpscaleSession(QObject):
     def layer_removed(self, layer: Layer) -> None:
         """Go on to the next when the user deletes the layer that is being worked on."""
         if self.live is not None and layer is self.live.layer:
+            self._tally.deleted = True
             self.runner.skip()
         self.results = [result for result in self.results if result is not layer]
         if layer is self.preview:
             self.preview = None
 
     def _on_began(self, request: UpscaleRequest) -> None:
-        self._number += 1
+        self._tally.number += 1
         self._planned, self._done, self.live = None, 0, None
-        place = f" ({self._number} of {self._count})" if self._count > 1 else ""
+        place = f" ({self._tally.place})" if self._tally.place else ""
         self.began.emit(f"Preparing {request.source}{place}…")
 
     def _on_placeholder(self, request: UpscaleRequest, image: Any) -> None:
         self.live = LiveResult(self._viewer, request, image)
-        self.live.describe(partial_metadata(request, None, 0))
         if request.preview:
             self.preview = self.live.layer
         else:
             self.results.append(self.live.layer)
 
     def _on_planned(self, request: UpscaleRequest, plan: UpscalePlanned) -> None:
-        if self._planned is None:
-            self._tiles_began = time.perf_counter()
         self._planned = plan
 
     def _on_tile(self, request: UpscaleRequest, tile: TileDone) -> None:
@@ -152,14 +149,11 @@ class UpscaleSession(QObject):
         if self.live is not None:
             self.live.describe(partial_metadata(request, self._planned, tile.done))
             self.live.redraw_if_affordable()
-        if not self.runner.is_stopping:
-            share = tile.done / tile.total
-            spent = time.perf_counter() - self._tiles_began
-            left = clock(spent * (1 - share) / share)
-            self.progressed.emit(share, f"{share:.0%}, {left} left{self._place()}")
 
-    def _place(self) -> str:
-        return f" – layer {self._number} of {self._count}" if self._count > 1 else ""
+    def _on_advance(self, request: UpscaleRequest, event: TileDone | PassDone) -> None:
+        if not self.runner.is_stopping:
+            share = event.done / event.total
+            self.progressed.emit(*self._tally.progress(share, event.seconds))
 
     def _on_finished(self, request: UpscaleRequest, result: UpscaleResult) -> None:
         if self.live is None:
@@ -169,49 +163,33 @@ class UpscaleSession(QObject):
         self.live.finish()
         if result.uncertainty is not None and self.live.layer in self._viewer.layers:
             add_uncertainty(self._viewer, self.live.layer, result.uncertainty)
+        self._tally.finished.append(metadata)
         self.measured.emit(request, metadata)
-        self._outcome = self._words(request, metadata)
-
-    def _words(self, request: UpscaleRequest, metadata: dict[str, Any]) -> str:
-        what = "Preview" if request.preview else "Done"
-        seconds = duration(metadata["seconds"])
-        device = f"{device_name(metadata['device'])} {metadata['precision']}"
-        words = f"{what}: {seconds}, {device}, {model_label(request.model)} ×{request.scale}"
-        layers = f" – {len(self.results)} layers" if len(self.results) > 1 else ""
-        notes = [sentence(note) for note in metadata.get("notes", ())]
-        return "\n".join([words + layers, *notes])
 
     def _on_failed(self, request: UpscaleRequest, error: Exception) -> None:
         self._keep_what_is_done(request)
         self.failed.emit(Failure.of(error, f"Upscaling {request.source}"))
 
     def _on_stopped(self, request: UpscaleRequest) -> None:
-        total = self._planned.total if self._planned else 0
-        kept = self._keep_what_is_done(request)
-        if kept:
-            self._outcome = (
-                f"Stopped after {self._done} of {total} tiles; these are kept."
-            )
-        else:
-            self._outcome = "Stopped; nothing was done yet."
+        self._keep_what_is_done(request)
 
-    def _keep_what_is_done(self, request: UpscaleRequest) -> bool:
+    def _keep_what_is_done(self, request: UpscaleRequest) -> None:
         """Mark the layer as partial, or remove it if it holds no finished tile."""
         live = self.live
         if live is None or live.layer not in self._viewer.layers:
-            return False
-        if self._done == 0:
+            return
+        if self._done == 0 or self._planned is None:
             self.live = None
             self._viewer.layers.remove(live.layer)
-            return False
+            return
         live.describe(partial_metadata(request, self._planned, self._done))
         live.finish()
-        return True
+        self._tally.partial = self._done, self._planned.total
 
     def _on_idle(self) -> None:
         self.live = None
         self.results = [layer for layer in self.results if layer in self._viewer.layers]
-        self.ended.emit(self._outcome)
+        self.ended.emit(self._tally.words())
 
 
 def is_preview(layer: Layer) -> bool:

@@ -33,7 +33,7 @@ _RESIZING = (QEvent.Type.LayoutRequest, QEvent.Type.Resize)
 _LOCKED_OPACITY = 0.7
 _LOCKED_STYLE = """
 *:disabled {{ color: {color}; }}
-QPushButton:checked:disabled {{ border: 2px solid {color}; }}
+QPushButton:checked:disabled {{ text-decoration: underline; }}
 """
 
 
@@ -55,7 +55,7 @@ class UpscaleControls(QScrollArea):
         self.layer = LayerChooser()
         self.scale = Segments(
             [
-                (f"×{scale}", scale, f"{scale} times as wide and high.")
+                (f"×&{scale}", scale, f"{scale} times as wide and high.")
                 for scale in SCALES
             ]
         )
@@ -77,7 +77,7 @@ class UpscaleControls(QScrollArea):
         form.setVerticalSpacing(8)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("L&ayer", self.layer)
-        form.addRow("&Scale", self.scale)
+        form.addRow("Scale", self.scale)
         form.addRow("&Model", self.models)
         folding = QVBoxLayout()
         folding.setSpacing(2)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
+from napari.layers import Image, Shapes
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QShowEvent
@@ -185,6 +185,7 @@ class UpscaleWidget(QWidget):
         self._view_timer.start()
 
     def _on_choices(self) -> None:
+        self.panel.error.hide()
         settings.save(**self.controls.settings())
         self._update()
 
@@ -194,11 +195,12 @@ class UpscaleWidget(QWidget):
     def _update(self) -> None:
         """Bring every text up to date with the controls and the viewer."""
         layers = self.layers()
-        self._link.watch(layers[0] if len(layers) == 1 else None)
+        shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        self._link.watch([*layers, *shapes])
         self._describe(layers)
         self.controls.lock(self.session.is_running)
         if self.session.is_running:
-            self.panel.set_busy("A run is under way; cancel it to start another.")
+            self.panel.set_busy()
         else:
             self._show_plan(layers)
 
@@ -245,7 +247,7 @@ class UpscaleWidget(QWidget):
         self._update()
 
     def _on_failure(self, failure: Failure) -> None:
-        self.panel.error.show_error(failure.message, failure.details)
+        self.panel.show_failure(failure.message, failure.details)
         show_error(failure.message)
 
     def _on_measured(self, request: UpscaleRequest, metadata: dict[str, Any]) -> None:
@@ -258,7 +260,8 @@ class UpscaleWidget(QWidget):
         ):
             return
         foreseen = planning.foresee(request, model, device, {})
-        self._learn_speed(device, foreseen.flop / metadata["seconds"])
+        key = planning.speed_key(device, model.config)
+        self._learn_speed(key, foreseen.flop / metadata["seconds"])
 
     def _on_ended(self, outcome: str) -> None:
         self.panel.end()
@@ -266,6 +269,7 @@ class UpscaleWidget(QWidget):
         self._update()
 
     def _on_saved(self, path: str) -> None:
+        self.panel.error.hide()
         self.panel.show_outcome(f"Saved {Path(path).name}.", can_save=True)
 
     def _on_devices(self, found: DevicesFound) -> None:
@@ -278,8 +282,8 @@ class UpscaleWidget(QWidget):
     def _on_speed(self, found: SpeedFound) -> None:
         self._learn_speed(found.device, found.flops_per_second)
 
-    def _learn_speed(self, device: str, flops_per_second: float) -> None:
-        self._speeds[device] = flops_per_second
+    def _learn_speed(self, key: str, flops_per_second: float) -> None:
+        self._speeds[key] = flops_per_second
         settings.save("remembered", speeds=json.dumps(self._speeds))
         self._update()
 

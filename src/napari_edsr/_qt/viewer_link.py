@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
+
+from napari.layers import Shapes
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
 _LAYER_EVENTS = ("data", "scale", "contrast_limits", "axis_labels", "units")
+#: Of a Shapes layer; the highlight follows what is selected in it.
+_SHAPE_EVENTS = ("data", "highlight", "scale", "translate", "rotate", "affine")
 
 
 class ViewerLink:
-    """Calls back when the layer list, the view or the watched layer changes.
+    """Calls back when the layer list, the view or the watched layers change.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
     on_layers, on_view : callable
-        Without arguments, for changes of the list or selection, and of the view.
+        Without arguments, for changes of the list or selection, and of the view or
+        the shapes drawn in it.
     on_removed : callable
         With the layer that was removed.
     """
@@ -34,7 +39,7 @@ class ViewerLink:
         self._viewer = viewer
         self._on_layers, self._on_view = on_layers, on_view
         self._on_removed = on_removed
-        self._watched: Layer | None = None
+        self._watched: tuple[Layer, ...] = ()
         self.is_connected = False
 
     def connect(self) -> None:
@@ -47,20 +52,21 @@ class ViewerLink:
     def disconnect(self) -> None:
         """Hear nothing more."""
         if self.is_connected:
-            self.watch(None)
+            self.watch(())
             for emitter, callback in self._pairs():
                 emitter.disconnect(callback)
             self.is_connected = False
 
-    def watch(self, layer: Layer | None) -> None:
-        """Listen to this layer instead of the one before."""
-        if layer is self._watched:
+    def watch(self, layers: Iterable[Layer]) -> None:
+        """Listen to these images and shapes instead of those before."""
+        layers = tuple(layers)
+        if layers == self._watched:
             return
-        for emitter in self._emitters_of(self._watched):
-            emitter.disconnect(self._layers_changed)
-        self._watched = layer
-        for emitter in self._emitters_of(layer):
-            emitter.connect(self._layers_changed)
+        for emitter, callback in self._pairs_of(self._watched):
+            emitter.disconnect(callback)
+        self._watched = layers
+        for emitter, callback in self._pairs_of(layers):
+            emitter.connect(callback)
 
     def _pairs(self) -> list[tuple[Any, Callable[[Any], None]]]:
         layers, dims = self._viewer.layers.events, self._viewer.dims.events
@@ -78,11 +84,16 @@ class ViewerLink:
             *((emitter, self._view_changed) for emitter in views),
         ]
 
-    @staticmethod
-    def _emitters_of(layer: Layer | None) -> list[Any]:
-        if layer is None:
-            return []
-        return [getattr(layer.events, name) for name in _LAYER_EVENTS]
+    def _pairs_of(
+        self, layers: Iterable[Layer]
+    ) -> list[tuple[Any, Callable[[Any], None]]]:
+        pairs: list[tuple[Any, Callable[[Any], None]]] = []
+        for layer in layers:
+            drawn = isinstance(layer, Shapes)
+            callback = self._view_changed if drawn else self._layers_changed
+            names = _SHAPE_EVENTS if drawn else _LAYER_EVENTS
+            pairs += [(getattr(layer.events, name), callback) for name in names]
+        return pairs
 
     def _layers_changed(self, event: object = None) -> None:
         self._on_layers()

@@ -49,6 +49,10 @@ class JobWorker(GeneratorWorker):
         """Run the generator; called in the thread by Qt."""
         try:
             result = super().work()
+        except Exception:
+            raise
+        except BaseException as error:  # it would end the thread and nobody would know
+            raise JobFailedError(_first_line(error)) from error
         finally:
             self._job.close()
         if isinstance(result, RuntimeError):
@@ -88,7 +92,7 @@ class ActivityBar(cancelable_progress):
             self._is_closed = True
             super().close()
 
-    def move_to(self, done: int, total: int) -> None:
+    def move_to(self, done: float, total: int) -> None:
         """Show `done` of `total` steps."""
         if total != self._steps:
             self._steps = self.total = total
@@ -135,7 +139,7 @@ class Job(QObject):
         self._worker = _make_worker(job, is_task=bool(description))
         self._description = description
         self._bar: ActivityBar | None = None
-        self._share = (0, 0)
+        self._share: tuple[float, int] = (0, 0)
         self._bar_timer = QTimer(self)
         self._bar_timer.setSingleShot(True)
         self._bar_timer.timeout.connect(self._update_bar)
@@ -186,7 +190,7 @@ class Job(QObject):
         """Whether `stop` was called."""
         return bool(self._worker.abort_requested)
 
-    def show_progress(self, done: int, total: int) -> None:
+    def show_progress(self, done: float, total: int) -> None:
         """Move the bar in the activity dock, now or shortly."""
         self._share = (done, total)
         if self._bar is not None and not self._bar_timer.isActive():
