@@ -1,4 +1,4 @@
-"""The command line: ``napari-edsr upscale | models | devices | demo``.
+"""The command line: ``napari-edsr upscale | models | devices | demo | train | finetune``.
 
 Nothing here imports torch or napari before a command needs it.
 """
@@ -21,6 +21,7 @@ import typer
 from napari_edsr.cli import models
 from napari_edsr.cli.demo import demo
 from napari_edsr.cli.devices import devices
+from napari_edsr.cli.parameters import FLAG
 from napari_edsr.cli.train import finetune, train
 from napari_edsr.cli.upscale import upscale
 from napari_edsr.errors import EDSRError
@@ -161,6 +162,7 @@ def _options(
         bool,
         typer.Option(
             "--version",
+            metavar=FLAG,
             callback=_show_version,
             is_eager=True,
             help="Print the version.",

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from napari_edsr.cli.parameters import FLAG
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.demo import PROTOCOL, DemoResult, run_demo
 from napari_edsr.errors import EDSRError
@@ -22,7 +23,9 @@ def demo(
         "demo-output"
     ),
     scale: Annotated[int, typer.Option(help="2, 3 or 4.")] = 2,
-    gui: Annotated[bool, typer.Option("--gui", help="Open napari instead.")] = False,
+    gui: Annotated[
+        bool, typer.Option("--gui", metavar=FLAG, help="Open napari instead.")
+    ] = False,
 ) -> None:
     """Upscale the bundled photograph and micrograph, and compare with bicubic."""
     if gui:

@@ -15,6 +15,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from napari_edsr import cache, zoo
+from napari_edsr.cli.parameters import FLAG
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ModelError, legible
@@ -31,7 +32,10 @@ app = typer.Typer(
 )
 
 NameOrPath = Annotated[
-    str, typer.Argument(help="A name of 'models list', or a weights file.")
+    str,
+    typer.Argument(
+        metavar="NAME_OR_PATH", help="A name of 'models list', or a weights file."
+    ),
 ]
 
 
@@ -64,7 +68,9 @@ def info(name_or_path: NameOrPath) -> None:
 
 @app.command()
 def download(
-    name: Annotated[str, typer.Argument(help="A name of 'models list'.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A name of 'models list'.")
+    ],
 ) -> None:
     """Download an official model; an interrupted download is taken up again."""
     path = run_with_progress(zoo.iter_download(name), f"Downloading {name}")
@@ -73,7 +79,9 @@ def download(
 
 @app.command("import")
 def import_model(
-    path: Annotated[Path, typer.Argument(help="An EDSR or MDSR weights file.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="An EDSR or MDSR weights file.")
+    ],
     name: Annotated[
         str | None, typer.Option(help="What to call it; by default the file's name.")
     ] = None,
@@ -87,7 +95,10 @@ def import_model(
         float | None, typer.Option(help="Value of white it was trained for: 255 or 1.")
     ] = None,
     replace_existing: Annotated[
-        bool, typer.Option("--replace", help="Replace an imported model of that name.")
+        bool,
+        typer.Option(
+            "--replace", metavar=FLAG, help="Replace an imported model of that name."
+        ),
     ] = False,
 ) -> None:
     """Convert a weights file and keep it among the listed models."""
@@ -115,7 +126,9 @@ def import_model(
 @app.command()
 def export(
     name_or_path: NameOrPath,
-    output: Annotated[Path, typer.Argument(help="The file to write.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="The file to write.")
+    ],
     layout: Annotated[
         str, typer.Option(help="napari-edsr, mmagic, edsr-pytorch or basicsr.")
     ] = "napari-edsr",

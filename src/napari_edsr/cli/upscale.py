@@ -15,6 +15,7 @@ import typer
 from rich.filesize import decimal
 
 from napari_edsr import files, zoo
+from napari_edsr.cli.parameters import DEFAULT_MODEL, FLAG
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.errors import EDSRError, EDSRWarning, FileError, ImageError
 from napari_edsr.events import UpscalePlanned
@@ -40,18 +41,23 @@ def upscale(
         str, typer.Argument(metavar="INPUT", help="A file, a quoted glob, or a folder.")
     ],
     output: Annotated[
-        Path, typer.Argument(help="A file; a folder for a glob or folder of inputs.")
+        Path,
+        typer.Argument(
+            metavar="OUTPUT", help="A file; a folder for a glob or folder of inputs."
+        ),
     ],
     scale: Annotated[
-        int | None, typer.Option(help="2, 3 or 4.", show_default="model's")
+        int | None, typer.Option(help="2, 3 or 4.", show_default="that of the model")
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Name or weights file.", show_default="edsr-light"),
+        typer.Option(help="Name or weights file.", show_default=DEFAULT_MODEL),
     ] = None,
     axes: Annotated[
         str | None,
-        typer.Option(help="One letter an axis, e.g. TCYX.", show_default="file's"),
+        typer.Option(
+            help="One letter an axis, e.g. TCYX.", show_default="read from the file"
+        ),
     ] = None,
     tile: Annotated[str, typer.Option(help="Side in input pixels, or auto.")] = "auto",
     device: Annotated[
@@ -62,7 +68,10 @@ def upscale(
         str, typer.Option(help="auto, dtype, percentile, contrast-limits, or LO,HI.")
     ] = "auto",
     self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help="Average eight flips and turns.")
+        bool,
+        typer.Option(
+            "--self-ensemble", metavar=FLAG, help="Average eight flips and turns."
+        ),
     ] = False,
     uncertainty: Annotated[
         Path | None, typer.Option(help="TIFF for the ensemble's standard deviation.")
