@@ -20,7 +20,7 @@ from napari_edsr._qt import layers
 from napari_edsr._qt.saving import file_name
 
 WAIT = 60_000
-NAME = "Upscale (EDSR)"
+NAME = "Upscale"
 
 
 @pytest.fixture
@@ -245,6 +245,20 @@ def test_menu_entry_opens_the_dock(npe2pm):
     menu = manifest.contributions.menus["napari/layers/filter"]
     assert [item.command for item in menu] == ["napari-edsr.upscale"]
     assert [w.display_name for w in manifest.contributions.widgets] == [NAME]
+
+
+def test_every_way_to_the_dock_gives_it_the_name_in_the_readme(npe2pm):
+    from napari.plugins import menu_item_template
+
+    manifest = npe2pm.get_manifest("napari-edsr")
+    (widget,) = manifest.contributions.widgets
+    entry = menu_item_template.format(manifest.display_name, widget.display_name)
+    # A viewer's `add_plugin_dock_widget` takes the plugin's name for the dock's title.
+    assert entry == menu_item_template.format(manifest.name, NAME)
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"*Plugins ▸ {entry}*" in readme
+    assert f"*Layers ▸ Filter ▸ {entry}*" in readme
+    assert f"*File ▸ Open Sample ▸ {manifest.display_name}*" in readme
 
 
 def test_file_names_suit_every_system():

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from napari_edsr._qt.upscale_widget import UpscaleWidget
 
-_PLUGIN, _WIDGET = "napari-edsr", "Upscale (EDSR)"
+_PLUGIN, _WIDGET = "napari-edsr", "Upscale"
 
 
 def open_demo(block: bool = True) -> tuple[napari.Viewer, UpscaleWidget]:
