@@ -2,12 +2,15 @@
 
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from napari_edsr import drain, samples
 from napari_edsr.cli import main
+from napari_edsr.cli.demo import _table
 from napari_edsr.demo import run_demo
 from napari_edsr.errors import FileError, ModelError
 from napari_edsr.events import TileDone
@@ -57,8 +60,21 @@ def test_the_command_prints_both_scores(tmp_path, capsys):
         "EDSR light",
         "SSIM",
         "edsr-light-x4",
+        "as the mmagic toolbox measures",
     ):
-        assert words in printed
+        assert words in " ".join(printed.split())
+
+
+def test_the_gain_is_the_difference_of_the_figures_beside_it(demo):
+    one = replace(
+        demo.shown[0],
+        bicubic_score=replace(demo.shown[0].bicubic_score, psnr=25.6349),
+        result_score=replace(demo.shown[0].result_score, psnr=27.9051),
+    )
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(_table(replace(demo, shown=(one,))))
+    assert all(figure in capture.get() for figure in ("25.63", "27.91", "+2.28 dB"))
 
 
 def test_without_napari_the_viewer_is_refused_in_one_line(monkeypatch, capsys):
