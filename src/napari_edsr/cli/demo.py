@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,10 @@ from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.demo import PROTOCOL, DemoResult, Shown, run_demo
 from napari_edsr.errors import EDSRError
 from napari_edsr.metrics import Score
+
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+_OPEN_DISPLAY = "from qtpy.QtGui import QGuiApplication; QGuiApplication([])"
+_PATIENCE = 60
 
 
 def demo(
@@ -40,10 +45,11 @@ def demo(
 
 
 def _open_viewer() -> None:
-    if not _has_display():
+    problem = _display_problem()
+    if problem:
         raise EDSRError(
-            "There is no display to open the viewer on; run it on a desktop, "
-            "or leave out --gui to get the pictures as files."
+            f"{problem}; start it on a desktop, or leave out --gui to get the pictures "
+            "as files."
         )
     try:
         from napari_edsr._qt.launch import open_demo
@@ -52,16 +58,39 @@ def _open_viewer() -> None:
     except ImportError as error:  # napari, or a Qt binding
         raise EDSRError(
             f"The viewer can not be opened ({error}); install it: "
-            'pip install "napari-edsr[all]".'
+            'pip install "napari[pyqt6]".'
         ) from error
 
 
-def _has_display() -> bool:
-    """Whether Qt finds a screen: without one it would abort the whole process."""
+def _display_problem() -> str:
+    """Why Qt would find no screen, and abort the whole process; empty where it does."""
     if not sys.platform.startswith("linux"):
-        return True
-    names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-    return any(os.environ.get(name) for name in names)
+        return ""
+    named = [f"{name}={os.environ[name]}" for name in _SCREENS if os.environ.get(name)]
+    if not named:
+        return "There is no display to open the viewer on"
+    complaint = _qt_complaint()
+    if "could not connect to display" in complaint:
+        # Qt goes on to blame a library, which is there.
+        return f"The display can not be opened ({', '.join(named)})"
+    return f"Qt can not open a window ({complaint})" if complaint else ""
+
+
+def _qt_complaint() -> str:
+    """What Qt says before it aborts, tried in another process."""
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-c", _OPEN_DISPLAY],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        return f"the display does not answer within {_PATIENCE} s"
+    if tried.returncode >= 0:  # opened, or no Qt to try it with
+        return ""
+    return " ".join(tried.stderr.partition("This application failed")[0].split())
 
 
 def _table(result: DemoResult) -> Table:
