@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from rich.filesize import decimal
 
 from napari_edsr import upscale
 from napari_edsr.files import read_image
@@ -23,6 +24,10 @@ def photo(tmp_path, rng):
     return path
 
 
+def size_of(path):
+    return decimal(path.stat().st_size)
+
+
 def test_a_photo_becomes_larger_with_its_density(run, photo, tmp_path):
     code, out, err = run("upscale", photo, tmp_path / "x2.tif")
     assert (code, err) == (0, "")
@@ -33,7 +38,8 @@ def test_a_photo_becomes_larger_with_its_density(run, photo, tmp_path):
     assert written.pixel_size["X"] == pytest.approx(1 / 200, rel=1e-3)
     assert written.provenance["model"]["name"] == "edsr-light-x2"
     assert "30 x 20, RGB, uint8" in out
-    assert "1 tiles of up to 256 px, fp32 on cpu" in out
+    assert "1 tile of up to 256 px, fp32 on cpu" in out
+    assert f"{tmp_path / 'x2.tif'}: 60 x 40, {size_of(tmp_path / 'x2.tif')}, " in out
 
 
 def test_every_option_reaches_the_engine(run, tiny, tmp_path, rng):
@@ -42,8 +48,11 @@ def test_every_option_reaches_the_engine(run, tiny, tmp_path, rng):
     arguments = ["upscale", tmp_path / "in.tif", tmp_path / "out.tif", "--axes", "TCYX"]
     arguments += ["--model", tiny, "--scale", 2, "--tile", 8, "--device", "cpu"]
     arguments += ["--precision", "fp32", "--normalize", "0,4095", "--self-ensemble"]
-    code, _, err = run(*arguments, "--uncertainty", tmp_path / "doubt.tif")
+    code, out, err = run(*arguments, "--uncertainty", tmp_path / "doubt.tif")
     assert (code, err) == (0, "")
+    said = f"{tmp_path / 'doubt.tif'}: uncertainty, {size_of(tmp_path / 'doubt.tif')}"
+    assert said in out
+    assert "tiles of up to 8 px" in out
     options = {"axes": "TCYX", "normalize": (0, 4095), "self_ensemble": True, "tile": 8}
     np.testing.assert_array_equal(
         tifffile.imread(tmp_path / "out.tif"), upscale(stack, tiny, **options)

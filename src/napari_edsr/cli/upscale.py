@@ -266,9 +266,9 @@ def _warnings_said_once(said: set[str]) -> Iterator[None]:
 def _say_plan(event: Any, said: set[str]) -> None:
     if isinstance(event, UpscalePlanned):
         _say_new(event.notes, said)
+        tiles = "1 tile" if event.total == 1 else f"{event.total} tiles"
         typer.echo(
-            f"  {event.total} tiles of up to {event.tile} px, {event.precision} on "
-            f"{event.device}"
+            f"  {tiles} of up to {event.tile} px, {event.precision} on {event.device}"
         )
 
 
@@ -284,6 +284,9 @@ def _write(job: Job, source: ImageFile, result: UpscaleResult) -> None:
     scale = result.metadata["scale"]
     written = files.upscaled_file(source, result.image, scale, result.metadata)
     files.write_image(job.target, written)
+    size = " x ".join(str(result.image.shape[source.axes.index(axis)]) for axis in "XY")
+    seconds = f"{result.metadata['seconds']:.1f} s"
+    typer.echo(f"  {job.target}: {size}, {_file_size(job.target)}, {seconds}")
     if job.uncertainty is not None and result.uncertainty is not None:
         doubt = ImageFile(
             data=result.uncertainty,
@@ -293,8 +296,8 @@ def _write(job: Job, source: ImageFile, result: UpscaleResult) -> None:
             provenance=written.provenance,
         )
         files.write_image(job.uncertainty, doubt)
-    size = " x ".join(str(result.image.shape[source.axes.index(axis)]) for axis in "XY")
-    typer.echo(
-        f"  {job.target}: {size}, {decimal(result.image.nbytes)}, "
-        f"{result.metadata['seconds']:.1f} s"
-    )
+        typer.echo(f"  {job.uncertainty}: uncertainty, {_file_size(job.uncertainty)}")
+
+
+def _file_size(path: Path) -> str:
+    return decimal(path.stat().st_size)
