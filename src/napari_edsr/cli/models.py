@@ -6,13 +6,14 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table
+from rich.table import Column, Table
 
 from napari_edsr import cache, zoo
 from napari_edsr.cli.parameters import FLAG
@@ -59,7 +60,7 @@ def info(name_or_path: NameOrPath) -> None:
         rows = _card_rows(card)
     else:
         rows = _model_rows(_load(name_or_path), card if known else None)
-    table = Table.grid("", "", padding=(0, 2))
+    table = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2))
     for key, value in rows:
         if value:
             table.add_row(legible(key), legible(value))
@@ -231,7 +232,14 @@ def _config_rows(config: EDSRConfig) -> list[tuple[str, str]]:
 def _score_rows(scores: Any) -> list[tuple[str, str]]:
     if not isinstance(scores, Mapping):  # a stranger's file may say anything
         return []
-    return [(name, str(value)) for name, value in scores.items()]
+    return [(name, _score(name, value)) for name, value in scores.items()]
+
+
+def _score(name: str, value: Any) -> str:
+    """Decibels as tables have them; SSIM, and whatever a file may say, as it is."""
+    if "PSNR" in name and isinstance(value, Real):
+        return f"{float(value):.2f}"
+    return str(value)
 
 
 def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
