@@ -229,7 +229,9 @@ def test_without_a_network_a_download_ends_in_one_line(capsys, own_cache):
         main(["models", "download", "snu/mdsr"])
     assert end.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("napari-edsr: cv.snu.ac.kr can not be reached (no network?)")
+    assert line.startswith(
+        "napari-edsr: The server cv.snu.ac.kr can not be reached (no"
+    )
     assert f"put the file mdsr-4a78bedf.pt into {own_cache} or set" in line
 
 
