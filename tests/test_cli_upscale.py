@@ -136,6 +136,14 @@ def test_wrong_usage_is_told_apart(run):
     assert err.count("\n") == 1
 
 
+def test_a_pattern_that_the_shell_expanded_is_to_be_quoted(run):
+    code, _, err = run("upscale", "scans/a.png", "scans/b.png", "scans/c.png", "out")
+    assert (code, err.count("\n")) == (2, 1)
+    assert 'quote it, as in "scans/*.png"' in err
+    code, _, err = run("devices", "cpu")
+    assert (code, "quote" in err) == (2, False)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]

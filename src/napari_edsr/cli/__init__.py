@@ -102,6 +102,8 @@ def _usage(error: Any) -> int:
     if not message:  # the help was printed instead
         return 2
     command = error.ctx.command_path if error.ctx else "napari-edsr"
+    if command.endswith(" upscale") and "extra argument" in message:
+        message += ' If INPUT is a pattern, quote it, as in "scans/*.png".'
     return _fail(f"{message} Try '{command} --help'.", 2)
 
 
