@@ -108,7 +108,7 @@ def test_a_folder_goes_into_a_folder(run, tiny, photo, tmp_path):
         (["photo.png", "x.png", "--normalize", "5,b"], "is not LO,HI"),
         (
             ["photo.png", "x.png", "--normalize", "contrast-limits"],
-            "no contrast limits",
+            "no contrast limits; normalize by percentile, or by two numbers",
         ),
         (["photo.png", "x.png", "--axes", "YX"], "name 2 axes"),
         (["photo.png", "no/such/x.png"], "There is no folder"),
