@@ -92,6 +92,7 @@ def test_a_folder_goes_into_a_folder(run, tiny, photo, tmp_path):
     [
         (["none.png", "x.png"], "There is no file none.png"),
         (["photo.png", "x.bmp"], "Can not write .bmp"),
+        (["photo.png", "new"], "Can not write new, a name without suffix; end it in"),
         (["photo.png", "photo.png"], "is the input itself"),
         (["photo.png", "link.png"], "is the input itself"),
         (
