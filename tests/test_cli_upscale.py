@@ -12,6 +12,7 @@ from PIL import Image
 from rich.filesize import decimal
 
 from napari_edsr import upscale
+from napari_edsr.config import EDSRConfig
 from napari_edsr.files import read_image
 
 
@@ -196,3 +197,14 @@ def test_devices_name_the_cpu_and_the_way_to_a_gpu(run):
     assert (code, err) == (0, "")
     assert "cpu" in out
     assert "about" in out
+
+
+@pytest.mark.parametrize(
+    ("flops", "seconds"),
+    [(1e6, "12"), (1e8, "0.12"), (1.2009e7, "1.0"), (1e10, "0.0012"), (1e5, "120")],
+)
+def test_devices_show_two_digits_of_the_speed(run, monkeypatch, flops, seconds):
+    monkeypatch.setattr(EDSRConfig, "flops", lambda *_: 12.0)
+    monkeypatch.setattr("napari_edsr.device.measure_speed", lambda _: flops)
+    _, out, _ = run("devices")
+    assert out.split("\n")[1].rstrip().endswith(f"about {seconds}")
