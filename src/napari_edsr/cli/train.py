@@ -60,7 +60,7 @@ def train(
 def finetune(
     images: Annotated[
         list[str],
-        typer.Argument(metavar="HR...", help="Files, globs or folders to learn from."),
+        typer.Argument(metavar="HR", help="Files, globs or folders to learn from."),
     ],
     lr_images: Annotated[
         list[str] | None,
