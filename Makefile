@@ -14,7 +14,7 @@ demo:
 
 demo-gui:
 	@[ "$$(uname -s)" != Linux ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || \
-		{ echo "napari-edsr: there is no display here; 'make demo' needs none." >&2; exit 1; }
+		{ echo "napari-edsr: there is no display here; start it on a desktop, or use 'make demo'." >&2; exit 1; }
 	@scripts/bootstrap $(WINDOW)
 	$(TOX) -e demo-gui
 

@@ -12,6 +12,7 @@ import napari
 from PIL import Image
 from qtpy.QtCore import QEventLoop, QTimer
 
+from napari_edsr._qt import settings
 from napari_edsr._qt.launch import open_demo
 
 FOLDER = Path(__file__).parent / "images"
@@ -47,7 +48,12 @@ def take(viewer: napari.Viewer, name: str) -> None:
 
 
 def main() -> None:
-    """Take both pictures."""
+    """Take both pictures, of a dock with its defaults."""
+    with settings.set_aside():
+        _take_both()
+
+
+def _take_both() -> None:
     viewer, widget = open_demo(block=False)
     viewer.window.resize(*SIZE)
     if not widget.scout.known:

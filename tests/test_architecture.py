@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = Path(sys.executable).parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
 HEAVY = ("torch", "napari", "qtpy", "superqt", "vispy", "skimage", "scipy")
 
 
@@ -33,6 +34,15 @@ def run(*command: str | Path) -> None:
 
 def test_imports_go_down_the_layers():
     run(SCRIPTS / "lint-imports")
+
+
+def test_contributing_draws_the_layers_as_they_are():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    picture = next(part for part in text.split("```") if "__main__" in part)
+    lines = [line.strip() for line in picture.splitlines() if "──" not in line]
+    drawn = [set(re.split(r"\s{2,}", line)[0].split(" · ")) for line in lines if line]
+    (contract, *_) = SETTINGS["tool"]["importlinter"]["contracts"]
+    assert drawn == [set(layer.split(" | ")) for layer in contract["layers"]]
 
 
 def test_ruff_finds_nothing():

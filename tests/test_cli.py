@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -11,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_edsr import files
+from napari_edsr import files, zoo
 from napari_edsr.errors import EDSRWarning, ModelError
 
 
@@ -40,6 +41,27 @@ def test_every_error_is_one_line(error, code, words, run, monkeypatch, tmp_path)
     assert got == code
     assert words in err
     assert err.count("\n") == 1
+
+
+def help_of(run, command):
+    """Its help as one line, without the frames."""
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", out).split())
+
+
+@pytest.mark.parametrize("command", ["upscale", "finetune"])
+def test_help_names_a_default_model_that_is_there(command, run):
+    shown = re.search(
+        r"--model .*?default: \((\S+), or that of --scale", help_of(run, command)
+    )
+    assert shown[1] == zoo.default_model(2)
+
+
+def test_help_shows_names_in_capitals_and_switches_without_a_value(run):
+    text = help_of(run, "upscale")
+    assert re.search(r"upscale \[OPTIONS\] {?INPUT}? {?OUTPUT}? ", text)
+    assert "--self-ensemble Average" in text
 
 
 def test_an_interrupt_while_writing_leaves_the_old_file(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 from napari_edsr import zoo
 from napari_edsr.checkpoints import load_model, save_model
 from napari_edsr.cli import main
+from napari_edsr.cli import models as cli_models
 from napari_edsr.cli.models import app
 from napari_edsr.errors import CheckpointError, DownloadError, EDSRError, ModelError
 
@@ -95,6 +97,28 @@ def test_info_of_a_file(theirs):
     assert known["Layout"] == "basicsr"
     assert known["sha256"] == hashlib.sha256(theirs.read_bytes()).hexdigest()
     assert known["Licence"] == "unknown"
+
+
+def test_info_shows_decibels_as_the_readme_has_them(tiny_model, tmp_path):
+    assert facts(printed("info", "edsr-light-x2"))["Set5 PSNR RGB"] == "35.30"
+    model = tiny_model(2)
+    odd = {"PSNR": "high", "own PSNR": 30, "SSIM": 0.9876}
+    extra = {**model.provenance.extra, "scores": odd}
+    model.provenance = replace(model.provenance, extra=extra)
+    known = facts(printed("info", save_model(model, tmp_path / "odd.safetensors")))
+    assert [known[key] for key in odd] == ["high", "30.00", "0.9876"]
+
+
+def test_info_elides_nothing_in_a_narrow_terminal(theirs, monkeypatch):
+    monkeypatch.setattr(cli_models, "_PIPE_WIDTH", 60)
+    folder = theirs.parent / ("long" * 20)
+    folder.mkdir()
+    path = theirs.rename(folder / theirs.name)
+    text = printed("info", path)
+    assert max(map(len, text.splitlines())) <= 60
+    shown = "".join(text.split())
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in shown
+    assert "".join(str(path).split()) in shown
 
 
 def test_info_prints_brackets_as_they_are(theirs):
@@ -205,7 +229,9 @@ def test_without_a_network_a_download_ends_in_one_line(capsys, own_cache):
         main(["models", "download", "snu/mdsr"])
     assert end.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("napari-edsr: cv.snu.ac.kr can not be reached (no network?)")
+    assert line.startswith(
+        "napari-edsr: The server cv.snu.ac.kr can not be reached (no"
+    )
     assert f"put the file mdsr-4a78bedf.pt into {own_cache} or set" in line
 
 

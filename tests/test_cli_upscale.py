@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from rich.filesize import decimal
 
 from napari_edsr import upscale
+from napari_edsr.config import EDSRConfig
 from napari_edsr.files import read_image
 
 
@@ -23,6 +25,10 @@ def photo(tmp_path, rng):
     return path
 
 
+def size_of(path):
+    return decimal(path.stat().st_size)
+
+
 def test_a_photo_becomes_larger_with_its_density(run, photo, tmp_path):
     code, out, err = run("upscale", photo, tmp_path / "x2.tif")
     assert (code, err) == (0, "")
@@ -33,7 +39,8 @@ def test_a_photo_becomes_larger_with_its_density(run, photo, tmp_path):
     assert written.pixel_size["X"] == pytest.approx(1 / 200, rel=1e-3)
     assert written.provenance["model"]["name"] == "edsr-light-x2"
     assert "30 x 20, RGB, uint8" in out
-    assert "1 tiles of up to 256 px, fp32 on cpu" in out
+    assert "1 tile of up to 256 px, fp32 on cpu" in out
+    assert f"{tmp_path / 'x2.tif'}: 60 x 40, {size_of(tmp_path / 'x2.tif')}, " in out
 
 
 def test_every_option_reaches_the_engine(run, tiny, tmp_path, rng):
@@ -42,8 +49,11 @@ def test_every_option_reaches_the_engine(run, tiny, tmp_path, rng):
     arguments = ["upscale", tmp_path / "in.tif", tmp_path / "out.tif", "--axes", "TCYX"]
     arguments += ["--model", tiny, "--scale", 2, "--tile", 8, "--device", "cpu"]
     arguments += ["--precision", "fp32", "--normalize", "0,4095", "--self-ensemble"]
-    code, _, err = run(*arguments, "--uncertainty", tmp_path / "doubt.tif")
+    code, out, err = run(*arguments, "--uncertainty", tmp_path / "doubt.tif")
     assert (code, err) == (0, "")
+    said = f"{tmp_path / 'doubt.tif'}: uncertainty, {size_of(tmp_path / 'doubt.tif')}"
+    assert said in out
+    assert "tiles of up to 8 px" in out
     options = {"axes": "TCYX", "normalize": (0, 4095), "self_ensemble": True, "tile": 8}
     np.testing.assert_array_equal(
         tifffile.imread(tmp_path / "out.tif"), upscale(stack, tiny, **options)
@@ -83,6 +93,7 @@ def test_a_folder_goes_into_a_folder(run, tiny, photo, tmp_path):
     [
         (["none.png", "x.png"], "There is no file none.png"),
         (["photo.png", "x.bmp"], "Can not write .bmp"),
+        (["photo.png", "new"], "Can not write new, a name without suffix; end it in"),
         (["photo.png", "photo.png"], "is the input itself"),
         (["photo.png", "link.png"], "is the input itself"),
         (
@@ -99,7 +110,7 @@ def test_a_folder_goes_into_a_folder(run, tiny, photo, tmp_path):
         (["photo.png", "x.png", "--normalize", "5,b"], "is not LO,HI"),
         (
             ["photo.png", "x.png", "--normalize", "contrast-limits"],
-            "no contrast limits",
+            "no contrast limits; normalize by percentile, or by two numbers",
         ),
         (["photo.png", "x.png", "--axes", "YX"], "name 2 axes"),
         (["photo.png", "no/such/x.png"], "There is no folder"),
@@ -125,6 +136,14 @@ def test_wrong_usage_is_told_apart(run):
     code, _, err = run("upscale", "one.png")
     assert code == 2
     assert err.count("\n") == 1
+
+
+def test_a_pattern_that_the_shell_expanded_is_to_be_quoted(run):
+    code, _, err = run("upscale", "scans/a.png", "scans/b.png", "scans/c.png", "out")
+    assert (code, err.count("\n")) == (2, 1)
+    assert 'quote it, as in "scans/*.png"' in err
+    code, _, err = run("devices", "cpu")
+    assert (code, "quote" in err) == (2, False)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
@@ -178,3 +197,14 @@ def test_devices_name_the_cpu_and_the_way_to_a_gpu(run):
     assert (code, err) == (0, "")
     assert "cpu" in out
     assert "about" in out
+
+
+@pytest.mark.parametrize(
+    ("flops", "seconds"),
+    [(1e6, "12"), (1e8, "0.12"), (1.2009e7, "1.0"), (1e10, "0.0012"), (1e5, "120")],
+)
+def test_devices_show_two_digits_of_the_speed(run, monkeypatch, flops, seconds):
+    monkeypatch.setattr(EDSRConfig, "flops", lambda *_: 12.0)
+    monkeypatch.setattr("napari_edsr.device.measure_speed", lambda _: flops)
+    _, out, _ = run("devices")
+    assert out.split("\n")[1].rstrip().endswith(f"about {seconds}")

@@ -2,12 +2,15 @@
 
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from napari_edsr import drain, samples
 from napari_edsr.cli import main
+from napari_edsr.cli.demo import _table
 from napari_edsr.demo import run_demo
 from napari_edsr.errors import FileError, ModelError
 from napari_edsr.events import TileDone
@@ -57,17 +60,30 @@ def test_the_command_prints_both_scores(tmp_path, capsys):
         "EDSR light",
         "SSIM",
         "edsr-light-x4",
+        "as the mmagic toolbox measures",
     ):
-        assert words in printed
+        assert words in " ".join(printed.split())
+
+
+def test_the_gain_is_the_difference_of_the_figures_beside_it(demo):
+    one = replace(
+        demo.shown[0],
+        bicubic_score=replace(demo.shown[0].bicubic_score, psnr=25.6349),
+        result_score=replace(demo.shown[0].result_score, psnr=27.9051),
+    )
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(_table(replace(demo, shown=(one,))))
+    assert all(figure in capture.get() for figure in ("25.63", "27.91", "+2.28 dB"))
 
 
 def test_without_napari_the_viewer_is_refused_in_one_line(monkeypatch, capsys):
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     monkeypatch.setitem(sys.modules, "napari", None)
     with pytest.raises(SystemExit) as stopped:
         main(["demo", "--gui"])
     assert stopped.value.code == 1
-    assert 'pip install "napari-edsr[all]"' in capsys.readouterr().err
+    assert 'pip install "napari[pyqt6]"' in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="others always have a screen")
@@ -82,7 +98,35 @@ def test_without_a_display_the_viewer_is_refused_in_one_line(monkeypatch, capsys
     assert stopped.value.code == 1
     assert printed.out == ""
     assert printed.err.count("\n") == 1
-    assert "display" in printed.err
+    assert "There is no display" in printed.err
+    assert "start it on a desktop" in printed.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others always have a screen")
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DISPLAY", ":4095", "The display can not be opened (DISPLAY=:4095)"),
+        ("QT_QPA_PLATFORM", "paper", "Could not find the Qt platform plugin"),
+    ],
+)
+def test_a_display_that_can_not_be_opened_is_named(
+    name, value, words, monkeypatch, capsys
+):
+    pytest.importorskip("qtpy")
+    for other in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, value)
+    launch = types.SimpleNamespace(open_demo=lambda: pytest.fail("Qt was started"))
+    monkeypatch.setitem(sys.modules, "napari_edsr._qt.launch", launch)
+    with pytest.raises(SystemExit) as stopped:
+        main(["demo", "--gui"])
+    printed = capsys.readouterr()
+    assert (stopped.value.code, printed.out) == (1, "")
+    assert printed.err.count("\n") == 1
+    assert words in printed.err
+    assert "cursor" not in printed.err
+    assert "start it on a desktop" in printed.err
 
 
 def test_a_folder_that_can_not_be_made_is_refused_before_the_work(tmp_path):

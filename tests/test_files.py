@@ -211,7 +211,7 @@ def test_cmyk_becomes_rgb_with_a_notice(tmp_path):
             r"can not hold a stack of planes; use .tif",
         ),
         ("x.bmp", "YX", (4, 4), "uint8", r"Can not write .bmp"),
-        ("x", "YX", (4, 4), "uint8", r"a name without suffix"),
+        ("x", "YX", (4, 4), "uint8", r"x, a name without suffix; end it in \.tif"),
     ],
 )
 def test_what_a_format_can_not_hold_is_refused_beforehand(

@@ -1,7 +1,11 @@
 """Configurations of training runs: what they refuse, their files and their schedules."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+from napari_edsr import zoo
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import TrainingError
 from napari_edsr.train_config import (
@@ -12,6 +16,7 @@ from napari_edsr.train_config import (
     save_config,
 )
 
+ROOT = Path(__file__).parents[1]
 CONFIG = TrainConfig(
     name="cells",
     start="edsr-light-x2",
@@ -21,6 +26,17 @@ CONFIG = TrainConfig(
     milestones=(10, 20),
     about={"licence": "CC0-1.0"},
 )
+
+
+def test_the_configuration_in_the_readme_is_one(tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"(?ms)^```yaml\n(.*?)^```", readme)
+    path = tmp_path / "mine.yaml"
+    path.write_text(shown, encoding="utf-8")
+    config = load_config(path)
+    assert config.name == "mine"
+    assert config.start == zoo.default_model(2)
+    assert config.data.hr == (str(tmp_path / "photos"),)
 
 
 def test_a_configuration_survives_its_file(tmp_path):

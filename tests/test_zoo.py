@@ -65,7 +65,7 @@ def test_no_default_model_for_other_scales():
 def test_an_unknown_name_brings_similar_ones():
     with pytest.raises(ModelError, match="did you mean snu/edsr_baseline_x2"):
         zoo.get_card("snu/edsr-baseline-x2")
-    with pytest.raises(ModelError, match="see the list of models"):
+    with pytest.raises(ModelError, match="'napari-edsr models list' shows them all"):
         zoo.fetch("¿?")
 
 

@@ -35,7 +35,7 @@ class DeviceReport:
     description : str
     usable : bool
     advice : str
-        The exact command that would make it usable; empty where it is.
+        The command that would make it usable, or where to read of it; empty where it is.
     """
 
     name: str

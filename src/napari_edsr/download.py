@@ -173,9 +173,9 @@ def _refuse_page(response: requests.Response, start: bytes) -> None:
         b"<"
     ):
         raise DownloadError(
-            f"{host(response.url)} sent a web page (a login or proxy page?) instead of the "
-            "model; log in to the network with a browser or set NAPARI_EDSR_MIRROR, and try "
-            "again."
+            f"The server {host(response.url)} sent a web page (a login or proxy page?) "
+            "instead of the model; log in to the network with a browser or set "
+            "NAPARI_EDSR_MIRROR, and try again."
         )
 
 
@@ -195,7 +195,7 @@ def _no_network(url: str, part: Path, error: requests.ConnectionError) -> str:
     elif isinstance(error, requests.exceptions.SSLError):
         problem = f"The certificate of {host(url)} could not be verified"
     else:
-        problem = f"{host(url)} can not be reached (no network?)"
+        problem = f"The server {host(url)} can not be reached (no network?)"
     return f"{problem}; {_by_hand(part)}."
 
 
@@ -205,7 +205,7 @@ def _refused(response: requests.Response, part: Path) -> str:
         advice = f"try again later, or {_by_hand(part)}"
     else:
         advice = _by_hand(part)
-    return f"{host(response.url)} does not give out {part.stem} ({said}); {advice}."
+    return f"The server {host(response.url)} does not give out {part.stem} ({said}); {advice}."
 
 
 def _gave_up(url: str, part: Path, reason: Exception) -> str:
@@ -216,7 +216,7 @@ def _gave_up(url: str, part: Path, reason: Exception) -> str:
 
 
 def _can_not_ask(url: str, error: Exception) -> str:
-    problem = f"{url} can not be asked ({_reason(error)})"
+    problem = f"The address {url} can not be asked ({_reason(error)})"
     problem = re.sub(r"//[^/\s]*@", "//", problem)  # a user's name and password
     return (
         f"{problem}; check NAPARI_EDSR_MIRROR and this machine's proxy and certificate "

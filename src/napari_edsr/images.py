@@ -401,7 +401,7 @@ def _checked_range(limits: Sequence[float]) -> Range:
 def _limits(limits: Any, n_ranges: int) -> list[Range]:
     if limits is None:
         raise ImageError(
-            "This image has no contrast limits; choose normalize='percentile' or (lo, hi)."
+            "This image has no contrast limits; normalize by percentile, or by two numbers."
         )
     try:
         pairs = np.asarray(limits, dtype=float).reshape(-1, 2)
@@ -453,7 +453,7 @@ def _warn_outside_unit(channels: Sequence[NDArray]) -> None:
     if lo < 0 or hi > 1:
         warnings.warn(
             f"Float intensities from {lo:g} to {hi:g} leave the expected range 0-1; "
-            "choose normalize='percentile' or (lo, hi).",
+            "normalize by percentile, or by two numbers.",
             EDSRWarning,
             stacklevel=3,
         )

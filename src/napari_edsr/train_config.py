@@ -277,7 +277,7 @@ def load_config(path: str | os.PathLike[str]) -> TrainConfig:
         brief = " ".join(str(error).split())
         raise TrainingError(f"{path} can not be read: {brief}.") from error
     if not isinstance(values, Mapping):
-        raise TrainingError(f"{path} holds no configuration; see the documentation.")
+        raise TrainingError(f"{path} holds no configuration; the README shows one.")
     try:
         return TrainConfig.from_dict(_anchored(values, path.parent))
     except (TrainingError, ModelError) as error:

@@ -69,7 +69,9 @@ def get_card(name: str) -> ModelCard:
         return card
     names = [other.name for other in list_cards()]
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else "see the list of models."
+    hint = "'napari-edsr models list' shows them all."
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
     raise ModelError(f"There is no model called {name!r}; {hint}")
 
 

@@ -16,11 +16,11 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QFileDialog
 
 from napari_edsr import samples
-from napari_edsr._qt import layers
+from napari_edsr._qt import launch, layers, settings
 from napari_edsr._qt.saving import file_name
 
 WAIT = 60_000
-NAME = "Upscale (EDSR)"
+NAME = "Upscale"
 
 
 @pytest.fixture
@@ -222,17 +222,18 @@ def test_samples_open_and_are_chosen(docked, key, shape):
     assert widget.layers() == [reduced]
 
 
-@pytest.mark.gui
-def test_demo_shows_the_dock_and_the_photograph(make_napari_viewer, monkeypatch):
+@pytest.fixture
+def open_demo(make_napari_viewer, monkeypatch):
+    """`open_demo()` in a viewer that is closed after the test."""
     import napari
 
-    from napari_edsr._qt import launch
+    monkeypatch.setattr(napari, "Viewer", lambda: make_napari_viewer(show=True))
+    return lambda: launch.open_demo(block=False)
 
-    made = []
-    monkeypatch.setattr(
-        napari, "Viewer", lambda: made.append(make_napari_viewer()) or made[0]
-    )
-    viewer, widget = launch.open_demo(block=False)
+
+@pytest.mark.gui
+def test_demo_shows_the_dock_and_the_photograph(open_demo):
+    viewer, widget = open_demo()
 
     assert [layer.name for layer in viewer.layers] == ["city (truth)", "city"]
     np.testing.assert_array_equal(viewer.layers[1].data, samples.photo_lr())
@@ -240,11 +241,74 @@ def test_demo_shows_the_dock_and_the_photograph(make_napari_viewer, monkeypatch)
     assert widget.panel.upscale.isEnabled()
 
 
+@pytest.mark.gui
+def test_demo_shows_the_whole_photograph_beside_the_dock(open_demo, qtbot):
+    viewer, widget = open_demo()
+    window, camera = widget.window(), viewer.scene.camera
+
+    def is_fitted():
+        shown = camera.zoom * np.array(samples.photo_hr().shape[:2])
+        share = (shown / viewer.canvas.size).max()
+        return 0.85 < share <= 1
+
+    qtbot.waitUntil(is_fitted, timeout=WAIT)
+    for width, height in ((1280, 720), (1000, 800)):
+        before = viewer.canvas.size
+        window.resize(width, height)
+        qtbot.waitUntil(lambda old=before: viewer.canvas.size != old, timeout=WAIT)
+        assert is_fitted()
+
+    camera.zoom = moved = 2 * camera.zoom
+    before = viewer.canvas.size
+    window.resize(1280, 720)
+    qtbot.waitUntil(lambda: viewer.canvas.size != before, timeout=WAIT)
+    assert camera.zoom == moved
+
+
+@pytest.mark.gui
+def test_demo_starts_from_the_defaults_and_keeps_what_is_remembered(
+    open_demo, monkeypatch
+):
+    import napari
+
+    settings.save(model="snu/edsr_x4", scale=4)
+    settings.save("remembered", open_sections="quality")
+    remembered = settings.load(), settings.load("remembered")
+    shown = []
+
+    def use_it():
+        (dock,) = napari.current_viewer().window.dock_widgets.values()
+        shown.append((dock.controls.settings(), dock.controls.open_sections()))
+        assert dock.panel.upscale.isEnabled()
+        dock.controls.scale.button(3).click()
+
+    monkeypatch.setattr(napari, "run", use_it)
+    launch.open_demo()
+
+    with settings.set_aside():
+        assert shown == [(settings.load(), "")]
+    assert (settings.load(), settings.load("remembered")) == remembered
+
+
 def test_menu_entry_opens_the_dock(npe2pm):
     manifest = npe2pm.get_manifest("napari-edsr")
     menu = manifest.contributions.menus["napari/layers/filter"]
     assert [item.command for item in menu] == ["napari-edsr.upscale"]
     assert [w.display_name for w in manifest.contributions.widgets] == [NAME]
+
+
+def test_every_way_to_the_dock_gives_it_the_name_in_the_readme(npe2pm):
+    from napari.plugins import menu_item_template
+
+    manifest = npe2pm.get_manifest("napari-edsr")
+    (widget,) = manifest.contributions.widgets
+    entry = menu_item_template.format(manifest.display_name, widget.display_name)
+    # A viewer's `add_plugin_dock_widget` takes the plugin's name for the dock's title.
+    assert entry == menu_item_template.format(manifest.name, NAME)
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"*Plugins ▸ {entry}*" in readme
+    assert f"*Layers ▸ Filter ▸ {entry}*" in readme
+    assert f"*File ▸ Open Sample ▸ {manifest.display_name}*" in readme
 
 
 def test_file_names_suit_every_system():

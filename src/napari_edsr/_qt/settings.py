@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,25 @@ from npe2 import PluginManifest
 
 _PLUGIN = "napari-edsr"
 _MANIFEST = Path(__file__).parents[1] / "napari.yaml"
+_is_set_aside = False
+
+
+@contextmanager
+def set_aside() -> Iterator[None]:
+    """Meanwhile give the defaults and remember nothing; what is there stays as it is."""
+    global _is_set_aside
+    before, _is_set_aside = _is_set_aside, True
+    try:
+        yield
+    finally:
+        _is_set_aside = before
 
 
 def load(category: str = "upscale") -> dict[str, Any]:
     """Remembered values of a category of the manifest's configurations.
 
-    The manifest's defaults where napari does not know the plugin (run from its folder
-    without having been installed, or switched off).
+    The manifest's defaults where they are set aside, or napari does not know the plugin
+    (run from its folder without having been installed, or switched off).
     """
     model = _model(category)
     if model is not None:
@@ -38,6 +52,8 @@ def save(category: str = "upscale", **values: Any) -> None:
 
 
 def _model(category: str) -> Any:
+    if _is_set_aside:
+        return None
     try:
         return getattr(get_plugin_settings(_PLUGIN), category)
     except KeyError:

@@ -1,4 +1,4 @@
-"""The command line: ``napari-edsr upscale | models | devices | demo``.
+"""The command line: ``napari-edsr upscale | models | devices | demo | train | finetune``.
 
 Nothing here imports torch or napari before a command needs it.
 """
@@ -21,6 +21,7 @@ import typer
 from napari_edsr.cli import models
 from napari_edsr.cli.demo import demo
 from napari_edsr.cli.devices import devices
+from napari_edsr.cli.parameters import FLAG
 from napari_edsr.cli.train import finetune, train
 from napari_edsr.cli.upscale import upscale
 from napari_edsr.errors import EDSRError
@@ -101,6 +102,8 @@ def _usage(error: Any) -> int:
     if not message:  # the help was printed instead
         return 2
     command = error.ctx.command_path if error.ctx else "napari-edsr"
+    if command.endswith(" upscale") and "extra argument" in message:
+        message += ' If INPUT is a pattern, quote it, as in "scans/*.png".'
     return _fail(f"{message} Try '{command} --help'.", 2)
 
 
@@ -161,6 +164,7 @@ def _options(
         bool,
         typer.Option(
             "--version",
+            metavar=FLAG,
             callback=_show_version,
             is_eager=True,
             help="Print the version.",

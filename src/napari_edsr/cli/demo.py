@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +12,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from napari_edsr.cli.parameters import FLAG
 from napari_edsr.cli.progress import run_with_progress
-from napari_edsr.demo import PROTOCOL, DemoResult, run_demo
+from napari_edsr.demo import PROTOCOL, DemoResult, Shown, run_demo
 from napari_edsr.errors import EDSRError
 from napari_edsr.metrics import Score
+
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+_OPEN_DISPLAY = "from qtpy.QtGui import QGuiApplication; QGuiApplication([])"
+_PATIENCE = 60
 
 
 def demo(
@@ -22,7 +28,9 @@ def demo(
         "demo-output"
     ),
     scale: Annotated[int, typer.Option(help="2, 3 or 4.")] = 2,
-    gui: Annotated[bool, typer.Option("--gui", help="Open napari instead.")] = False,
+    gui: Annotated[
+        bool, typer.Option("--gui", metavar=FLAG, help="Open napari instead.")
+    ] = False,
 ) -> None:
     """Upscale the bundled photograph and micrograph, and compare with bicubic."""
     if gui:
@@ -37,10 +45,11 @@ def demo(
 
 
 def _open_viewer() -> None:
-    if not _has_display():
+    problem = _display_problem()
+    if problem:
         raise EDSRError(
-            "There is no display to open the viewer on; run it on a desktop, "
-            "or leave out --gui to get the pictures as files."
+            f"{problem}; start it on a desktop, or leave out --gui to get the pictures "
+            "as files."
         )
     try:
         from napari_edsr._qt.launch import open_demo
@@ -49,36 +58,58 @@ def _open_viewer() -> None:
     except ImportError as error:  # napari, or a Qt binding
         raise EDSRError(
             f"The viewer can not be opened ({error}); install it: "
-            'pip install "napari-edsr[all]".'
+            'pip install "napari[pyqt6]".'
         ) from error
 
 
-def _has_display() -> bool:
-    """Whether Qt finds a screen: without one it would abort the whole process."""
+def _display_problem() -> str:
+    """Why Qt would find no screen, and abort the whole process; empty where it does."""
     if not sys.platform.startswith("linux"):
-        return True
-    names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-    return any(os.environ.get(name) for name in names)
+        return ""
+    named = [f"{name}={os.environ[name]}" for name in _SCREENS if os.environ.get(name)]
+    if not named:
+        return "There is no display to open the viewer on"
+    complaint = _qt_complaint()
+    if "could not connect to display" in complaint:
+        # Qt goes on to blame a library, which is there.
+        return f"The display can not be opened ({', '.join(named)})"
+    return f"Qt can not open a window ({complaint})" if complaint else ""
+
+
+def _qt_complaint() -> str:
+    """What Qt says before it aborts, tried in another process."""
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-c", _OPEN_DISPLAY],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        return f"the display does not answer within {_PATIENCE} s"
+    if tried.returncode >= 0:  # opened, or no Qt to try it with
+        return ""
+    return " ".join(tried.stderr.partition("This application failed")[0].split())
 
 
 def _table(result: DemoResult) -> Table:
     table = Table(
         title=f"Enlarged x{result.scale}, compared with the truth",
-        caption=f"PSNR in dB / SSIM, on 8 bits, {result.scale} px of border left out "
-        f"(protocol {PROTOCOL})",
+        caption=f"PSNR in dB / SSIM, on 8 bits, {result.scale} px of border left out, "
+        f"as the {PROTOCOL} toolbox measures",
     )
     table.add_column("Image")
     table.add_column("Colour")
     for heading in ("Bicubic", "EDSR light", "Gain", "Time"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in result.shown:
-        gain = one.result_score.psnr - one.bicubic_score.psnr
         table.add_row(
             one.sample.title,
             one.result_score.colour,
             _figures(one.bicubic_score),
             _figures(one.result_score),
-            f"{gain:+.2f} dB",
+            f"{_gain(one):+.2f} dB",
             f"{one.seconds:.1f} s",
         )
     return table
@@ -86,3 +117,8 @@ def _table(result: DemoResult) -> Table:
 
 def _figures(score: Score) -> str:
     return f"{score.psnr:.2f} / {score.ssim:.4f}"
+
+
+def _gain(shown: Shown) -> float:
+    """Difference of the figures as they are printed, so that the line adds up."""
+    return round(shown.result_score.psnr, 2) - round(shown.bicubic_score.psnr, 2)

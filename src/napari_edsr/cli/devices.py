@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.console import Console
 from rich.table import Table
 
@@ -21,7 +23,7 @@ def devices() -> None:
         speed = ""
         if report.usable:
             seconds = model.config.flops(2) * 1e6 / measure_speed(report.name)
-            speed = f"about {seconds:.1f}"
+            speed = f"about {_two_digits(seconds)}"
         table.add_row(report.name, report.description, speed)
     console = Console()
     console.print(table)
@@ -29,3 +31,10 @@ def devices() -> None:
     for report in reports:
         if report.advice:
             console.print(f"To use {report.name}: {report.advice}", soft_wrap=True)
+
+
+def _two_digits(value: float) -> str:
+    """Two significant digits without an exponent: ``"0.037"``, ``"1.0"``, ``"140"``."""
+    rounded = float(f"{value:.2g}")
+    decimals = 1 - math.floor(math.log10(rounded))
+    return f"{rounded:.{max(0, decimals)}f}"

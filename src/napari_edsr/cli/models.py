@@ -6,15 +6,17 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table
+from rich.table import Column, Table
 
 from napari_edsr import cache, zoo
+from napari_edsr.cli.parameters import FLAG
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ModelError, legible
@@ -31,7 +33,10 @@ app = typer.Typer(
 )
 
 NameOrPath = Annotated[
-    str, typer.Argument(help="A name of 'models list', or a weights file.")
+    str,
+    typer.Argument(
+        metavar="NAME_OR_PATH", help="A name of 'models list', or a weights file."
+    ),
 ]
 
 
@@ -55,7 +60,7 @@ def info(name_or_path: NameOrPath) -> None:
         rows = _card_rows(card)
     else:
         rows = _model_rows(_load(name_or_path), card if known else None)
-    table = Table.grid("", "", padding=(0, 2))
+    table = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2))
     for key, value in rows:
         if value:
             table.add_row(legible(key), legible(value))
@@ -64,7 +69,9 @@ def info(name_or_path: NameOrPath) -> None:
 
 @app.command()
 def download(
-    name: Annotated[str, typer.Argument(help="A name of 'models list'.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A name of 'models list'.")
+    ],
 ) -> None:
     """Download an official model; an interrupted download is taken up again."""
     path = run_with_progress(zoo.iter_download(name), f"Downloading {name}")
@@ -73,7 +80,9 @@ def download(
 
 @app.command("import")
 def import_model(
-    path: Annotated[Path, typer.Argument(help="An EDSR or MDSR weights file.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="An EDSR or MDSR weights file.")
+    ],
     name: Annotated[
         str | None, typer.Option(help="What to call it; by default the file's name.")
     ] = None,
@@ -87,7 +96,10 @@ def import_model(
         float | None, typer.Option(help="Value of white it was trained for: 255 or 1.")
     ] = None,
     replace_existing: Annotated[
-        bool, typer.Option("--replace", help="Replace an imported model of that name.")
+        bool,
+        typer.Option(
+            "--replace", metavar=FLAG, help="Replace an imported model of that name."
+        ),
     ] = False,
 ) -> None:
     """Convert a weights file and keep it among the listed models."""
@@ -115,7 +127,9 @@ def import_model(
 @app.command()
 def export(
     name_or_path: NameOrPath,
-    output: Annotated[Path, typer.Argument(help="The file to write.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="The file to write.")
+    ],
     layout: Annotated[
         str, typer.Option(help="napari-edsr, mmagic, edsr-pytorch or basicsr.")
     ] = "napari-edsr",
@@ -218,7 +232,14 @@ def _config_rows(config: EDSRConfig) -> list[tuple[str, str]]:
 def _score_rows(scores: Any) -> list[tuple[str, str]]:
     if not isinstance(scores, Mapping):  # a stranger's file may say anything
         return []
-    return [(name, str(value)) for name, value in scores.items()]
+    return [(name, _score(name, value)) for name, value in scores.items()]
+
+
+def _score(name: str, value: Any) -> str:
+    """Decibels as tables have them; SSIM, and whatever a file may say, as it is."""
+    if "PSNR" in name and isinstance(value, Real):
+        return f"{float(value):.2f}"
+    return str(value)
 
 
 def _card_rows(card: ModelCard) -> list[tuple[str, str]]:

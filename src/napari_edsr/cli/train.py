@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_edsr import zoo
+from napari_edsr.cli.parameters import DEFAULT_MODEL
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.errors import TrainingError
 from napari_edsr.events import TrainPlanned, Validated
@@ -30,17 +31,24 @@ Minutes = Annotated[
     float | None,
     typer.Option(help="Stop after so long; the same command goes on from there."),
 ]
-Device = Annotated[str | None, typer.Option(help="Instead of the configuration's.")]
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="A YAML file, see the documentation.")],
+    config: Annotated[
+        Path,
+        typer.Argument(metavar="CONFIG", help="A YAML file; the README shows one."),
+    ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the run.", show_default="runs/NAME"),
+        typer.Option(
+            help="Folder of the run; NAME is the configuration's.",
+            show_default="runs/NAME",
+        ),
     ] = None,
     minutes: Minutes = None,
-    device: Device = None,
+    device: Annotated[
+        str | None, typer.Option(help="Instead of the configuration's.")
+    ] = None,
 ) -> None:
     """Train a network as a configuration says; an interrupted run is taken up again."""
     settings = load_config(config)
@@ -52,7 +60,7 @@ def train(
 def finetune(
     images: Annotated[
         list[str],
-        typer.Argument(metavar="HR...", help="Files, globs or folders to learn from."),
+        typer.Argument(metavar="HR", help="Files, globs or folders to learn from."),
     ],
     lr_images: Annotated[
         list[str] | None,
@@ -60,7 +68,7 @@ def finetune(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Model to start from.", show_default="edsr-light"),
+        typer.Option(help="Model to start from.", show_default=DEFAULT_MODEL),
     ] = None,
     scale: Annotated[int, typer.Option(help="2, 3 or 4.")] = 2,
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 2000,
@@ -84,7 +92,9 @@ def finetune(
         typer.Option(help="The trained model; its run lies in a folder beside it."),
     ] = Path("finetuned.safetensors"),
     minutes: Minutes = None,
-    device: Device = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, xpu.")
+    ] = "auto",
 ) -> None:
     """Fine-tune a model on images of one's own."""
     if out.suffix.lower() != ".safetensors":
@@ -100,7 +110,7 @@ def finetune(
         rate=rate,
         validate_every=max(1, min(200, steps // 5)),
         seed=seed,
-        device=device or "auto",
+        device=device,
     )
     _run(settings, out.with_suffix(".run"), minutes, model_path=out)
 

@@ -15,6 +15,7 @@ import typer
 from rich.filesize import decimal
 
 from napari_edsr import files, zoo
+from napari_edsr.cli.parameters import DEFAULT_MODEL, FLAG
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.errors import EDSRError, EDSRWarning, FileError, ImageError
 from napari_edsr.events import UpscalePlanned
@@ -40,18 +41,23 @@ def upscale(
         str, typer.Argument(metavar="INPUT", help="A file, a quoted glob, or a folder.")
     ],
     output: Annotated[
-        Path, typer.Argument(help="A file; a folder for a glob or folder of inputs.")
+        Path,
+        typer.Argument(
+            metavar="OUTPUT", help="A file; a folder for a glob or folder of inputs."
+        ),
     ],
     scale: Annotated[
-        int | None, typer.Option(help="2, 3 or 4.", show_default="model's")
+        int | None, typer.Option(help="2, 3 or 4.", show_default="that of the model")
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Name or weights file.", show_default="edsr-light"),
+        typer.Option(help="Name or weights file.", show_default=DEFAULT_MODEL),
     ] = None,
     axes: Annotated[
         str | None,
-        typer.Option(help="One letter an axis, e.g. TCYX.", show_default="file's"),
+        typer.Option(
+            help="One letter an axis, e.g. TCYX.", show_default="read from the file"
+        ),
     ] = None,
     tile: Annotated[str, typer.Option(help="Side in input pixels, or auto.")] = "auto",
     device: Annotated[
@@ -62,7 +68,10 @@ def upscale(
         str, typer.Option(help="auto, dtype, percentile, contrast-limits, or LO,HI.")
     ] = "auto",
     self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help="Average eight flips and turns.")
+        bool,
+        typer.Option(
+            "--self-ensemble", metavar=FLAG, help="Average eight flips and turns."
+        ),
     ] = False,
     uncertainty: Annotated[
         Path | None, typer.Option(help="TIFF for the ensemble's standard deviation.")
@@ -257,9 +266,9 @@ def _warnings_said_once(said: set[str]) -> Iterator[None]:
 def _say_plan(event: Any, said: set[str]) -> None:
     if isinstance(event, UpscalePlanned):
         _say_new(event.notes, said)
+        tiles = "1 tile" if event.total == 1 else f"{event.total} tiles"
         typer.echo(
-            f"  {event.total} tiles of up to {event.tile} px, {event.precision} on "
-            f"{event.device}"
+            f"  {tiles} of up to {event.tile} px, {event.precision} on {event.device}"
         )
 
 
@@ -275,6 +284,9 @@ def _write(job: Job, source: ImageFile, result: UpscaleResult) -> None:
     scale = result.metadata["scale"]
     written = files.upscaled_file(source, result.image, scale, result.metadata)
     files.write_image(job.target, written)
+    size = " x ".join(str(result.image.shape[source.axes.index(axis)]) for axis in "XY")
+    seconds = f"{result.metadata['seconds']:.1f} s"
+    typer.echo(f"  {job.target}: {size}, {_file_size(job.target)}, {seconds}")
     if job.uncertainty is not None and result.uncertainty is not None:
         doubt = ImageFile(
             data=result.uncertainty,
@@ -284,8 +296,8 @@ def _write(job: Job, source: ImageFile, result: UpscaleResult) -> None:
             provenance=written.provenance,
         )
         files.write_image(job.uncertainty, doubt)
-    size = " x ".join(str(result.image.shape[source.axes.index(axis)]) for axis in "XY")
-    typer.echo(
-        f"  {job.target}: {size}, {decimal(result.image.nbytes)}, "
-        f"{result.metadata['seconds']:.1f} s"
-    )
+        typer.echo(f"  {job.uncertainty}: uncertainty, {_file_size(job.uncertainty)}")
+
+
+def _file_size(path: Path) -> str:
+    return decimal(path.stat().st_size)

@@ -123,9 +123,12 @@ def check_writable(
     """
     suffix, dtype = Path(path).suffix.lower(), np.dtype(dtype)
     if suffix not in WRITABLE:
-        raise FileError(
-            f"Can not write {suffix or 'a name without suffix'}; use .tif or .png."
-        )
+        if not suffix:
+            raise FileError(
+                f"Can not write {Path(path).name}, a name without suffix; end it in .tif "
+                "or .png."
+            )
+        raise FileError(f"Can not write {suffix}; use .tif or .png.")
     if suffix in (".tif", ".tiff"):
         return ""
     name = "PNG" if suffix == ".png" else "JPEG"
