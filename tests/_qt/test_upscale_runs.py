@@ -168,8 +168,9 @@ def test_a_preview_is_no_source(widget, viewer, run, image):
     source = viewer.add_image(image)
     run(widget, widget.panel.preview)
 
+    chooser = widget.controls.layer.list
+    assert [chooser.itemText(i) for i in range(chooser.count())] == [source.name]
     viewer.layers.selection = {viewer.layers[-1]}
-
     assert widget.layers() == [source]
 
 

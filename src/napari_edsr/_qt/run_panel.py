@@ -182,11 +182,11 @@ class RunPanel(QWidget):
         else:
             self.reason.show_text(f"No preview: {preview}" if preview else "")
 
-    def set_busy(self) -> None:
-        """Keep both buttons from being pressed during a run; the bar below says why."""
+    def set_busy(self, reason: str) -> None:
+        """Keep both buttons from being pressed during a run."""
         self.upscale.setEnabled(False)
         self.preview.setEnabled(False)
-        self.reason.show_text("")
+        self.reason.show_text(reason)
 
     def begin(self, status: str) -> None:
         """Show the bar, and take away what an earlier run left."""

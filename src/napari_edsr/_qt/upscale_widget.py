@@ -200,7 +200,7 @@ class UpscaleWidget(QWidget):
         self._describe(layers)
         self.controls.lock(self.session.is_running)
         if self.session.is_running:
-            self.panel.set_busy()
+            self.panel.set_busy("A run is under way; cancel it to start another.")
         else:
             self._show_plan(layers)
 
