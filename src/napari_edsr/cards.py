@@ -106,6 +106,11 @@ def _built_in(scale: int, sha256: str, size: int, psnr: str) -> ModelCard:
     )
 
 
+def _spelled(name: str) -> str:
+    """Of a file as users read it: ``"EDSR baseline x2"``."""
+    return name.replace("_", " ").replace("edsr", "EDSR").replace("mdsr", "MDSR")
+
+
 def _snu(
     name: str,
     config: EDSRConfig,
@@ -116,7 +121,7 @@ def _snu(
     filename = f"{name}-{sha256[:8]}.pt"
     return ModelCard(
         name=f"snu/{name}",
-        title=f"{name.replace('_', ' ')} of EDSR-PyTorch",
+        title=f"{_spelled(name)} of EDSR-PyTorch",
         config=config,
         filename=filename,
         sha256=sha256,

@@ -80,6 +80,22 @@ def make_widget(qtbot, viewer, model_file, errors_shown):
 
 
 @pytest.fixture
+def engine(monkeypatch):
+    """`engine(**options)`: put in the place of `iter_upscale`."""
+
+    def make(**options):
+        from fake_engine import Engine
+
+        from napari_edsr import inference
+
+        fake = Engine(**options)
+        monkeypatch.setattr(inference, "iter_upscale", fake)
+        return fake
+
+    return make
+
+
+@pytest.fixture
 def widget(make_widget):
     return make_widget()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 from qtpy.QtCore import QCoreApplication
@@ -12,55 +10,8 @@ from qtpy.QtGui import QGuiApplication
 from napari_edsr._qt import requests as requests_module
 from napari_edsr._qt.layers import METADATA_KEY
 from napari_edsr.errors import DeviceError
-from napari_edsr.events import TileDone, UpscalePlanned
-from napari_edsr.inference import UpscaleResult
 
 WAIT = 30_000
-
-
-class Engine:
-    """Stands in for the engine: does a tile, one row of it, whenever it is let on."""
-
-    def __init__(self, error_after=None, error=None):
-        self.gate = threading.Semaphore(0)
-        self.closed = threading.Event()
-        self.error_after, self.error = error_after, error
-        self.tiles_begun = 0
-
-    def __call__(self, image, model, *, scale, axes, region, out, **options):
-        try:
-            total = out.shape[0]
-            yield UpscalePlanned(total, 8, 4, "cpu", "fp32", ("A note.",))
-            for row in range(total):
-                self.tiles_begun += 1
-                assert self.gate.acquire(timeout=20)
-                if row == self.error_after:
-                    raise self.error
-                out[row] = 7
-                yield TileDone(row + 1, total, (slice(row, row + 1), slice(None)))
-            return UpscaleResult(
-                out, axes, {"device": "cpu", "precision": "fp32", "seconds": 0.1}
-            )
-        finally:
-            self.closed.set()
-
-    def let_on(self, tiles=1):
-        for _ in range(tiles):
-            self.gate.release()
-
-
-@pytest.fixture
-def engine(monkeypatch):
-    """`engine(**options)`: put in the place of `iter_upscale`."""
-
-    def make(**options):
-        from napari_edsr import inference
-
-        fake = Engine(**options)
-        monkeypatch.setattr(inference, "iter_upscale", fake)
-        return fake
-
-    return make
 
 
 @pytest.fixture

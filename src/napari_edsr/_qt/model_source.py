@@ -32,6 +32,7 @@ class ModelSource(QObject):
         self._chooser = chooser
         self._download: Job | None = None
         self._size = 1
+        self._restoring = ""
         chooser.download_asked.connect(self.download)
         chooser.download_stop_asked.connect(self.stop)
         chooser.file_asked.connect(self.recognise)
@@ -59,7 +60,7 @@ class ModelSource(QObject):
         """Look into a weights file, and add it to the chooser if it is an EDSR."""
         job = Job(iter_recognise(path), f"Reading {Path(path).name}", self)
         job.returned.connect(self._on_recognised)
-        job.failed.connect(self._on_failed)
+        job.failed.connect(self._on_unreadable)
         job.ended.connect(job.deleteLater)
         job.start()
 
@@ -69,9 +70,21 @@ class ModelSource(QObject):
             self._download.show_progress(min(event.done, total), total)
         self._chooser.show_download(min(1.0, event.done / total))
 
+    def restore(self, path: str) -> None:
+        """Look into the file that was used the last time, unless another is chosen."""
+        self._restoring = path
+        self.recognise(path)
+
     def _on_recognised(self, choice: ModelChoice) -> None:
+        restoring, self._restoring = self._restoring == choice.key, ""
+        if restoring and self._chooser.pending != choice.key:
+            return
         self._chooser.add_file(choice)
         self.recognised.emit(choice)
+
+    def _on_unreadable(self, error: Exception) -> None:
+        self._chooser.forget_pending()
+        self._on_failed(error)
 
     def _on_failed(self, error: Exception) -> None:
         self.failed.emit(Failure.of(error, "Getting the model"))

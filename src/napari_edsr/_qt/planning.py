@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Shapes
@@ -39,6 +40,8 @@ class Choices:
     part : str
         ``"layer"``, ``"view"`` or ``"rectangle"``.
     all_planes : bool
+    pending : str
+        Path of a weights file that is wanted, but not read yet.
     """
 
     scale: int
@@ -47,9 +50,12 @@ class Choices:
     normalize: str | tuple[float, float] = "auto"
     part: str = "layer"
     all_planes: bool = True
+    pending: str = ""
 
     def checked_model(self) -> ModelChoice:
         """The model, or a `ModelError` saying what to do about it."""
+        if self.pending:
+            raise ModelError(f"Wait: {Path(self.pending).name} is being read.")
         if self.model is None:
             raise ModelError("Choose a model.")
         if self.scale not in self.model.config.scales:
@@ -84,14 +90,8 @@ def plan_preview(
     """Request for what the view or the rectangle shows of the first layer's plane."""
     _check_layers(viewer, layers)
     part = "rectangle" if choices.part == "rectangle" else "view"
-    changed = Choices(
-        choices.scale,
-        choices.model,
-        {**choices.engine, "uncertainty": False},
-        choices.normalize,
-        part,
-        all_planes=False,
-    )
+    engine = {**choices.engine, "uncertainty": False}
+    changed = replace(choices, engine=engine, part=part, all_planes=False)
     return _request(viewer, layers[0], changed, False, preview=True)
 
 

@@ -31,9 +31,10 @@ _FRAME = QSize(4, 4)
 _RESIZING = (QEvent.Type.LayoutRequest, QEvent.Type.Resize)
 #: Of the text of locked controls; the theme's own is too faint to be read.
 _LOCKED_OPACITY = 0.7
+_CHOSEN_OPACITY = 0.25  # of the same colour behind the choice made
 _LOCKED_STYLE = """
 *:disabled {{ color: {color}; }}
-QPushButton:checked:disabled {{ text-decoration: underline; }}
+QPushButton:checked:disabled {{ background-color: {shade}; }}
 """
 
 
@@ -143,14 +144,23 @@ class UpscaleControls(QScrollArea):
             normalize=self.intensities.value(),
             part=part,
             all_planes=all_planes,
+            pending=self.models.pending,
         )
 
     def lock(self, locked: bool) -> None:
         """Keep the choices as they are while a run goes on; they stay readable."""
         self.form.setEnabled(not locked)
+        self._keep_locked_texts_readable()
+
+    def _keep_locked_texts_readable(self) -> None:
+        """Style them beforehand: a style set with the lock would move the form."""
         red, green, blue, _ = self.palette().windowText().color().getRgb()
-        color = f"rgba({red}, {green}, {blue}, {_LOCKED_OPACITY:.0%})"
-        self.form.setStyleSheet(_LOCKED_STYLE.format(color=color) if locked else "")
+        text = f"rgba({red}, {green}, {blue}, "
+        style = _LOCKED_STYLE.format(
+            color=f"{text}{_LOCKED_OPACITY:.0%})", shade=f"{text}{_CHOSEN_OPACITY:.0%})"
+        )
+        if self.form.styleSheet() != style:
+            self.form.setStyleSheet(style)
 
     def set_devices(self, devices: Sequence[str], auto: str) -> None:
         """Complete the list of devices, and choose the one that was remembered."""

@@ -274,9 +274,8 @@ class UpscaleWidget(QWidget):
 
     def _on_devices(self, found: DevicesFound) -> None:
         self.controls.set_devices(found.names, found.auto)
-        remembered = self.controls.models.remembered
-        if not self.controls.models.knows(remembered) and Path(remembered).is_file():
-            self.model_source.recognise(remembered)
+        if self.controls.models.pending:
+            self.model_source.restore(self.controls.models.pending)
         self._update()
 
     def _on_speed(self, found: SpeedFound) -> None:
