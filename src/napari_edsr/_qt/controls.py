@@ -183,9 +183,10 @@ class Section(QCollapsible):
     """A part of the dock that folds away and then says in its title what it is set to."""
 
     def __init__(
-        self, title: str, content: QWidget, parent: QWidget | None = None
+        self, title: str, content: QWidget, tip: str, parent: QWidget | None = None
     ) -> None:
         super().__init__(title, parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self.toggleButton().setToolTip(tip)
         self._title, self._summary = title, ""
         self.setContent(content)
         self.setDuration(0)

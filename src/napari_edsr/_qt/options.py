@@ -271,7 +271,7 @@ class RegionOptions(QWidget):
         super().__init__(parent)
         self.part = Segments(
             [
-                ("Whole layer", "layer", "Upscale all rows and columns."),
+                ("Whole", "layer", "Upscale all rows and columns."),
                 ("View", "view", "Upscale only what the canvas shows now."),
                 (
                     "Rectangle",

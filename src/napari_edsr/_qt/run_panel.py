@@ -41,7 +41,9 @@ class ErrorView(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.text)
         column.addWidget(self.copy, 0, Qt.AlignmentFlag.AlignRight)
-        self.details = Section("Details", inside)
+        self.details = Section(
+            "Details", inside, "What the program says of the error, to be copied."
+        )
         sign = QLabel()
         sign.setPixmap(_warning_sign(self))
         row = QHBoxLayout()

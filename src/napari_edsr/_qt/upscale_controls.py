@@ -64,9 +64,23 @@ class UpscaleControls(QScrollArea):
         self.speed, self.intensities = SpeedOptions(), IntensityOptions()
         self.quality, self.region = QualityOptions(), RegionOptions()
         self.sections = {
-            "speed": Section("Speed and memory", self.speed),
-            "intensities": Section("Intensities", self.intensities),
-            "quality": Section("Quality", self.quality),
+            "speed": Section(
+                "Speed and memory",
+                self.speed,
+                "Where the network runs and how much of the image at a time. The result "
+                "is the same.",
+            ),
+            "intensities": Section(
+                "Intensities",
+                self.intensities,
+                "Which intensities the network sees as black and as white. It is undone "
+                "in the result.",
+            ),
+            "quality": Section(
+                "Quality",
+                self.quality,
+                "Spend more time for a little more quality, or to see what is uncertain.",
+            ),
         }
         self.form = QWidget()
         self._lay_out()
