@@ -1,4 +1,4 @@
-"""What can not be: one clear sentence each, of an error of ours, before any work."""
+"""What cannot be: one clear sentence each, of an error of ours, before any work."""
 
 import threading
 
@@ -52,7 +52,7 @@ def test_channels_that_go_together_can_not_be_cut(tiny_model):
     image = np.zeros((2, 8, 8), np.uint8)
     model = tiny_model(n_colors=2)
     assert upscale(image, model, axes="CYX").shape == (2, 16, 16)
-    with pytest.raises(ImageError, match="can not be cut along 'C'"):
+    with pytest.raises(ImageError, match="cannot be cut along 'C'"):
         upscale(image, model, axes="CYX", region={"C": (0, 1)})
 
 

@@ -465,7 +465,7 @@ def test_saving_replaces_whole_files_only(tmp_path, monkeypatch):
 @pytest.mark.parametrize("layout", SAVED)
 def test_saving_where_nothing_can_be_written(tmp_path, layout):
     model = load_model(write_all(tmp_path, Weights.random(2))["basicsr"])
-    with pytest.raises(FileError, match="can not be written"):
+    with pytest.raises(FileError, match="cannot be written"):
         save_model(model, tmp_path / "absent" / "m.pth", layout=layout)
 
 

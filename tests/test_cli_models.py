@@ -229,9 +229,7 @@ def test_without_a_network_a_download_ends_in_one_line(capsys, own_cache):
         main(["models", "download", "snu/mdsr"])
     assert end.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(
-        "napari-edsr: The server cv.snu.ac.kr can not be reached (no"
-    )
+    assert line.startswith("napari-edsr: The server cv.snu.ac.kr cannot be reached (no")
     assert f"put the file mdsr-4a78bedf.pt into {own_cache} or set" in line
 
 
@@ -260,7 +258,7 @@ def test_an_export_never_overwrites_its_input(theirs, tmp_path, link):
         ("out.pth", "napari-edsr", "must end in .safetensors"),
         ("out.safetensors", "mmagic", "end the name in .pth"),
         ("out.pth", "keras", "choose one of"),
-        ("no/such/folder/out.pth", "mmagic", "can not be written"),
+        ("no/such/folder/out.pth", "mmagic", "cannot be written"),
     ],
 )
 def test_an_export_that_can_not_be_is_one_sentence(tmp_path, output, layout, reason):

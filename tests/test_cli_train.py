@@ -110,7 +110,7 @@ def test_real_pairs_are_matched_by_name(run, here):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("train", "none.yaml"), "can not be read"),
+        (("train", "none.yaml"), "cannot be read"),
         (("finetune", "photos", "--out", "m.pth"), "must end in .safetensors"),
         (("finetune", "nowhere"), "There are no images at nowhere"),
         (("finetune", "photos", "--steps", "0"), "steps must be at least 1"),

@@ -1,4 +1,4 @@
-"""The command ``upscale``: files in, files out, one line where it can not be done."""
+"""The command ``upscale``: files in, files out, one line where it cannot be done."""
 
 import os
 import signal
@@ -92,8 +92,8 @@ def test_a_folder_goes_into_a_folder(run, tiny, photo, tmp_path):
     ("arguments", "words"),
     [
         (["none.png", "x.png"], "There is no file none.png"),
-        (["photo.png", "x.bmp"], "Can not write .bmp"),
-        (["photo.png", "new"], "Can not write new, a name without suffix; end it in"),
+        (["photo.png", "x.bmp"], "Cannot write .bmp"),
+        (["photo.png", "new"], "Cannot write new, a name without suffix; end it in"),
         (["photo.png", "photo.png"], "is the input itself"),
         (["photo.png", "link.png"], "is the input itself"),
         (

@@ -106,7 +106,7 @@ def test_without_a_display_the_viewer_is_refused_in_one_line(monkeypatch, capsys
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("DISPLAY", ":4095", "The display can not be opened (DISPLAY=:4095)"),
+        ("DISPLAY", ":4095", "The display cannot be opened (DISPLAY=:4095)"),
         ("QT_QPA_PLATFORM", "paper", "Could not find the Qt platform plugin"),
     ],
 )
@@ -141,6 +141,6 @@ def test_a_folder_that_can_not_be_made_is_refused_before_the_work(tmp_path):
 
 def test_a_picture_that_can_not_be_replaced_is_named(tmp_path):
     (tmp_path / "city-input.png").mkdir()
-    with pytest.raises(FileError, match=r"city-input\.png can not be written"):
+    with pytest.raises(FileError, match=r"city-input\.png cannot be written"):
         drain(run_demo(tmp_path, scale=4))
     assert [path.name for path in tmp_path.iterdir()] == ["city-input.png"]

@@ -187,30 +187,30 @@ def test_cmyk_becomes_rgb_with_a_notice(tmp_path):
 @pytest.mark.parametrize(
     ("name", "axes", "shape", "dtype", "words"),
     [
-        ("x.jpg", "YX", (4, 4), "uint16", r"can not hold uint16 intensities; use .png"),
+        ("x.jpg", "YX", (4, 4), "uint16", r"cannot hold uint16 intensities; use .png"),
         (
             "x.jpg",
             "YX",
             (4, 4),
             "float32",
-            r"can not hold float32 intensities; use .tif",
+            r"cannot hold float32 intensities; use .tif",
         ),
         (
             "x.png",
             "YX",
             (4, 4),
             "float32",
-            r"can not hold float32 intensities; use .tif",
+            r"cannot hold float32 intensities; use .tif",
         ),
-        ("x.jpg", "YXS", (4, 4, 4), "uint8", r"can not hold transparency; use .png"),
+        ("x.jpg", "YXS", (4, 4, 4), "uint8", r"cannot hold transparency; use .png"),
         (
             "x.png",
             "ZYX",
             (2, 4, 4),
             "uint8",
-            r"can not hold a stack of planes; use .tif",
+            r"cannot hold a stack of planes; use .tif",
         ),
-        ("x.bmp", "YX", (4, 4), "uint8", r"Can not write .bmp"),
+        ("x.bmp", "YX", (4, 4), "uint8", r"Cannot write .bmp"),
         ("x", "YX", (4, 4), "uint8", r"x, a name without suffix; end it in \.tif"),
     ],
 )

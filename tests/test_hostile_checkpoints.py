@@ -138,7 +138,7 @@ def test_senseless_settings_in_a_file_of_ours(tmp_path, monkeypatch, changes):
         "napari_edsr.checkpoints._digest", lambda *_: texts["contents_sha256"]
     )
     save_file(weights, path, texts)
-    refused(path, "description can not be read")
+    refused(path, "description cannot be read")
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_mdsr_branches_differ_only_outside_the_body():
 
 
 def test_scale_is_checked():
-    with pytest.raises(ModelError, match="can not upscale x3; choose from x2"):
+    with pytest.raises(ModelError, match="cannot upscale x3; choose from x2"):
         built()(image(1, 3, 4, 4), 3)
     with pytest.raises(ModelError, match="needs a scale; choose from x2, x3, x4"):
         built(TINY_MDSR)(image(1, 3, 4, 4))

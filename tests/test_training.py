@@ -231,7 +231,7 @@ def test_grey_networks_come_from_colour_ones(rng):
     ("network", "reason"),
     [
         (EDSRConfig.baseline(2), "n_feats 32, but the network is to have 64"),
-        (EDSRConfig.light(2, n_colors=2), "2 colours can not start from one of 3"),
+        (EDSRConfig.light(2, n_colors=2), "2 colours cannot start from one of 3"),
     ],
 )
 def test_networks_that_can_not_be_taken_over(network, reason):

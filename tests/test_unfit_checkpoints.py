@@ -368,7 +368,7 @@ def test_other_architectures_are_named(tmp_path, name):
 
 
 def test_damage_anywhere_gives_a_checkpoint_error_or_a_model(tmp_path):
-    """A legacy file has no checksums, so that some damage can not be seen."""
+    """A legacy file has no checksums, so that some damage cannot be seen."""
     rng = np.random.default_rng(1)
     path = saved(tmp_path, state(), _use_new_zipfile_serialization=False)
     data = path.read_bytes()

@@ -99,7 +99,7 @@ def test_one_flipped_bit_in_a_built_in_file_is_found(installed):
 def test_a_missing_built_in_file_is_named(installed):
     (installed / "edsr_light_x2.safetensors").unlink()
     with pytest.raises(
-        DownloadError, match="can not be read .*install napari-edsr again"
+        DownloadError, match="cannot be read .*install napari-edsr again"
     ):
         zoo.fetch("edsr-light-x2")
 
@@ -127,7 +127,7 @@ def test_one_flipped_bit_in_an_imported_file_is_found():
 
 def test_a_vanished_imported_file_is_named():
     add("mine").path.unlink()
-    with pytest.raises(DownloadError, match="mine can not be read .*import it again"):
+    with pytest.raises(DownloadError, match="mine cannot be read .*import it again"):
         zoo.fetch("mine")
 
 
@@ -192,7 +192,7 @@ def test_importing_keeps_what_was_recorded_before(own_cache):
 def test_a_cache_folder_that_can_not_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NAPARI_EDSR_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DownloadError, match="Can not write.*set NAPARI_EDSR_CACHE"):
+    with pytest.raises(DownloadError, match="Cannot write.*set NAPARI_EDSR_CACHE"):
         zoo.import_target("mine")
     assert len(zoo.list_cards()) == 14
 
@@ -200,13 +200,13 @@ def test_a_cache_folder_that_can_not_be_written_is_named(tmp_path, monkeypatch):
 def test_a_folder_that_can_not_be_looked_into_is_named(tmp_path, monkeypatch):
     # Too long a name: looking fails with an error even for root.
     monkeypatch.setenv("NAPARI_EDSR_CACHE", str(tmp_path / ("x" * 300)))
-    with pytest.warns(EDSRWarning, match="can not be read .*set NAPARI_EDSR_CACHE"):
+    with pytest.warns(EDSRWarning, match="cannot be read .*set NAPARI_EDSR_CACHE"):
         assert [zoo.is_available(card) for card in zoo.list_cards()] == (
             [True] * 3 + [False] * 11
         )
     with (
-        pytest.warns(EDSRWarning, match="can not be read"),
-        pytest.raises(DownloadError, match="Can not write.*set NAPARI_EDSR_CACHE"),
+        pytest.warns(EDSRWarning, match="cannot be read"),
+        pytest.raises(DownloadError, match="Cannot write.*set NAPARI_EDSR_CACHE"),
     ):
         zoo.fetch("snu/mdsr")
 

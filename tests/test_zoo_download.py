@@ -208,7 +208,7 @@ def test_a_cancelled_download_frees_the_file_for_others(server, card):
 def test_a_cache_folder_that_can_not_be_made_is_named(card, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NAPARI_EDSR_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(DownloadError, match="Can not write.*set NAPARI_EDSR_CACHE"):
+    with pytest.raises(DownloadError, match="Cannot write.*set NAPARI_EDSR_CACHE"):
         zoo.fetch(card)
 
 

@@ -22,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises
     ------
     FileError
-        If the file can not be written there.
+        If the file cannot be written there.
     """
     target = Path(os.path.realpath(path))
     partial = target.with_name(f".{secrets.token_hex(8)}.partial{target.suffix}")
@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        raise FileError(f"{path} can not be written: {reason}.") from error
+        raise FileError(f"{path} cannot be written: {reason}.") from error
     finally:
         partial.unlink(missing_ok=True)
 

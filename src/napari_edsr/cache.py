@@ -63,7 +63,7 @@ def writing() -> Iterator[None]:
     Raises
     ------
     DownloadError
-        If the disk is full, or the folder can not be made or written.
+        If the disk is full, or the folder cannot be made or written.
     """
     try:
         yield
@@ -80,7 +80,7 @@ def _why_not_written(error: OSError) -> str:
             f"another disk instead of {folder()}, and run it again."
         )
     return (
-        f"Can not write to the model folder {folder()} ({error.strerror or error}); make it "
+        f"Cannot write to the model folder {folder()} ({error.strerror or error}); make it "
         f"writable or set {CACHE_VARIABLE} to another folder."
     )
 
@@ -106,14 +106,14 @@ def iter_lock(path: Path) -> Generator[BytesDone, None, FileLock]:
 def recorded(section: str) -> dict[str, Any]:
     """One section of the record, ``"sha256"`` or ``"imported"``, by name.
 
-    A record that is damaged or can not be read is as good as none, after a warning.
+    A record that is damaged or cannot be read is as good as none, after a warning.
     """
     path = folder() / RECORD_NAME
     try:
         return dict(_read().get(section, {}))
     except OSError as error:
         problem = (
-            f"can not be read ({error.strerror or error}): make it readable or set "
+            f"cannot be read ({error.strerror or error}): make it readable or set "
             f"{CACHE_VARIABLE} to another folder."
         )
     except ValueError as error:
@@ -128,7 +128,7 @@ def record(section: str, name: str, value: object) -> None:
     Raises
     ------
     DownloadError
-        If the cache folder can not be written.
+        If the cache folder cannot be written.
     """
     with writing():
         folder().mkdir(parents=True, exist_ok=True)

@@ -108,7 +108,7 @@ def load_model(
         config = _settled(config, known, _beside(path, kind), asked)
         model = _built(config, canonicalise(state, kind, config))
     except CheckpointError as error:
-        raise CheckpointError(f"{path} can not be used: {error}.") from error
+        raise CheckpointError(f"{path} cannot be used: {error}.") from error
     model.provenance = _provenance(path, file, kind, card, own)
     return model
 
@@ -160,7 +160,7 @@ def _described(file: WeightsFile) -> _Description | None:
         return _Description(config, about, dict(origin["extra"]))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(
-            "its description can not be read; copy it again"
+            "its description cannot be read; copy it again"
         ) from error
 
 
@@ -299,14 +299,14 @@ def save_model(
     ModelError
         If the layout is unknown.
     CheckpointError
-        If the layout can not hold this network.
+        If the layout cannot hold this network.
     FileError
-        If the file can not be written.
+        If the file cannot be written.
     """
     if layout not in SAVED_LAYOUTS:
         choices = ", ".join(SAVED_LAYOUTS)
         raise ModelError(
-            f"Layout {layout!r} can not be written; choose one of: {choices}."
+            f"Layout {layout!r} cannot be written; choose one of: {choices}."
         )
     chosen, path = LAYOUTS[layout], Path(path)
     weights = _renamed(model, chosen)
@@ -338,7 +338,7 @@ def _renamed(model: EDSR | MDSR, layout: Layout) -> dict[str, torch.Tensor]:
         )
     if not layout.has_mean and not has_usual_means(state, config):
         raise CheckpointError(
-            f"The layout {layout.name} can not hold this network's own colour means; "
+            f"The layout {layout.name} cannot hold this network's own colour means; "
             "choose napari-edsr or edsr-pytorch."
         )
     if layout.name != "napari-edsr":

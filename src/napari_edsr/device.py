@@ -71,7 +71,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     Raises
     ------
     DeviceError
-        If torch does not know the name or can not use the device.
+        If torch does not know the name or cannot use the device.
     """
     usable = list_devices()
     if str(name) == "auto":
@@ -247,7 +247,7 @@ def _missing_accelerators() -> list[DeviceReport]:
         what = "an NVIDIA driver is installed, but this torch is built for the CPU only"
         return [DeviceReport("cuda", what, usable=False, advice=command)]
     if sys.platform == "darwin":
-        what = "this torch can not use Metal here (it needs an Apple GPU and macOS 14)"
+        what = "this torch cannot use Metal here (it needs an Apple GPU and macOS 14)"
         advice = "pip install --upgrade torch"
         return [DeviceReport("mps", what, usable=False, advice=advice)]
     what = "no NVIDIA driver was found; this torch is built for the CPU only"

@@ -46,7 +46,7 @@ def iter_transfer(
     part : Path
         File to write, ``NAME.part``; its folder exists.
     limit : int
-        Bytes beyond which a file is refused: it can not be the one expected.
+        Bytes beyond which a file is refused: it cannot be the one expected.
 
     Yields
     ------
@@ -59,7 +59,7 @@ def iter_transfer(
         If there is no network, the server refuses, sends something else, or the
         connection keeps breaking.
     OSError
-        If the part file can not be written.
+        If the part file cannot be written.
     """
     if _size(part) > limit:
         part.unlink()
@@ -195,7 +195,7 @@ def _no_network(url: str, part: Path, error: requests.ConnectionError) -> str:
     elif isinstance(error, requests.exceptions.SSLError):
         problem = f"The certificate of {host(url)} could not be verified"
     else:
-        problem = f"The server {host(url)} can not be reached (no network?)"
+        problem = f"The server {host(url)} cannot be reached (no network?)"
     return f"{problem}; {_by_hand(part)}."
 
 
@@ -216,7 +216,7 @@ def _gave_up(url: str, part: Path, reason: Exception) -> str:
 
 
 def _can_not_ask(url: str, error: Exception) -> str:
-    problem = f"The address {url} can not be asked ({_reason(error)})"
+    problem = f"The address {url} cannot be asked ({_reason(error)})"
     problem = re.sub(r"//[^/\s]*@", "//", problem)  # a user's name and password
     return (
         f"{problem}; check NAPARI_EDSR_MIRROR and this machine's proxy and certificate "

@@ -14,7 +14,7 @@ class EDSRError(Exception):
 
 
 class ImageError(EDSRError, ValueError):
-    """The image, or what was said about its axes or intensities, can not be used."""
+    """The image, or what was said about its axes or intensities, cannot be used."""
 
 
 class ModelError(EDSRError, ValueError):
@@ -34,7 +34,7 @@ class DeviceError(EDSRError):
 
 
 class TrainingError(EDSRError, ValueError):
-    """A training run can not begin or go on: its settings, its data or its numbers."""
+    """A training run cannot begin or go on: its settings, its data or its numbers."""
 
 
 class FileError(EDSRError, OSError):

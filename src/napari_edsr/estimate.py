@@ -125,7 +125,7 @@ def region_slices(spec: ImageSpec, region: Region | None) -> dict[str, slice]:
         start, stop = _span(axis, span)
         if axis not in slices or axis == "S":
             raise ImageError(
-                f"A region can not be cut along {axis!r} in axes {spec.axes}."
+                f"A region cannot be cut along {axis!r} in axes {spec.axes}."
             )
         if not 0 <= start < stop <= spec.size(axis):
             raise ImageError(

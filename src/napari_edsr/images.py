@@ -126,7 +126,7 @@ def understand(image: ArrayLike, axes: str | None = None) -> ImageSpec:
     shape, dtype = _shape_and_dtype(image)
     if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise ImageError(
-            f"Images of type {dtype} can not be upscaled; convert to integers or floats."
+            f"Images of type {dtype} cannot be upscaled; convert to integers or floats."
         )
     if len(shape) < 2:
         raise ImageError(
@@ -145,7 +145,7 @@ def as_array(image: ArrayLike) -> NDArray:
     Raises
     ------
     ImageError
-        If it can not.
+        If it cannot.
     """
     try:
         return np.asarray(image)
@@ -159,7 +159,7 @@ def as_source(image: Any) -> Any:
     Raises
     ------
     ImageError
-        If it is no array and can not be made one.
+        If it is no array and cannot be made one.
     """
     lazy = all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__"))
     return image if lazy and isinstance(image.dtype, np.dtype) else as_array(image)

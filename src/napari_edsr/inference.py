@@ -162,11 +162,11 @@ def iter_upscale(
     Raises
     ------
     ImageError
-        If the image, its axes, range, region or `out` can not be used.
+        If the image, its axes, range, region or `out` cannot be used.
     ModelError
         If the model is unknown or does not fit `scale` or the channels.
     CheckpointError, DownloadError
-        If the weights can not be read or fetched.
+        If the weights cannot be read or fetched.
     DeviceError
         If the device is missing, or its memory does not suffice.
     """

@@ -213,7 +213,7 @@ class _SuperResolution(nn.Module, ABC):
             return scales[0]
         if scale in scales:
             return scale
-        asked = "needs a scale" if scale is None else f"can not upscale x{scale}"
+        asked = "needs a scale" if scale is None else f"cannot upscale x{scale}"
         choices = ", ".join(f"x{known}" for known in scales)
         raise ModelError(f"This network {asked}; choose from {choices}.")
 

@@ -72,11 +72,11 @@ def _targets(
     else:
         factors = [float(scale)] * len(axes)
         if not all(math.isfinite(factor) for factor in factors):
-            raise ImageError(f"An image can not be resized by {scale}.")
+            raise ImageError(f"An image cannot be resized by {scale}.")
         # the small difference keeps 0.1 * 30 from becoming 4 pixels
         sizes = [math.ceil(shape[axis] * float(scale) - 1e-9) for axis in axes]
     if min(sizes) < 1:
-        raise ImageError(f"An image can not be resized to {sizes} pixels.")
+        raise ImageError(f"An image cannot be resized to {sizes} pixels.")
     return list(zip(axes, sizes, factors, strict=True))
 
 

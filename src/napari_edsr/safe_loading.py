@@ -58,7 +58,7 @@ def read_weights_file(path: Path) -> WeightsFile:
     Raises
     ------
     CheckpointError
-        If the file can not be read, is damaged, is no weights file, or holds
+        If the file cannot be read, is damaged, is no weights file, or holds
         anything but plain values and tensors.
     """
     data = _read_bytes(path)
@@ -83,7 +83,7 @@ def _read_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # the latter for a name with a NUL
         reason = getattr(error, "strerror", None) or str(error)
         raise CheckpointError(
-            f"{path} can not be read ({reason}); check the name and its permissions."
+            f"{path} cannot be read ({reason}); check the name and its permissions."
         ) from error
 
 
@@ -177,7 +177,7 @@ def _unpickle(path: Path, data: bytes) -> object:
 def _not_loadable(path: Path, error: Exception) -> CheckpointError:
     if "Unsupported operand" in str(error):
         return CheckpointError(
-            f"{path} was pickled with a protocol that can not be read safely; save it "
+            f"{path} was pickled with a protocol that cannot be read safely; save it "
             "again with torch.save and its default protocol."
         )
     refused = re.search(r"GLOBAL (\S+)", str(error))

@@ -64,7 +64,7 @@ class Degradation:
             )
         amounts = (self.blur, self.photons, self.read_noise)
         if not all(math.isfinite(amount) and amount >= 0 for amount in amounts):
-            raise TrainingError("Blur, photons and read noise can not be negative.")
+            raise TrainingError("Blur, photons and read noise cannot be negative.")
         if self.jpeg and not (
             len(self.jpeg) == 2 and 1 <= self.jpeg[0] <= self.jpeg[1] <= 100
         ):
@@ -268,14 +268,14 @@ def load_config(path: str | os.PathLike[str]) -> TrainConfig:
     Raises
     ------
     TrainingError
-        If it can not be read, or says something that makes no sense.
+        If it cannot be read, or says something that makes no sense.
     """
     path = Path(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         brief = " ".join(str(error).split())
-        raise TrainingError(f"{path} can not be read: {brief}.") from error
+        raise TrainingError(f"{path} cannot be read: {brief}.") from error
     if not isinstance(values, Mapping):
         raise TrainingError(f"{path} holds no configuration; the README shows one.")
     try:
@@ -294,7 +294,7 @@ def save_config(config: TrainConfig, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     FileError
-        If the file can not be written.
+        If the file cannot be written.
     """
     text = yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True)
     with replacing(Path(path)) as partial:

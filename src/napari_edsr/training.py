@@ -119,7 +119,7 @@ def iter_train(
     TrainingError
         If there is nothing to train on, or gradients stay non-finite.
     CheckpointError, DeviceError, ImageError, ModelError
-        If the starting model, the device or an image can not be used.
+        If the starting model, the device or an image cannot be used.
 
     References
     ----------

@@ -23,7 +23,7 @@ def starting_network(config: TrainConfig) -> EDSR | MDSR:
     TrainingError
         If the starting model is of another width or depth.
     CheckpointError, DownloadError, ModelError
-        If it can not be loaded.
+        If it cannot be loaded.
     """
     base = load_model(config.start) if config.start else None
     shape = config.network or (base.config if base else EDSRConfig())
@@ -60,7 +60,7 @@ def _check_sizes(base: EDSRConfig, wanted: EDSRConfig) -> None:
             )
     if (base.n_colors, wanted.n_colors) not in ((3, 1), (wanted.n_colors,) * 2):
         raise TrainingError(
-            f"A network of {wanted.n_colors} colours can not start from one of "
+            f"A network of {wanted.n_colors} colours cannot start from one of "
             f"{base.n_colors}; choose another model."
         )
 

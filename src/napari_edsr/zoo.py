@@ -140,7 +140,7 @@ def iter_download(
     ModelError
         If there is no such model.
     DownloadError
-        If the file can not be fetched or stored, or is not the one expected.
+        If the file cannot be fetched or stored, or is not the one expected.
     """
     card = _card(model)
     if card.kind != "official":
@@ -169,7 +169,7 @@ def import_target(name: str, *, replace_existing: bool = False) -> Path:
     ModelError
         If the name is not usable in a file name, or is taken.
     DownloadError
-        If the cache folder can not be written.
+        If the cache folder cannot be written.
     """
     if not _NAME.fullmatch(name):
         raise ModelError(f"{name!r} is no model name; use letters, digits, . _ and -.")
@@ -286,7 +286,7 @@ def _record_or_warn(card: ModelCard, sha256: str) -> None:
 def _missing(card: ModelCard, error: OSError) -> DownloadError:
     reason = error.strerror or error
     return DownloadError(
-        f"The file of {card.name} can not be read ({reason}: {card.path}); {_again(card)}."
+        f"The file of {card.name} cannot be read ({reason}: {card.path}); {_again(card)}."
     )
 
 

@@ -51,7 +51,7 @@ def test_without_an_image_it_says_what_to_do(fresh, viewer):
     assert not fresh.panel.upscale.isEnabled()
     assert not fresh.panel.preview.isEnabled()
     assert fresh.panel.reason.text() == (
-        "Labels can not be upscaled; open an image to begin."
+        "Labels cannot be upscaled; open an image to begin."
     )
 
 

@@ -60,7 +60,7 @@ def layer_axes(layer: Image) -> str:
 
 
 def layer_spec(layer: Image) -> ImageSpec:
-    """What a layer holds; `ImageError` says why it can not be upscaled."""
+    """What a layer holds; `ImageError` says why it cannot be upscaled."""
     return understand(layer_array(layer), layer_axes(layer))
 
 

@@ -177,7 +177,7 @@ class ModelChooser(QWidget):
         return self._wanted if os.path.isfile(self._wanted) else ""
 
     def forget_pending(self) -> None:
-        """Stay with the model that is shown: the file can not be used."""
+        """Stay with the model that is shown: the file cannot be used."""
         self._wanted = ""
         self.changed.emit()
 

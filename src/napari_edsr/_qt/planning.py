@@ -80,7 +80,7 @@ def _check_layers(viewer: ViewerModel, layers: Sequence[Image]) -> None:
     if layers:
         return
     if any(isinstance(layer, Labels) for layer in viewer.layers):
-        raise ImageError("Labels can not be upscaled; open an image to begin.")
+        raise ImageError("Labels cannot be upscaled; open an image to begin.")
     raise ImageError("Open an image to begin.")
 
 

@@ -57,7 +57,7 @@ def _open_viewer() -> None:
         open_demo()
     except ImportError as error:  # napari, or a Qt binding
         raise EDSRError(
-            f"The viewer can not be opened ({error}); install it: "
+            f"The viewer cannot be opened ({error}); install it: "
             'pip install "napari[pyqt6]".'
         ) from error
 
@@ -72,8 +72,8 @@ def _display_problem() -> str:
     complaint = _qt_complaint()
     if "could not connect to display" in complaint:
         # Qt goes on to blame a library, which is there.
-        return f"The display can not be opened ({', '.join(named)})"
-    return f"Qt can not open a window ({complaint})" if complaint else ""
+        return f"The display cannot be opened ({', '.join(named)})"
+    return f"Qt cannot open a window ({complaint})" if complaint else ""
 
 
 def _qt_complaint() -> str:

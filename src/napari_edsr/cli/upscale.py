@@ -141,7 +141,7 @@ def _make_folder(output: Path) -> None:
 
 
 def _output_name(source: Path) -> str:
-    """Its own name; formats that can not be written become PNG."""
+    """Its own name; formats that cannot be written become PNG."""
     if source.suffix.lower() in files.WRITABLE:
         return source.name
     suffix = ".tif" if source.suffix.lower() == ".lsm" else ".png"

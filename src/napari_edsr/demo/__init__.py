@@ -141,7 +141,7 @@ def run_demo(
     ModelError, DeviceError
         If there is no model for the scale, or not that device.
     FileError
-        If the folder can not be made or written.
+        If the folder cannot be made or written.
     """
     from napari_edsr.checkpoints import load_model
     from napari_edsr.inference import iter_upscale
@@ -163,7 +163,7 @@ def _made(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(
-            f"The folder {folder} can not be made ({error.strerror}); name another."
+            f"The folder {folder} cannot be made ({error.strerror}); name another."
         ) from error
     return folder
 

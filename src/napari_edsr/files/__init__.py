@@ -69,7 +69,7 @@ def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
     except (FileError, MemoryError):
         raise
     except Exception as error:  # a damaged file can raise nearly any type
-        raise FileError(f"{path} can not be read: {_reason(error)}.") from error
+        raise FileError(f"{path} cannot be read: {_reason(error)}.") from error
 
 
 def _reason(error: Exception) -> str:
@@ -125,22 +125,22 @@ def check_writable(
     if suffix not in WRITABLE:
         if not suffix:
             raise FileError(
-                f"Can not write {Path(path).name}, a name without suffix; end it in .tif "
+                f"Cannot write {Path(path).name}, a name without suffix; end it in .tif "
                 "or .png."
             )
-        raise FileError(f"Can not write {suffix}; use .tif or .png.")
+        raise FileError(f"Cannot write {suffix}; use .tif or .png.")
     if suffix in (".tif", ".tiff"):
         return ""
     name = "PNG" if suffix == ".png" else "JPEG"
     sizes = dict(zip(axes, shape, strict=True))
     if any(n > 1 for axis, n in sizes.items() if axis not in "YXS"):
-        raise FileError(f"{name} can not hold a stack of planes; use .tif.")
+        raise FileError(f"{name} cannot hold a stack of planes; use .tif.")
     depths = ("uint8", "uint16", "bool") if name == "PNG" else ("uint8",)
     if dtype.name not in depths:
         better = ".png or .tif" if dtype.name in ("uint16", "bool") else ".tif"
-        raise FileError(f"{name} can not hold {dtype.name} intensities; use {better}.")
+        raise FileError(f"{name} cannot hold {dtype.name} intensities; use {better}.")
     if name == "JPEG" and sizes.get("S") in (2, 4):
-        raise FileError("JPEG can not hold transparency; use .png or .tif.")
+        raise FileError("JPEG cannot hold transparency; use .png or .tif.")
     if name == "JPEG" and max(sizes["Y"], sizes["X"]) > _JPEG_SIDE:
         raise FileError(f"JPEG ends at {_JPEG_SIDE} pixels a side; use .png or .tif.")
     return _LOSSY if name == "JPEG" else ""
@@ -158,7 +158,7 @@ def write_image(path: str | Path, image: ImageFile) -> Path:
     Raises
     ------
     FileError
-        If the format can not hold the image, or the file can not be written.
+        If the format cannot hold the image, or the file cannot be written.
     """
     path = Path(path)
     check_writable(path, image.axes, image.data.shape, image.data.dtype)

@@ -205,9 +205,7 @@ def _from_plain(tif: Any, page: Any, image: ImageFile) -> None:
 def _convert_colours(page: Any, image: ImageFile, axes: str | None) -> None:
     own_axes = image.axes
     if page.photometric == _P.SEPARATED and image.size("S") != _INKS:
-        raise FileError(
-            "CMYK with extra inks can not be read; convert it to RGB first."
-        )
+        raise FileError("CMYK with extra inks cannot be read; convert it to RGB first.")
     if page.photometric == _P.PALETTE and page.colormap is not None:
         _apply_palette(page, image)
     elif page.photometric == _P.MINISWHITE:
