@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from napari_edsr.errors import EDSRWarning, ImageError
-from napari_edsr.images import (
+from napari_edsr.images import plane_view, understand
+from napari_edsr.intensities import (
     fill_nonfinite,
     from_unit,
     intensity_ranges,
-    plane_view,
     to_unit,
-    understand,
 )
 
 INTEGERS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"]

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_edsr import images
+from napari_edsr import images, intensities
 from napari_edsr.errors import EDSRWarning, ImageError, ModelError
 from napari_edsr.estimate import region_shape, region_slices
-from napari_edsr.images import ImageSpec, Range, Region
+from napari_edsr.images import ImageSpec, Region
+from napari_edsr.intensities import Range
 from napari_edsr.tiling import Box, Tile
 
 _NONFINITE = (
@@ -61,7 +62,7 @@ class Canvas:
         Read only, plane by plane; it may lie on disk.
     spec : ImageSpec
     ranges : list of (float, float)
-        From `napari_edsr.images.intensity_ranges`.
+        From `napari_edsr.intensities.intensity_ranges`.
     n_colors : int
         Colours that the network takes: 1 and 3 fit every image, any other number needs
         as many channels.
@@ -146,7 +147,7 @@ class Canvas:
             [colors] if len(colors) == self.n_colors else [(color,) for color in colors]
         )
         feeds = [Feed(group, (limits,) * len(group)) for group in groups]
-        opaque = images.dtype_range(spec.dtype)
+        opaque = intensities.dtype_range(spec.dtype)
         for alpha in range(len(colors), spec.samples):
             feeds.append(Feed((alpha,), (opaque,), alpha=True))
         return feeds
@@ -186,7 +187,7 @@ class Plane:
         plane = images.read_plane(canvas.image, canvas.spec.axes, lead, window)
         samples = range(plane.shape[-1])
         self.feeds = [_exact_if_flat(feed, plane) for feed in canvas.feeds(lead)]
-        cleaned = [images.fill_nonfinite(plane[..., i]) for i in samples]
+        cleaned = [intensities.fill_nonfinite(plane[..., i]) for i in samples]
         self._samples = [plane for plane, _ in cleaned]
         self._bad = [bad for _, bad in cleaned]
         if any(bad is not None for bad in self._bad):
@@ -196,7 +197,10 @@ class Plane:
         """A tile with its halo as the network wants it, ``(C, H, W)``."""
         parts = zip(feed.samples, feed.limits, strict=True)
         return np.stack(
-            [images.to_unit(self._samples[i][self._read(tile)], r) for i, r in parts]
+            [
+                intensities.to_unit(self._samples[i][self._read(tile)], r)
+                for i, r in parts
+            ]
         )
 
     def _read(self, tile: Tile) -> Box:
@@ -217,7 +221,7 @@ class Plane:
             for i, limits, values in zip(
                 feed.samples, feed.limits, output.mean, strict=True
             ):
-                block = images.from_unit(values, limits, self.canvas.spec.dtype)
+                block = intensities.from_unit(values, limits, self.canvas.spec.dtype)
                 self._restore_nonfinite(block, tile, i)
                 result[(*target, i)] = block
         self._write_uncertainty(tile, [out for out in outputs if not out.feed.alpha])

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 import napari_edsr
-from napari_edsr import images
+from napari_edsr import images, intensities
 from napari_edsr.canvas import Canvas, Output, Plane
 from napari_edsr.checkpoints import load_model
 from napari_edsr.config import EDSRConfig, upsampling_steps
@@ -30,7 +30,8 @@ from napari_edsr.engine import Engine
 from napari_edsr.errors import DeviceError, ModelError
 from napari_edsr.estimate import auto_tile, resolve_tile
 from napari_edsr.events import PassDone, TileDone, UpscalePlanned, drain, relay
-from napari_edsr.images import Range, Region
+from napari_edsr.images import Region
+from napari_edsr.intensities import Range
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.tiling import Box, Tile, plan_tiles
 
@@ -133,7 +134,7 @@ def iter_upscale(
         ``"auto"`` is fp32 on a CPU and, elsewhere, fp16 for 8-bit images.
     normalize : str or (float, float)
         Intensities that the network sees as 0 and 1, see
-        `napari_edsr.images.intensity_ranges`.
+        `napari_edsr.intensities.intensity_ranges`.
     contrast_limits : (float, float) or sequence of them, optional
         For ``normalize="contrast-limits"``.
     self_ensemble : bool
@@ -183,7 +184,7 @@ def iter_upscale(
     canvas = Canvas(
         image,
         spec,
-        images.intensity_ranges(image, spec.axes, normalize, contrast_limits),
+        intensities.intensity_ranges(image, spec.axes, normalize, contrast_limits),
         n_colors=engine.config.n_colors,
         scale=engine.scale,
         region=region,

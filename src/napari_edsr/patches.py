@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_edsr.degradation import corrupt
 from napari_edsr.errors import TrainingError
-from napari_edsr.images import Range
+from napari_edsr.intensities import Range
 from napari_edsr.train_config import Degradation
 from napari_edsr.training_data import Pair, Window
 
@@ -157,7 +157,7 @@ def _positions(area: Window, patch: int) -> int:
 
 
 def _unit(values: Tensor, limits: Range) -> Tensor:
-    """As `napari_edsr.images.to_unit`, on the device."""
+    """As `napari_edsr.intensities.to_unit`, on the device."""
     low, high = limits
     return (values.float() - low) / (high - low)
 

@@ -24,13 +24,10 @@ from napari_edsr.events import (
     TrainPlanned,
     Validated,
     drain,
-    relay,
 )
-from napari_edsr.inference import iter_upscale
-from napari_edsr.metrics import psnr
+from napari_edsr.held_out import bicubic_psnr, iter_psnr
 from napari_edsr.model import EDSR, MDSR, upscale_batch
 from napari_edsr.patches import Batch, Patches
-from napari_edsr.resampling import imresize
 from napari_edsr.train_config import TrainConfig
 from napari_edsr.train_state import TrainState
 from napari_edsr.training_data import Pair, Source, iter_pairs, noisy
@@ -239,8 +236,8 @@ class _Run:
             self.state.restore(self.path)
             self._saved_at = self.progress.step
         elif self.kept:
-            self.progress.bicubic = float(np.mean([_bicubic(p) for p in self.kept]))
-            self.progress.before = yield from self._iter_measure()
+            self.progress.bicubic = bicubic_psnr(self.kept)
+            self.progress.before = yield from self._iter_psnr()
             self.state.keep_best(self.progress.before)
         yield TrainPlanned(
             step=self.progress.step,
@@ -340,34 +337,15 @@ class _Run:
         """Measure, keep the weights if they are the best, and save the state."""
         loss = float(np.mean(self._losses)) if self._losses else math.nan
         self._losses.clear()
-        found = yield from self._iter_measure()
+        found = yield from self._iter_psnr()
         if not self.kept or found > self.progress.best:
             self.state.keep_best(found)
         self.progress.history.append((self.progress.step, found, loss))
         self.save()
         return (yield Validated(self.progress.step, found, self.progress.best, loss))
 
-    def _iter_measure(self) -> Generator[ImageDone, Any, float]:
-        """Mean PSNR in dB over the pairs kept aside."""
-        scores = []
-        for number, pair in enumerate(self.kept):
-            for scale, lr in pair.lr.items():
-                job = iter_upscale(
-                    lr,
-                    self.state.measured,
-                    scale=scale,
-                    axes="SYX" if len(lr) in (1, 3) else "CYX",
-                    device=self.device,
-                    precision="fp32",
-                    normalize=pair.limits,
-                )
-                result = yield from relay(job, partial(self._measuring, number))
-                scores.append(_score(result.image, pair, scale))
-            yield ImageDone(number + 1, len(self.kept))
-        return float(np.mean(scores)) if scores else math.nan
-
-    def _measuring(self, done: int, event: object) -> ImageDone:
-        return ImageDone(done, len(self.kept))
+    def _iter_psnr(self) -> Generator[ImageDone, Any, float]:
+        return iter_psnr(self.kept, self.state.measured, self.device)
 
     def save(self) -> None:
         """Save the state, unless that has just been done."""
@@ -409,26 +387,3 @@ def _has_fast_bf16(device: torch.device) -> bool:
         found = torch.cpu.get_capabilities()
         return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
     return False
-
-
-def _bicubic(pair: Pair) -> float:
-    """Mean PSNR in dB of bicubic interpolation, over the scales of a pair."""
-    scores = [
-        _score(
-            imresize(lr, [side * scale for side in lr.shape[1:]], axes=(1, 2)),
-            pair,
-            scale,
-        )
-        for scale, lr in pair.lr.items()
-    ]
-    return float(np.mean(scores))
-
-
-def _score(upscaled: np.ndarray, pair: Pair, scale: int) -> float:
-    """PSNR in dB of (C, H, W), `scale` pixels shaved; white is what the network sees as 1."""
-    _, height, width = upscaled.shape
-    truth = pair.hr[:, :height, :width]
-    border = min(scale, (min(height, width) - 1) // 2)
-    low, high = pair.limits
-    images = (np.moveaxis(image, 0, -1) for image in (upscaled, truth))
-    return psnr(*images, data_range=high - low, border=border)

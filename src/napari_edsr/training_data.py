@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_edsr import images
+from napari_edsr import images, intensities
 from napari_edsr.degradation import corrupt, shrink
 from napari_edsr.errors import TrainingError
 from napari_edsr.events import ImageDone
 from napari_edsr.files import ImageFile
-from napari_edsr.images import Range
+from napari_edsr.intensities import Range
 from napari_edsr.train_config import Degradation
 
 #: Rows and columns in high-resolution pixels: y0, y1, x0, x1.
@@ -40,7 +40,7 @@ class Source:
     read_lr : callable or None
         Gives its low-resolution counterpart, of the same axes; None to make it.
     normalize : str or (float, float)
-        As for `napari_edsr.images.intensity_ranges`, of the high-resolution image.
+        As for `napari_edsr.intensities.intensity_ranges`, of the high-resolution image.
     held_out : Window or float
         What is kept aside for measuring: a rectangle, or a share of its rows or columns.
     """
@@ -159,7 +159,7 @@ def _planes(
 ) -> list[tuple[NDArray, Range]]:
     """Each plane as (C, H, W) with its range; a network of one colour sees luma."""
     spec = images.understand(image.data, image.axes)
-    ranges = images.intensity_ranges(
+    ranges = intensities.intensity_ranges(
         image.data, image.axes, normalize, image.contrast_limits
     )
     view = images.plane_view(image.data, spec.axes)[..., : len(spec.colors)]
@@ -173,7 +173,7 @@ def _planes(
 
 def _colours(plane: NDArray, n_colors: int) -> NDArray:
     colours = len(plane)
-    filled = np.stack([images.fill_nonfinite(part)[0] for part in plane])
+    filled = np.stack([intensities.fill_nonfinite(part)[0] for part in plane])
     native = filled.astype(filled.dtype.newbyteorder("="), copy=False)
     if colours in (1, n_colors):
         return native
@@ -249,6 +249,6 @@ def _degraded(
 ) -> NDArray:
     generator = torch.Generator()
     generator.manual_seed(int(np.random.default_rng(seed).integers(2**62)))
-    unit = torch.from_numpy(images.to_unit(lr, limits))[None]
+    unit = torch.from_numpy(intensities.to_unit(lr, limits))[None]
     noised = corrupt(unit, degradation, generator)[0].numpy()
-    return images.from_unit(noised, limits, lr.dtype)
+    return intensities.from_unit(noised, limits, lr.dtype)

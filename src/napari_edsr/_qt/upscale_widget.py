@@ -13,7 +13,7 @@ from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_edsr import images
+from napari_edsr import intensities
 from napari_edsr._qt import planning, settings
 from napari_edsr._qt.background import DevicesFound, SpeedFound, TorchScout
 from napari_edsr._qt.layer_chooser import SELECTED
@@ -214,7 +214,7 @@ class UpscaleWidget(QWidget):
                 continue
             parts = (times(spec.describe()), pixel_size(layer))
             texts.append(", ".join(part for part in parts if part))
-            method = images.normalization_method(spec, "auto")
+            method = intensities.normalization_method(spec, "auto")
             is_stack = is_stack or spec.n_planes > 1
         self.controls.layer.describe("\n".join(texts[:_DESCRIBED]))
         self.controls.intensities.set_automatic(method if len(layers) == 1 else "")

@@ -1,0 +1,282 @@
+"""Intensities of an image to the network's 0-1 and back, without loss."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_edsr.errors import EDSRWarning, ImageError
+from napari_edsr.images import (
+    ImageSpec,
+    as_source,
+    plane_view,
+    read_plane,
+    understand,
+)
+
+#: Percentiles that become 0 and 1, so that a 12-bit camera image stored in 16 bits
+#: does not reach the network nearly black.
+PERCENTILES = (0.1, 99.9)
+NORMALIZATIONS = ("auto", "dtype", "percentile", "contrast-limits")
+Range = tuple[float, float]
+
+_PLANES_SAMPLED = 32  # of a channel that lies on disk
+_EXACT = 2**53  # integers up to here are exact in float64
+_MEASURED_AT_MOST = 2**24  # values a percentile is taken of; more are sampled evenly
+
+
+def intensity_ranges(
+    image: ArrayLike,
+    axes: str | None = None,
+    normalize: str | Range = "auto",
+    contrast_limits: Range | Sequence[Range] | None = None,
+) -> list[Range]:
+    """Intensities that the network sees as 0 and 1: one pair, or one per channel.
+
+    The mapping is affine and never clips. One range holds for a whole stack, so that
+    time series do not flicker, and for all colours of a pixel, so that hues stay.
+
+    Parameters
+    ----------
+    image : array_like
+        As for `understand`.
+    axes : str, optional
+        As for `understand`.
+    normalize : str or (float, float)
+        ``"dtype"``: the type's own range, 0-1 for floats and bool; ``"percentile"``:
+        0.1 to 99.9 %; ``"contrast-limits"``: `contrast_limits`; a pair: those
+        intensities; ``"auto"``: ``"dtype"`` for 8-bit and RGB images, else
+        ``"percentile"``.
+    contrast_limits : (float, float) or sequence of them, optional
+        The display range, or one per channel.
+
+    Returns
+    -------
+    list of (float, float)
+        As long as axis C, or one pair without it; equal values mean a constant image.
+
+    Raises
+    ------
+    ImageError
+        If the choice is unknown or a range is not increasing.
+    """
+    spec = understand(image, axes)
+    n_ranges = spec.size("C")
+    if not isinstance(normalize, str):
+        return [_checked_range(normalize)] * n_ranges
+    method = normalization_method(spec, normalize)
+    if method == "contrast-limits":
+        return _limits(contrast_limits, n_ranges)
+    if method == "dtype" and spec.dtype.kind in "bu" and spec.dtype.itemsize < 8:
+        return [dtype_range(spec.dtype)] * n_ranges  # without looking at the image
+    channels = _channels(as_source(image), spec)
+    for channel in channels:
+        _warn_beyond_doubles(channel)
+    if method == "dtype":
+        _warn_outside_unit(channels)
+        return [dtype_range(spec.dtype)] * n_ranges
+    return [_percentile_range(channel) for channel in channels]
+
+
+def _channels(image: Any, spec: ImageSpec) -> list[NDArray]:
+    """Intensities of each channel, (..., Y, X, S) without alpha; of a lazy image a sample.
+
+    A stack that lies on disk is not read as a whole: some of its planes stand for it.
+    """
+    colours = len(spec.colors)
+    if isinstance(image, np.ndarray):
+        values = plane_view(image, spec.axes)[..., :colours]
+        if "C" not in spec.axes:
+            return [values]
+        return list(np.moveaxis(values, spec.leading.index("C"), 0))
+    leads = list(np.ndindex(*spec.leading_shape))
+    if "C" not in spec.axes:
+        return [_sampled(image, spec, leads)]
+    place = spec.leading.index("C")
+    by_channel = ([n for n in leads if n[place] == c] for c in range(spec.size("C")))
+    return [_sampled(image, spec, planes) for planes in by_channel]
+
+
+def _sampled(image: Any, spec: ImageSpec, leads: list[tuple[int, ...]]) -> NDArray:
+    chosen = leads[:: math.ceil(len(leads) / _PLANES_SAMPLED)]
+    values = len(chosen) * math.prod(spec.plane) * len(spec.colors)
+    step = _pixel_step(values)
+    planes = (read_plane(image, spec.axes, lead) for lead in chosen)
+    return np.stack([plane[::step, ::step, : len(spec.colors)] for plane in planes])
+
+
+def _pixel_step(values: int) -> int:
+    """Every how many rows and columns are looked at."""
+    return math.ceil(math.sqrt(max(1.0, values / _MEASURED_AT_MOST)))
+
+
+def normalization_method(spec: ImageSpec, normalize: str) -> str:
+    """What ``"auto"`` stands for on this image; other choices are only checked."""
+    if normalize not in NORMALIZATIONS:
+        choices = ", ".join(NORMALIZATIONS)
+        raise ImageError(
+            f"Normalization {normalize!r} is unknown; choose {choices}, or a pair (lo, hi)."
+        )
+    if normalize != "auto":
+        return normalize
+    by_type = spec.dtype.itemsize == 1 or len(spec.colors) == 3
+    return "dtype" if by_type else "percentile"
+
+
+def dtype_range(dtype: np.dtype) -> Range:
+    """Smallest and largest value of an integer type; 0 and 1 for floats and bool."""
+    if dtype.kind in "fb":
+        return 0.0, 1.0
+    info = np.iinfo(dtype)
+    return float(info.min), float(info.max)
+
+
+def _checked_range(limits: Sequence[float]) -> Range:
+    try:
+        lo, hi = (float(limit) for limit in limits)
+    except (TypeError, ValueError) as error:
+        raise ImageError(
+            f"An intensity range is two numbers, not {limits!r}."
+        ) from error
+    if not (math.isfinite(lo) and math.isfinite(hi) and lo < hi):
+        raise ImageError(
+            f"The intensity range {lo:g} to {hi:g} must be finite and rise."
+        )
+    return lo, hi
+
+
+def _limits(limits: Any, n_ranges: int) -> list[Range]:
+    if limits is None:
+        raise ImageError(
+            "This image has no contrast limits; normalize by percentile, or by two numbers."
+        )
+    try:
+        pairs = np.asarray(limits, dtype=float).reshape(-1, 2)
+    except (TypeError, ValueError) as error:
+        raise ImageError(
+            f"Contrast limits are pairs of numbers, not {limits!r}."
+        ) from error
+    if len(pairs) not in (1, n_ranges):
+        raise ImageError(
+            f"{len(pairs)} contrast limits do not fit {n_ranges} channels."
+        )
+    checked = [_checked_range(pair) for pair in pairs.tolist()]
+    return checked * n_ranges if len(checked) == 1 else checked
+
+
+def _percentile_range(values: NDArray) -> Range:
+    """Percentiles of the finite values; wider where those fall together."""
+    step = _pixel_step(values.size)
+    sample = values[..., ::step, ::step, :]
+    sample = sample[np.isfinite(sample)].astype(np.float64, copy=False)
+    if not sample.size:
+        return 0.0, 1.0
+    lo, hi = np.percentile(sample, PERCENTILES).tolist()
+    if lo == hi:  # a few bright spots on a flat ground: take them all
+        lo, hi = _finite_extremes(values)
+    if not math.isfinite(hi - lo):
+        raise ImageError(
+            f"Intensities from {lo:g} to {hi:g} span more than can be computed with; "
+            "divide the image by a constant first."
+        )
+    return lo, hi
+
+
+def _finite_extremes(values: NDArray) -> Range:
+    """Least and greatest finite value; infinities the other way round without any."""
+    if values.dtype.kind != "f":
+        return float(values.min()), float(values.max())
+    finite = np.isfinite(values)
+    lo = np.min(values, initial=np.inf, where=finite)
+    hi = np.max(values, initial=-np.inf, where=finite)
+    return float(lo), float(hi)
+
+
+def _warn_outside_unit(channels: Sequence[NDArray]) -> None:
+    if channels[0].dtype.kind != "f":
+        return
+    extremes = [_finite_extremes(channel) for channel in channels]
+    lo, hi = min(low for low, _ in extremes), max(high for _, high in extremes)
+    if lo < 0 or hi > 1:
+        warnings.warn(
+            f"Float intensities from {lo:g} to {hi:g} leave the expected range 0-1; "
+            "normalize by percentile, or by two numbers.",
+            EDSRWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_beyond_doubles(values: NDArray) -> None:
+    if values.dtype.kind not in "iu" or values.dtype.itemsize < 8:
+        return
+    if max(map(abs, _finite_extremes(values))) > _EXACT:
+        warnings.warn(
+            "Integers beyond 2**53 lose their last digits; subtract an offset first.",
+            EDSRWarning,
+            stacklevel=3,
+        )
+
+
+def to_unit(values: NDArray, limits: Range) -> NDArray[np.float32]:
+    """Map intensities to the network's: `limits` become 0 and 1, nothing is clipped."""
+    lo, hi = limits
+    span = hi - lo or 1.0
+    with np.errstate(over="ignore"):  # the engine reports what becomes infinite
+        return ((values.astype(np.float64) - lo) / span).astype(np.float32)
+
+
+def from_unit(values: NDArray, limits: Range, dtype: np.dtype) -> NDArray:
+    """Undo `to_unit` and cast: integers are rounded, and only the type's range clips.
+
+    A constant image (equal limits) comes back as that constant.
+    """
+    lo, hi = limits
+    scaled = values.astype(np.float64) * (hi - lo) + lo
+    if dtype.kind == "b":
+        return scaled >= 0.5
+    if dtype.kind == "f":
+        info = np.finfo(dtype)
+        return np.clip(scaled, float(info.min), float(info.max)).astype(dtype)
+    return np.clip(np.rint(scaled), *_float_bounds(dtype)).astype(dtype)
+
+
+def _float_bounds(dtype: np.dtype) -> Range:
+    """Extreme floats that still fit an integer type: 2**64 - 1 would round up to 2**64."""
+    info = np.iinfo(dtype)
+    top = float(info.max)
+    return float(info.min), top if int(top) <= info.max else np.nextafter(top, 0)
+
+
+def fill_nonfinite(plane: NDArray) -> tuple[NDArray, NDArray[np.bool_] | None]:
+    """Replace NaN and infinities by the nearest finite value.
+
+    Parameters
+    ----------
+    plane : ndarray, (H, W)
+        One sample of a plane.
+
+    Returns
+    -------
+    ndarray, (H, W)
+        `plane` itself where all of it is finite; zeros where none of it is.
+    ndarray of bool, (H, W), or None
+        Where values were replaced; None where none were.
+    """
+    if plane.dtype.kind != "f":
+        return plane, None
+    bad = ~np.isfinite(plane)
+    if not bad.any():
+        return plane, None
+    if bad.all():
+        return np.zeros_like(plane), bad
+    from scipy import ndimage
+
+    nearest = ndimage.distance_transform_edt(
+        bad, return_distances=False, return_indices=True
+    )
+    return plane[tuple(nearest)], bad
