@@ -117,17 +117,13 @@ class Patches:
         noise_seed = int(rng.integers(2**62))
         cuts = [
             self._cut(scale, areas[i], corner, int(form))
-            for i, corner, form in zip(
-                chosen[part], corners[part], forms[part], strict=True
-            )
+            for i, corner, form in zip(chosen, corners, forms, strict=True)
         ]
         lr = torch.stack([low for low, _ in cuts])
-        if self.degradation.is_random:
-            generator = torch.Generator(self.device).manual_seed(
-                noise_seed + (part.start or 0)
-            )
+        if self.degradation.is_random:  # of the whole batch, whoever takes which part
+            generator = torch.Generator(self.device).manual_seed(noise_seed)
             lr = corrupt(lr, self.degradation, generator)
-        return Batch(scale, lr, torch.stack([high for _, high in cuts]))
+        return Batch(scale, lr[part], torch.stack([high for _, high in cuts[part]]))
 
     def _cut(
         self, scale: int, place: tuple[int, Window], corner: NDArray, form: int

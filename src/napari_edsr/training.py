@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from napari_edsr.checkpoints import save_model
-from napari_edsr.device import exact_fp32, release_memory, resolve_device
+from napari_edsr.device import exact_fp32, release_memory
 from napari_edsr.errors import TrainingError
 from napari_edsr.events import (
     ImageDone,
@@ -28,6 +28,7 @@ from napari_edsr.events import (
 from napari_edsr.held_out import bicubic_psnr, iter_psnr
 from napari_edsr.model import EDSR, MDSR, upscale_batch
 from napari_edsr.patches import Batch, Patches
+from napari_edsr.team import Team, assemble
 from napari_edsr.train_config import TrainConfig
 from napari_edsr.train_state import TrainState
 from napari_edsr.training_data import Pair, Source, iter_pairs, noisy
@@ -84,7 +85,8 @@ def iter_train(
     """Train a network, L1 and Adam as published; closing the generator cancels.
 
     A run with a folder goes on where an earlier one was left, exactly: batches follow
-    from the seed and the step.
+    from the seed and the step. Processes that torchrun starts share each batch, and
+    train what a single one would.
 
     Parameters
     ----------
@@ -123,11 +125,11 @@ def iter_train(
     Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution",
     CVPR Workshops 2017, section 4.
     """
-    device = resolve_device(config.device)
+    team = assemble(config.device)
     network = starting_network(config)
     pairs, kept = yield from _iter_data(config, network, sources, validation)
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = _Run(config, network, pairs, kept, folder)
+    network = network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run = _Run(config, network, pairs, kept, folder, team)
     try:
         yield from run.begin()
         yield from run.steps(math.inf if seconds is None else seconds)
@@ -135,7 +137,7 @@ def iter_train(
     finally:
         run.save()
         del run, network
-        release_memory(device)
+        release_memory(team.device)
 
 
 def train(
@@ -203,9 +205,11 @@ class _Run:
         pairs: Sequence[Pair],
         kept: Sequence[Pair],
         folder: Path | None,
+        team: Team,
     ) -> None:
         self.config = config
-        self.device = next(network.parameters()).device
+        self.team = team
+        self.device = team.device
         self.precision = _precision(config.precision, self.device)
         self.state = TrainState(config, network)
         self.kept = kept
@@ -222,6 +226,7 @@ class _Run:
         self._forward = (
             torch.compile(upscale_batch) if config.compile else upscale_batch
         )
+        self._trained = team.wrapped(network, self.state.optimizer)
         self._losses: list[float] = []
         self._failed_in_a_row = 0
         self._saved_at = 0
@@ -264,14 +269,17 @@ class _Run:
         asked: bool | None = False
         while self.progress.step < config.steps and not asked:
             step = self.progress.step
-            loss, rate = self._step(self.patches.draw(step), step)
+            own = self.team.part(config.batch)
+            loss, rate = self._step(self.patches.draw(step, own), step)
             self.progress.step += 1
             asked = yield StepDone(
                 step + 1, config.steps, loss, rate, self.progress.skipped
             )
-            asked = asked or time.monotonic() > ends
+            asked = self.team.agreed(bool(asked) or time.monotonic() > ends)
             if asked or self._is_due():
-                asked = (yield from self._iter_validate()) or asked
+                asked = (
+                    self.team.agreed(bool((yield from self._iter_validate()))) or asked
+                )
 
     def _is_due(self) -> bool:
         step, config = self.progress.step, self.config
@@ -288,12 +296,12 @@ class _Run:
             with torch.autocast(
                 self.device.type, torch.bfloat16, enabled=self.precision == "bf16"
             ):
-                output = self._forward(network, batch.lr, batch.scale)
+                output = self._forward(self._trained, batch.lr, batch.scale)
                 loss = nn.functional.l1_loss(output.float(), batch.hr)
             loss.backward()  # type: ignore[no-untyped-call]
             limit = self.config.clip or math.inf
             norm = nn.utils.clip_grad_norm_(network.parameters(), limit)
-            value = float(loss.detach())
+            value = float(self.team.mean(loss.detach()))
             if math.isfinite(value) and bool(torch.isfinite(norm)):
                 self._accept(value)
             else:
@@ -349,7 +357,8 @@ class _Run:
 
     def save(self) -> None:
         """Save the state, unless that has just been done."""
-        if self.path is not None and self._saved_at != self.progress.step:
+        new = self._saved_at != self.progress.step
+        if self.path is not None and new and self.team.rank == 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.state.save(self.path)
             self._saved_at = self.progress.step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from napari_edsr import zoo
 from napari_edsr.cli.parameters import DEFAULT_MODEL
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.errors import TrainingError
-from napari_edsr.events import TrainPlanned, Validated
+from napari_edsr.events import TrainPlanned, Validated, drain
 from napari_edsr.train_config import (
     DataConfig,
     Degradation,
@@ -126,7 +127,9 @@ def _run(
 
     learn, measure = find_sources(config.data)
     folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / CONFIG_NAME)
+    is_first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun
+    if is_first:
+        save_config(config, folder / CONFIG_NAME)
     job = iter_train(
         config,
         learn,
@@ -134,6 +137,9 @@ def _run(
         folder=folder,
         seconds=None if minutes is None else 60 * minutes,
     )
+    if not is_first:
+        drain(job)
+        return
     result = run_with_progress(job, f"Training {config.name}", _say)
     path = model_path or folder / f"{config.name}.safetensors"
     save_trained(result, config, path)
