@@ -21,7 +21,7 @@ from napari_edsr.errors import DeviceError
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _INSTALL_PAGE = "https://pytorch.org/get-started/locally"
-_CUDA_INDEX = "https://download.pytorch.org/whl/cu128"
+_CUDA_INDEX = "https://download.pytorch.org/whl/cu130"
 
 
 @dataclass(frozen=True)
