@@ -146,6 +146,10 @@ def test_senseless_settings_in_a_file_of_ours(tmp_path, monkeypatch, changes):
     [
         ('{"model_type": "EDSR", "res_scale": NaN}', "res_scale must be"),
         ('{"model_type": "EDSR", "res_scale": -1}', "res_scale must be"),
+        (
+            '{"model_type": "EDSR", "res_scale": 1' + "0" * 400 + "}",
+            "res_scale must be",
+        ),
     ],
 )
 def test_senseless_settings_beside_a_file(tmp_path, settings, reason):

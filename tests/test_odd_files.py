@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from napari_edsr.errors import FileError
 from napari_edsr.files import read_image, write_image
@@ -42,7 +43,9 @@ def test_axes_that_a_tiff_does_not_name(tmp_path, rng, shape, axes):
     named = (
         "WTZYXS"[-len(shape) :] if photometric == "rgb" else "QPCTZYX"[-len(shape) :]
     )
-    assert read_image(tmp_path / "a.tif", named).axes == named
+    asked = read_image(tmp_path / "a.tif", named)
+    assert asked.axes == named
+    assert not any("taken as" in note for note in asked.notes)
 
 
 @pytest.mark.parametrize("bits", [2, 4])
@@ -86,6 +89,18 @@ def test_an_orientation_that_only_xmp_knows(tmp_path, rng, quote):
         assert f"tiff:Orientation={quote}1{quote}".encode() in written.info["xmp"]
     write_image(tmp_path / "b.png", image)
     assert read_image(tmp_path / "b.png").data.shape == (20, 12, 3)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("depth", ["uint8", "uint16"])
+def test_xmp_of_a_png_is_read_whole(tmp_path, rng, compressed, depth):
+    info = PngInfo()
+    xmp = XMP.format('tiff:Orientation="6"')
+    info.add_itxt("XML:com.adobe.xmp", xmp, zip=compressed)
+    Image.fromarray(noise(rng, (12, 20), depth)).save(tmp_path / "a.png", pnginfo=info)
+    image = read_image(tmp_path / "a.png")
+    assert image.metadata["xmp"] == xmp.encode()
+    assert image.data.shape == (20, 12)
 
 
 def test_exif_goes_before_xmp(tmp_path, rng):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-INTERRUPTED = 130
-
 
 def main() -> None:
     """Run the command line, whose imports take a moment, and exit."""
@@ -15,7 +13,7 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         sys.stderr.write("napari-edsr: Interrupted.\n")
-        sys.exit(INTERRUPTED)
+        sys.exit(130)  # as every shell counts an interrupt
 
 
 if __name__ == "__main__":

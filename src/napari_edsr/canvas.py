@@ -119,18 +119,21 @@ class Canvas:
         """Planes that are wanted."""
         return math.prod(len(indices) for indices in self._leading_ranges())
 
-    def planes(self, window: Box) -> Iterator[Plane]:
-        """Open the planes one after the other; only the window of them will be read."""
-        if isinstance(self.image, np.ndarray) or self._is_filled_or_transparent:
+    def leads(self) -> Iterator[tuple[int, ...]]:
+        """Index along the leading axes of each plane that is wanted."""
+        return itertools.product(*self._leading_ranges())
+
+    def plane(self, lead: tuple[int, ...], window: Box) -> Plane:
+        """Open a plane, of which only the window will be read.
+
+        All of it is read where a pixel's result can depend on pixels far away.
+        """
+        filled = self.spec.dtype.kind == "f"
+        transparent = any(feed.alpha for feed in self.feeds(lead))
+        if isinstance(self.image, np.ndarray) or filled or transparent:
             rows, columns = self.spec.plane
             window = slice(0, rows), slice(0, columns)
-        for lead in itertools.product(*self._leading_ranges()):
-            yield Plane(self, lead, window)
-
-    @property
-    def _is_filled_or_transparent(self) -> bool:
-        """Whether a pixel's result can depend on pixels far away."""
-        return self.spec.dtype.kind == "f" or len(self.spec.colors) < self.spec.samples
+        return Plane(self, lead, window)
 
     def _leading_ranges(self) -> list[range]:
         parts = (self.slices[axis] for axis in self.spec.leading)

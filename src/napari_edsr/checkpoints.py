@@ -232,7 +232,7 @@ def _settled(
             )
     given: dict[str, Any] = {}
     for part in settings:
-        given |= {key: float(v) for key, v in part.items() if v is not None}
+        given |= {key: value for key, value in part.items() if value is not None}
     try:
         return replace(config, **given)
     except ModelError as error:

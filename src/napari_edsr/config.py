@@ -61,9 +61,8 @@ class EDSRConfig:
         if min(sizes) < 1:
             raise ModelError(f"The sizes of a network must be positive: {self}.")
         for key in ("res_scale", "rgb_range"):
-            value = getattr(self, key)
-            if not isinstance(value, Real) or not 0 < float(value) < math.inf:
-                raise ModelError(f"{key} must be a positive number, not {value!r}.")
+            if not _is_positive(value := getattr(self, key)):
+                raise ModelError(f"{key} must be a positive number, not {value!r:.20}.")
 
     @classmethod
     def light(cls, scale: int = 2, **changes: Any) -> EDSRConfig:
@@ -134,6 +133,13 @@ class EDSRConfig:
         if unknown:
             raise ModelError(f"Unknown network settings: {', '.join(sorted(unknown))}.")
         return cls(**{**values, "scales": tuple(values.get("scales", (2,)))})
+
+
+def _is_positive(value: object) -> bool:
+    try:
+        return isinstance(value, Real) and 0 < float(value) < math.inf
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def upsampling_steps(scale: int) -> list[int]:

@@ -71,6 +71,11 @@ class Engine:
         """How often the network goes over a tile."""
         return len(self._symmetries)
 
+    def flop(self, shape: tuple[int, int]) -> float:
+        """Operations on a tile of so many rows and columns."""
+        rows, columns = shape
+        return rows * columns * self.config.flops(self.scale) * self.passes
+
     @torch.inference_mode()
     def iter_run(self, tile: NDArray[np.float32], crop: Box) -> Passes:
         """Upscale one tile.

@@ -151,6 +151,8 @@ def as_source(image: Any) -> Any:
     ImageError
         If it is no array and cannot be made one.
     """
+    if isinstance(image, np.ndarray):
+        return np.asarray(image)  # without a mask, and no matrix
     lazy = all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__"))
     return image if lazy and isinstance(image.dtype, np.dtype) else as_array(image)
 
@@ -265,4 +267,9 @@ def read_plane(
     parts = {"Y": rows, "X": columns, "S": slice(None)}
     index = tuple(parts[a] if a in parts else next(places) for a in axes)
     within = "".join(axis for axis in axes if axis in parts)
-    return plane_view(np.asarray(image[index]), within)
+    plane = as_array(image[index])
+    if plane.ndim != len(within):  # a sparse matrix, say
+        raise ImageError(
+            f"A {type(image).__name__} gives no plain planes; make it a numpy array."
+        )
+    return plane_view(plane, within)

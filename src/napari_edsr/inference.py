@@ -191,6 +191,7 @@ def iter_upscale(
         out=out,
         uncertainty=uncertainty,
     )
+    canvas.notes += intensities.sampling_notes(image, spec, normalize)
     run = _Run(canvas, engine, _first_tile(tile, engine), shrinks=tile == "auto")
     started = time.perf_counter()
     try:
@@ -275,13 +276,15 @@ class _Run:
         self.halo = self.engine.config.receptive_field(self.engine.scale)
         self.total = len(self._grid()) * self.canvas.n_planes
         self.done = 0
+        self.flop = 0.0
         self._began = 0.0
 
     def events(self) -> Generator[Event, None, None]:
         """Do every tile of every plane."""
         yield self._planned()
         self._began = time.perf_counter()
-        for number, plane in enumerate(self.canvas.planes(self._window()), start=1):
+        for number, lead in enumerate(self.canvas.leads(), start=1):
+            plane = self.canvas.plane(lead, self._window())
             pending = self._grid()[::-1]
             while pending:
                 tile = pending.pop()
@@ -337,13 +340,13 @@ class _Run:
         self, plane: Plane, tile: Tile
     ) -> Generator[PassDone, None, tuple[slice, ...]]:
         crop, _ = tile.placed(self.canvas.box, self.engine.scale)
-        outputs = []
-        for number, feed in enumerate(plane.feeds):
-            if feed.is_flat:
-                outputs.append(Output.flat(feed, crop))
-                continue
-            run = self.engine.iter_run(plane.read(tile, feed), crop)
-            seen = yield from relay(run, partial(self._pass, number, len(plane.feeds)))
+        outputs = [Output.flat(feed, crop) for feed in plane.feeds if feed.is_flat]
+        feeds = [feed for feed in plane.feeds if not feed.is_flat]
+        for number, feed in enumerate(feeds):
+            read = plane.read(tile, feed)
+            self.flop += self.engine.flop(read.shape[-2:])
+            run = self.engine.iter_run(read, crop)
+            seen = yield from relay(run, partial(self._pass, number, len(feeds)))
             outputs.append(Output(feed, *seen))
         return plane.write(tile, outputs)
 
@@ -384,6 +387,7 @@ class _Run:
             "tile": self.tile,
             "halo": self.halo,
             "tiles": self.done,
+            "flop": self.flop,
             "tiles_redone_in_fp32": engine.redone,
             "ranges": [list(limits) for limits in canvas.ranges],
             "self_ensemble": engine.ensemble,

@@ -83,6 +83,18 @@ def intensity_ranges(
     return [_percentile_range(channel) for channel in channels]
 
 
+def sampling_notes(image: Any, spec: ImageSpec, normalize: str | Range) -> list[str]:
+    """What is to be said where only some planes of a lazy image were looked at."""
+    planes = spec.n_planes // spec.size("C")
+    measured = isinstance(normalize, str) and (
+        normalization_method(spec, normalize) == "percentile"
+    )
+    if isinstance(image, np.ndarray) or not measured or planes <= _PLANES_SAMPLED:
+        return []
+    used = len(range(0, planes, math.ceil(planes / _PLANES_SAMPLED)))
+    return [f"The intensity range was taken from {used} of {planes} planes."]
+
+
 def _channels(image: Any, spec: ImageSpec) -> list[NDArray]:
     """Intensities of each channel, (..., Y, X, S) without alpha; of a lazy image a sample.
 

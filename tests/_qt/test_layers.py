@@ -8,6 +8,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_edsr._qt import layers
+from napari_edsr.events import drain
 
 PLACES = {
     "plain": {},
@@ -26,8 +27,7 @@ REGIONS = [None, {"Y": (3, 7), "X": (2, 9)}]
 
 
 def enlarge(*arguments):
-    *_, result = layers.iter_enlarge(*arguments)
-    return result
+    return drain(layers.iter_enlarge(*arguments))
 
 
 def result_of(layer, scale, region=None):

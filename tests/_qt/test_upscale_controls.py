@@ -169,9 +169,12 @@ def test_speed_is_learned_from_a_run_and_kept(widget, viewer, image):
 
     viewer.add_image(image)
     (request,) = planning.plan(viewer, widget.layers(), widget.controls.choices())
-    flop = planning.foresee(request, widget.controls.models.value(), "cpu", {}).flop
+    model = widget.controls.models.value()
+    flop = planning.foresee(request, model, "cpu", {}).flop
 
-    widget._on_measured(request, {"device": "cpu", "seconds": 2.0})
+    about = {"config": model.config.to_dict()}
+    done = {"device": "cpu", "seconds": 2.0, "flop": flop, "model": about}
+    widget._on_measured(request, done)
 
     assert UpscaleWidget(viewer)._speeds == {"cpu, 4 features": pytest.approx(flop / 2)}
     assert "about 2.0 s" in widget.panel.estimate.text()

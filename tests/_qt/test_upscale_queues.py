@@ -5,13 +5,18 @@ import dask.array as da
 import numpy as np
 import pytest
 from napari.layers import Image
+from qtpy.QtWidgets import QWidget
 
-from napari_edsr._qt import settings
+from napari_edsr import zoo
+from napari_edsr._qt import planning, settings
 from napari_edsr._qt.background import DevicesFound
-from napari_edsr._qt.requests import UpscaleRequest
+from napari_edsr._qt.requests import UpscaleRequest, iter_request
+from napari_edsr._qt.session import Failure
 from napari_edsr._qt.tally import Tally
 from napari_edsr._qt.upscale_widget import UpscaleWidget
 from napari_edsr._qt.worker import Job, JobFailedError
+from napari_edsr.errors import DownloadError
+from napari_edsr.events import BytesDone
 
 WAIT = 20_000
 
@@ -25,34 +30,42 @@ DONE = {"seconds": 2.0, "device": "cpu", "precision": "fp32", "notes": ["a note"
 
 
 def test_progress_is_that_of_the_whole_queue():
-    tally = Tally([request(10), request(30)], number=2, finished=[DONE])
+    tally = Tally([request(10), request(30)], number=2, finished={1: DONE})
     share, words = tally.progress(0.5, 3.0)
     assert share == pytest.approx((100 + 0.5 * 300) / 400)
     assert words == "62%, 0:03 left – layer 2 of 2"
     assert Tally([request(10)], number=1).progress(0.25, 1.0)[1] == "25%, 0:03 left"
 
 
+def test_what_was_not_done_does_not_count_as_fast():
+    tally = Tally([request(90), request(10)], number=2, failed=1)
+    assert tally.progress(0.1, 1.0)[1] == "91%, 0:09 left – layer 2 of 2"
+
+
+ONE, THREE = [request(9)], [request(9)] * 3
+
+
 @pytest.mark.parametrize(
     ("tally", "words"),
     [
+        (Tally(ONE, finished={1: DONE}), "Done: 2.0 s, CPU fp32, light ×2\nA note."),
         (
-            Tally([request(9)], finished=[DONE]),
-            "Done: 2.0 s, CPU fp32, light ×2\nA note.",
-        ),
-        (
-            Tally([request(9)] * 3, finished=[DONE] * 3),
+            Tally(THREE, finished={1: DONE, 2: DONE, 3: DONE}),
             "Done: 6.0 s, CPU fp32, light ×2 – 3 layers\nA note.",
         ),
         (
-            Tally([request(9)] * 3, finished=[DONE], partial=(2, 9)),
-            "1 of 3 layers are done, one in part (2 of 9 tiles).",
+            Tally(THREE, finished={2: DONE}, partial=[(2, 9), (1, 9)], failed=1),
+            "1 of 3 layers are done, 2 in part, 1 failed.",
         ),
+        (Tally(THREE, finished={1: DONE}), "1 of 3 layers are done."),
+        (Tally(ONE, partial=[(2, 9)]), "Stopped after 2 of 9 tiles; these are kept."),
         (
-            Tally([request(9)], partial=(2, 9)),
-            "Stopped after 2 of 9 tiles; these are kept.",
+            Tally(ONE, partial=[(2, 9)], failed=1),
+            "What was done is kept: 2 of 9 tiles.",
         ),
-        (Tally([request(9)], deleted=True), "Stopped, as its result was deleted."),
-        (Tally([request(9)]), "Stopped; nothing was done yet."),
+        (Tally(ONE, failed=1), ""),
+        (Tally(ONE, deleted=True), "Stopped, as its result was deleted."),
+        (Tally(ONE), "Stopped; nothing was done yet."),
     ],
 )
 def test_what_is_said_at_the_end(tally, words):
@@ -78,55 +91,49 @@ class Disk:
 
     def __init__(self, planes, side=16):
         self.read = set()
-        base = np.arange(side * side, dtype=np.uint8).reshape(side, side)
+        base = np.arange(side * side, dtype=np.uint16).reshape(side, side)
 
         def load(block_info=None):
             plane = block_info[None]["chunk-location"][0]
             self.read.add(plane)
-            return (base + plane)[np.newaxis]
+            return (base + 10 * plane)[np.newaxis]
 
         self.array = da.map_blocks(
-            load, dtype=np.uint8, chunks=((1,) * planes, (side,), (side,)),
-            meta=np.empty((0, 0, 0), np.uint8),
+            load, dtype=np.uint16, chunks=((1,) * planes, (side,), (side,)),
+            meta=np.empty((0, 0, 0), np.uint16),
         )  # fmt: skip
 
 
 def test_one_plane_of_a_stack_on_disk_is_read_alone(widget, viewer, run):
-    disk = Disk(40)
+    disk = Disk(30)
     layer = viewer.add_image(disk.array, contrast_limits=(0, 255))
     viewer.dims.set_point(0, 7)
     widget.controls.region.all_planes.setChecked(False)
+    widget.controls.intensities.set_value("dtype", 0, 1)
     disk.read.clear()
     run(widget)
     assert disk.read == {7}
     run(widget, widget.panel.preview)
     assert disk.read == {7}
-    whole = np.asarray(layer.data)
     widget.controls.region.all_planes.setChecked(True)
+    widget.controls.intensities.set_value("auto", 0, 1)
     run(widget)
     result = viewer.layers[-1].data
-    assert result.shape == (40, 32, 32)
-    viewer.add_image(whole, name="in memory")
+    assert result.shape == (30, 32, 32)
+    viewer.add_image(np.asarray(layer.data), name="in memory")
     run(widget)
     np.testing.assert_array_equal(viewer.layers[-1].data, result)
 
 
-def test_a_stack_on_disk_can_be_given_up_while_it_is_read(widget, viewer, qtbot):
+def test_a_stack_on_disk_can_be_given_up_while_it_is_read(widget, viewer):
     disk = Disk(40)
     viewer.add_image(disk.array, contrast_limits=(0, 255))
-    job = Job(iter(()), "")  # what the pool needs to exist
-    job.deleteLater()
-    from napari_edsr._qt import planning
-    from napari_edsr._qt.requests import iter_request
-
     (wanted,) = planning.plan(viewer, widget.layers(), widget.controls.choices())
     disk.read.clear()
     run = iter_request(wanted)
-    assert next(run).image.shape == (40, 32, 32)
-    assert disk.read == set()
-    next(run)
+    assert [next(run), next(run)] == [None, None]
     run.close()
-    assert disk.read == {0}
+    assert disk.read == {0, 1}
 
 
 def test_the_range_of_the_contrast_slider_is_kept(widget, viewer, run, image):
@@ -165,7 +172,9 @@ def test_a_choice_made_meanwhile_goes_before_the_remembered_file(
     chosen = widget.controls.models.list
     chosen.setCurrentIndex(chosen.index_of("openmmlab/edsr_x2c64b16"))
     chosen.setCurrentIndex(chosen.index_of("edsr-light-x2"))
-    qtbot.waitUntil(lambda: not widget.model_source._restoring, timeout=WAIT)
+    with qtbot.waitSignal(widget.model_source.recognised, timeout=WAIT):
+        widget.model_source.recognise(model_file(3).key)
+    widget.controls.scale.button(2).click()
     assert widget.controls.models.value().key == "edsr-light-x2"
 
 
@@ -185,8 +194,6 @@ def test_a_remembered_file_that_is_damaged_frees_the_dock(
 
 
 def test_an_error_goes_when_something_else_is_chosen_or_works(widget, viewer, image):
-    from napari_edsr._qt.session import Failure
-
     viewer.add_image(image)
     widget._on_saved("/tmp/a.tif")
     widget._on_failure(Failure("It failed.", "details"))
@@ -229,3 +236,56 @@ def test_the_button_stays_in_its_place_when_it_is_pressed(
     with qtbot.waitSignal(widget.session.ended, timeout=WAIT):
         fake.let_on(1000)
     assert after == before
+
+
+def test_a_failed_download_stays_said(widget, viewer, qtbot, monkeypatch, errors_shown):
+    def broken(card):
+        yield BytesDone(0, 10)
+        raise DownloadError("The server is gone; try again later.")
+
+    monkeypatch.setattr(zoo, "iter_download", broken)
+    with qtbot.waitSignal(widget.model_source.updated, timeout=WAIT):
+        widget.model_source.download("openmmlab/edsr_x2c64b16")
+    assert widget.panel.error.message.text() == "The server is gone; try again later."
+    assert not widget.panel.error.isHidden()
+
+
+def test_a_bad_file_does_not_make_the_dock_forget_another(
+    viewer, qtbot, model_file, tmp_path, errors_shown
+):
+    settings.save(model=model_file(2).key)
+    widget = UpscaleWidget(viewer)
+    qtbot.addWidget(widget)
+    (tmp_path / "bad.pth").write_bytes(b"no weights at all, but as long as a header")
+    with qtbot.waitSignal(widget.model_source.failed, timeout=WAIT):
+        widget.model_source.recognise(str(tmp_path / "bad.pth"))
+    assert widget.controls.models.pending == model_file(2).key
+
+
+def test_another_scale_goes_before_the_remembered_file(
+    viewer, qtbot, model_file, image
+):
+    settings.save(model=model_file(2).key)
+    widget = UpscaleWidget(viewer)
+    qtbot.addWidget(widget)
+    viewer.add_image(image)
+    widget.controls.scale.button(3).click()
+    assert widget.panel.upscale.isEnabled()
+    assert widget.controls.models.value().key == "edsr-light-x3"
+
+
+def test_a_dock_that_was_closed_hears_nothing_and_catches_up(widget, viewer, image):
+    viewer.add_image(image, name="old")
+    window = QWidget()
+    widget.setParent(window)
+    widget.setParent(None)
+    old = viewer.layers[0]
+    heard = len(old.events.data.callbacks)
+    widget._update()
+    assert len(old.events.data.callbacks) == heard
+    viewer.layers.clear()
+    viewer.add_image(image, name="new")
+    widget.setParent(window)
+    chooser = widget.controls.layer.list
+    assert [chooser.itemText(i) for i in range(chooser.count())] == ["new"]
+    widget.setParent(None)

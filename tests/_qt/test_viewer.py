@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_edsr import samples
 from napari_edsr._qt import launch, layers, settings
 from napari_edsr._qt.saving import file_name
+from napari_edsr.events import drain
 
 WAIT = 60_000
 NAME = "Upscale"
@@ -67,7 +68,7 @@ def test_result_covers_its_source_on_the_canvas(make_napari_viewer, rng, scale):
     viewer.fit_to_view()
     before = viewer.screenshot(flash=False)
 
-    *_, enlarged = layers.iter_enlarge(data, "YXS", scale)
+    enlarged = drain(layers.iter_enlarge(data, "YXS", scale))
     viewer.add_image(enlarged, **layers.result_settings(source, scale))
     source.visible = False
     after = viewer.screenshot(flash=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,13 +78,13 @@ def pixel_size(layer: Image) -> str:
 
 def iter_enlarge(
     data: Any, axes: str, scale: int, region: Mapping | None = None
-) -> Iterator[NDArray]:
+) -> Generator[None, None, NDArray]:
     """Repeat each pixel `scale` times along Y and X: what stands in for the result.
 
     Parameters
     ----------
     data : array
-        Of any size, possibly on disk; only the region is read.
+        Of any size, possibly on disk; only the region is read, plane by plane.
     axes : str
         One letter for each of its axes.
     scale : int
@@ -93,29 +93,26 @@ def iter_enlarge(
 
     Yields
     ------
+    None
+        After each plane: a moment to cancel.
+
+    Returns
+    -------
     ndarray
-        New, in native byte order, with the type of `data`; always the same array. An
-        array in memory is enlarged by the first time; one on disk plane by plane, so
-        that there is a layer to show, and a moment to cancel, before all of it is read.
+        New, in native byte order, with the type of `data`.
     """
     spec = understand(data, axes)
     slices = region_slices(spec, dict(region or {}))
-    dtype = spec.dtype.newbyteorder("=")
-    result = np.zeros(region_shape(slices, scale), dtype)
+    result = np.empty(region_shape(slices, scale), spec.dtype.newbyteorder("="))
     leading = [slices[axis] for axis in spec.leading]
-    on_disk = not isinstance(data, np.ndarray)
-    if on_disk:
-        yield result
     for place in np.ndindex(*(part.stop - part.start for part in leading)):
         lead = [part.start + i for part, i in zip(leading, place, strict=True)]
         plane = read_plane(data, axes, lead, (slices["Y"], slices["X"]))
         target = read_plane(result, axes, place)
         for dy, dx in np.ndindex(scale, scale):
             target[dy::scale, dx::scale] = plane
-        if on_disk:
-            yield result
-    if not on_disk:
-        yield result
+        yield
+    return result
 
 
 def result_settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import QObject, Signal
@@ -22,17 +23,19 @@ class ModelSource(QObject):
         A download or a file was no good.
     recognised(ModelChoice)
         A file holds this network.
+    updated
+        A download has ended.
     """
 
     failed = Signal(object)
     recognised = Signal(object)
+    updated = Signal()
 
     def __init__(self, chooser: ModelChooser, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._chooser = chooser
         self._download: Job | None = None
         self._size = 1
-        self._restoring = ""
         chooser.download_asked.connect(self.download)
         chooser.download_stop_asked.connect(self.stop)
         chooser.file_asked.connect(self.recognise)
@@ -58,11 +61,22 @@ class ModelSource(QObject):
 
     def recognise(self, path: str) -> None:
         """Look into a weights file, and add it to the chooser if it is an EDSR."""
-        job = Job(iter_recognise(path), f"Reading {Path(path).name}", self)
+        job = self._reading(path)
         job.returned.connect(self._on_recognised)
-        job.failed.connect(self._on_unreadable)
-        job.ended.connect(job.deleteLater)
         job.start()
+
+    def restore(self, path: str) -> None:
+        """Look into the file that was used the last time, unless another is chosen."""
+        job = self._reading(path)
+        job.returned.connect(self._on_restored)
+        job.failed.connect(partial(self._chooser.forget_pending, path))
+        job.start()
+
+    def _reading(self, path: str) -> Job:
+        job = Job(iter_recognise(path), f"Reading {Path(path).name}", self)
+        job.failed.connect(self._on_failed)
+        job.ended.connect(job.deleteLater)
+        return job
 
     def _on_bytes(self, event: BytesDone) -> None:
         total = event.total or self._size
@@ -70,21 +84,13 @@ class ModelSource(QObject):
             self._download.show_progress(min(event.done, total), total)
         self._chooser.show_download(min(1.0, event.done / total))
 
-    def restore(self, path: str) -> None:
-        """Look into the file that was used the last time, unless another is chosen."""
-        self._restoring = path
-        self.recognise(path)
-
     def _on_recognised(self, choice: ModelChoice) -> None:
-        restoring, self._restoring = self._restoring == choice.key, ""
-        if restoring and self._chooser.pending != choice.key:
-            return
         self._chooser.add_file(choice)
         self.recognised.emit(choice)
 
-    def _on_unreadable(self, error: Exception) -> None:
-        self._chooser.forget_pending()
-        self._on_failed(error)
+    def _on_restored(self, choice: ModelChoice) -> None:
+        if self._chooser.pending == choice.key:
+            self._on_recognised(choice)
 
     def _on_failed(self, error: Exception) -> None:
         self.failed.emit(Failure.of(error, "Getting the model"))
@@ -94,4 +100,4 @@ class ModelSource(QObject):
         if job is not None:
             job.deleteLater()
         self._chooser.show_download(None)
-        self._chooser.changed.emit()
+        self.updated.emit()

@@ -176,10 +176,11 @@ class ModelChooser(QWidget):
         """Path of a remembered file that is still to be recognised; else empty."""
         return self._wanted if os.path.isfile(self._wanted) else ""
 
-    def forget_pending(self) -> None:
-        """Stay with the model that is shown: the file cannot be used."""
-        self._wanted = ""
-        self.changed.emit()
+    def forget_pending(self, path: str, reason: object = None) -> None:
+        """Stay with the model that is shown, if this file is still wanted."""
+        if self._wanted == path:
+            self._wanted = ""
+            self.changed.emit()
 
     @property
     def remembered(self) -> str:
@@ -189,7 +190,7 @@ class ModelChooser(QWidget):
     def set_scale(self, scale: int) -> None:
         """Offer the models of another scale, and choose the like of the present one."""
         wanted = _same_kind(str(self.list.value()), self._scale, scale)
-        self._scale = scale
+        self._scale, self._wanted = scale, ""
         self.refresh()
         keys = (wanted, zoo.default_model(scale))
         self.list.set_value(next(key for key in keys if key in self._choices))

@@ -61,8 +61,8 @@ class UpscaleRequest:
     contrast_range: tuple[float, float] | None = None
 
     @property
-    def pixels(self) -> int:
-        """Pixels of the source that are to be upscaled."""
+    def values(self) -> int:
+        """Values of the source that are to be upscaled: how much work it is."""
         spec = understand(self.data, self.axes)
         return math.prod(region_shape(region_slices(spec, self.region), 1))
 
@@ -86,7 +86,7 @@ def iter_request(request: UpscaleRequest) -> UpscaleEvents:
     ------
     Placeholder, then UpscalePlanned, PassDone and TileDone
         The array of the first is the result's and sharpens tile by tile. None comes
-        after each plane that is read from disk to fill it.
+        before, after each plane that is read to fill it.
 
     Raises
     ------
@@ -100,13 +100,10 @@ def iter_request(request: UpscaleRequest) -> UpscaleEvents:
             "Another image is being upscaled; wait for it or cancel it, then try again."
         )
     try:
-        filling = iter_enlarge(
+        out = yield from iter_enlarge(
             request.data, request.axes, request.scale, request.region
         )
-        out = next(filling)
         yield Placeholder(out)
-        for _ in filling:
-            yield None
         from napari_edsr.inference import iter_upscale
 
         return (

@@ -163,10 +163,11 @@ class UpscaleSession(QObject):
         self.live.finish()
         if result.uncertainty is not None and self.live.layer in self._viewer.layers:
             add_uncertainty(self._viewer, self.live.layer, result.uncertainty)
-        self._tally.finished.append(metadata)
+        self._tally.finished[self._tally.number] = metadata
         self.measured.emit(request, metadata)
 
     def _on_failed(self, request: UpscaleRequest, error: Exception) -> None:
+        self._tally.failed += 1
         self._keep_what_is_done(request)
         self.failed.emit(Failure.of(error, f"Upscaling {request.source}"))
 
@@ -184,7 +185,7 @@ class UpscaleSession(QObject):
             return
         live.describe(partial_metadata(request, self._planned, self._done))
         live.finish()
-        self._tally.partial = self._done, self._planned.total
+        self._tally.partial.append((self._done, self._planned.total))
 
     def _on_idle(self) -> None:
         self.live = None

@@ -23,19 +23,25 @@ class Tally:
     ----------
     number : int
         Of the request at work, from 1.
-    finished : list of dict
-        Provenance of the results that are complete.
-    partial : tuple of (int, int) or None
-        Tiles done, and in all, of a result that is kept as far as it got.
+    finished : dict of int to dict
+        Provenance of the results that are complete, by number.
+    partial : list of (int, int)
+        Tiles done, and in all, of results that are kept as far as they got.
+    failed : int
+        Requests that went wrong.
     deleted : bool
         Whether a result was taken away while it was made.
     """
 
     requests: Sequence[UpscaleRequest]
     number: int = 0
-    finished: list[dict[str, Any]] = field(default_factory=list)
-    partial: tuple[int, int] | None = None
+    finished: dict[int, dict[str, Any]] = field(default_factory=dict)
+    partial: list[tuple[int, int]] = field(default_factory=list)
+    failed: int = 0
     deleted: bool = False
+
+    def __post_init__(self) -> None:
+        self._sizes = [request.values for request in self.requests]
 
     @property
     def place(self) -> str:
@@ -53,36 +59,39 @@ class Tally:
         seconds : float
             That its tiles took so far.
         """
-        sizes = [request.pixels for request in self.requests]
-        before = sum(sizes[: self.number - 1])
-        whole = (before + share * sizes[self.number - 1]) / sum(sizes)
-        spent = seconds + sum(done["seconds"] for done in self.finished)
-        left = clock(spent * (1 - whole) / whole) if whole else "?"
+        sizes, at_work = self._sizes, self._sizes[self.number - 1]
+        whole = (sum(sizes[: self.number - 1]) + share * at_work) / sum(sizes)
+        done = share * at_work + sum(sizes[number - 1] for number in self.finished)
+        ahead = (1 - share) * at_work + sum(sizes[self.number :])
+        spent = seconds + sum(run["seconds"] for run in self.finished.values())
+        left = clock(spent * ahead / done) if done else "?"
         words = f"{whole:.0%}, {left} left"
         return whole, f"{words} – {self.place}" if self.place else words
 
     def words(self) -> str:
         """What happened, in a line, and what the last run found out."""
-        if len(self.finished) == len(self.requests):
+        count = len(self.requests)
+        if len(self.finished) == count:
             return self._all_done()
-        if len(self.requests) > 1:
-            tail = f", one in part ({self._tiles()})" if self.partial else ""
-            return (
-                f"{len(self.finished)} of {len(self.requests)} layers are done{tail}."
-            )
+        if count > 1:
+            parts = [f"{len(self.finished)} of {count} layers are done"]
+            parts += [f"{len(self.partial)} in part"] * bool(self.partial)
+            parts += [f"{self.failed} failed"] * bool(self.failed)
+            return ", ".join(parts) + "."
         if self.partial:
-            return f"Stopped after {self._tiles()}; these are kept."
+            done, total = self.partial[-1]
+            if self.failed:
+                return f"What was done is kept: {done} of {total} tiles."
+            return f"Stopped after {done} of {total} tiles; these are kept."
+        if self.failed:
+            return ""  # the error says it
         if self.deleted:
             return "Stopped, as its result was deleted."
         return "Stopped; nothing was done yet."
 
-    def _tiles(self) -> str:
-        done, total = self.partial or (0, 0)
-        return f"{done} of {total} tiles"
-
     def _all_done(self) -> str:
-        request, last = self.requests[-1], self.finished[-1]
-        seconds = duration(sum(done["seconds"] for done in self.finished))
+        request, last = self.requests[-1], self.finished[len(self.requests)]
+        seconds = duration(sum(done["seconds"] for done in self.finished.values()))
         device = f"{device_name(last['device'])} {last['precision']}"
         what = "Preview" if request.preview else "Done"
         layers = f" – {len(self.requests)} layers" if self.place else ""

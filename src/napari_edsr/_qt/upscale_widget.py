@@ -26,6 +26,7 @@ from napari_edsr._qt.session import Failure, UpscaleSession, is_preview
 from napari_edsr._qt.upscale_controls import UpscaleControls
 from napari_edsr._qt.viewer_link import ViewerLink
 from napari_edsr._qt.wording import device_name, times
+from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import EDSRError
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class UpscaleWidget(QWidget):
         for worker in (self.session, self.model_source, self.saver):
             worker.failed.connect(self._on_failure)
         self.saver.saved.connect(self._on_saved)
+        self.model_source.updated.connect(self._update)
         self.scout.devices_found.connect(self._on_devices)
         self.scout.speed_found.connect(self._on_speed)
         self._view_timer.timeout.connect(self._update)
@@ -252,16 +254,10 @@ class UpscaleWidget(QWidget):
 
     def _on_measured(self, request: UpscaleRequest, metadata: dict[str, Any]) -> None:
         """Learn the true speed from a run, once it was long enough to tell."""
-        model, device = self.controls.models.value(), metadata["device"]
-        if (
-            model is None
-            or model.key != request.model
-            or metadata["seconds"] < _TELLING
-        ):
-            return
-        foreseen = planning.foresee(request, model, device, {})
-        key = planning.speed_key(device, model.config)
-        self._learn_speed(key, foreseen.flop / metadata["seconds"])
+        if metadata["seconds"] >= _TELLING:
+            config = EDSRConfig.from_dict(metadata["model"]["config"])
+            key = planning.speed_key(metadata["device"], config)
+            self._learn_speed(key, metadata["flop"] / metadata["seconds"])
 
     def _on_ended(self, outcome: str) -> None:
         self.panel.end()
@@ -314,6 +310,7 @@ class UpscaleWidget(QWidget):
             self._link.disconnect()
         else:
             self._link.connect()
+            self._on_layers()
 
 
 def _read_speeds(text: str) -> dict[str, float]:

@@ -60,7 +60,7 @@ class ViewerLink:
     def watch(self, layers: Iterable[Layer]) -> None:
         """Listen to these images and shapes instead of those before."""
         layers = tuple(layers)
-        if layers == self._watched:
+        if layers == self._watched or (layers and not self.is_connected):
             return
         for emitter, callback in self._pairs_of(self._watched):
             emitter.disconnect(callback)

@@ -72,7 +72,7 @@ def _bar() -> Progress:
 
 def _amount(event: Any) -> str:
     if not isinstance(event, BytesDone):
-        return f"{event.done}/{event.total}"
+        return f"{int(event.done)}/{event.total}"
     if event.total is None:
         return decimal(event.done)
     return f"{decimal(event.done)} of {decimal(event.total)}"

@@ -55,7 +55,7 @@ def read_png(path: Path, axes: str | None = None) -> ImageFile:
         image.metadata["exif"] = found[b"eXIf"]
     for kind, body in chunks:
         if kind == b"iTXt" and body.startswith(_XMP):
-            image.metadata["xmp"] = body
+            image.metadata["xmp"] = _international_text(body)
     if b"pHYs" in found:
         image.pixel_size, image.unit = _pixel_size(found[b"pHYs"])
     image.provenance = _provenance(chunks)
@@ -83,6 +83,13 @@ def _decoded(content: bytes) -> ImageFile:
         pass  # it refuses what would not fit into memory
     data = np.asarray(imagecodecs.png_decode(content))
     return ImageFile(data, "YX" if data.ndim == 2 else "YXS")
+
+
+def _international_text(body: bytes) -> bytes:
+    """Text of an iTXt chunk: after keyword, compression, language and translation."""
+    _, _, rest = body.partition(b"\0")
+    *_, text = rest[2:].split(b"\0", 2)
+    return zlib.decompress(text) if rest[:1] == b"\1" else text
 
 
 def _profile(body: bytes) -> bytes | None:

@@ -73,10 +73,14 @@ def read_tiff(path: Path, axes: str | None = None) -> ImageFile:
             raise FileError(f"{path.name} holds {kind}; convert it to RGB first.")
         _check_complete(path, series)
         image = ImageFile(native(series.asarray()), series.axes)
-        _name_unknown_axes(image)
+        guessed = _name_unknown_axes(image)
         _refuse_damage(path, complaints)
         _read_metadata(tif, series, image)
         _convert_colours(page, image, axes)
+        if guessed and axes is None:
+            image.notes += (
+                f"The file does not name all its axes; taken as {image.axes}.",
+            )
         return _upright_image(page, image)
 
 
@@ -114,15 +118,13 @@ def _check_complete(path: Path, series: Any) -> None:
             _refuse_damage(path, ["corrupt"])
 
 
-def _name_unknown_axes(image: ImageFile) -> None:
-    """Tifffile calls every axis Q of which the file says nothing."""
+def _name_unknown_axes(image: ImageFile) -> bool:
+    """Whether tifffile called axes Q, of which the file says nothing; they get letters."""
     unknown = image.axes.count("Q")
-    if not unknown:
-        return
     free = [axis for axis in leading_axes(_MOST_AXES) if axis not in image.axes]
     letters = iter(free[len(free) - unknown :])
     image.axes = "".join(next(letters) if a == "Q" else a for a in image.axes)
-    image.notes += (f"The file does not name all its axes; taken as {image.axes}.",)
+    return unknown > 0
 
 
 def _read_metadata(tif: Any, series: Any, image: ImageFile) -> None:
