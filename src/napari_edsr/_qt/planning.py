@@ -164,8 +164,8 @@ def _view(viewer: ViewerModel, layer: Image) -> Region:
         )
     if tuple(viewer.dims.displayed) != (last - 2, last - 1):
         raise ImageError(
-            "The view shows the image's axes in another order; press Home or undo the "
-            "rolled axes."
+            "The view shows the image's axes in another order; roll or transpose them "
+            "back."
         )
     region = geometry.view_region(layer)
     if region is None:
