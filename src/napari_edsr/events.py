@@ -107,6 +107,11 @@ class ImageDone:
     image: int
     images: int
 
+    @classmethod
+    def at_work(cls, image: int, images: int, event: object) -> ImageDone:
+        """In the place of an event of the image that is at work, for `relay`."""
+        return cls(image, images)
+
 
 @dataclass(frozen=True)
 class TrainPlanned:

@@ -44,14 +44,12 @@ def iter_psnr(
                 precision="fp32",
                 normalize=pair.limits,
             )
-            result = yield from relay(job, partial(_at_work, number, len(pairs)))
+            result = yield from relay(
+                job, partial(ImageDone.at_work, number, len(pairs))
+            )
             scores.append(_score(result.image, pair, scale))
         yield ImageDone(number + 1, len(pairs))
     return float(np.mean(scores)) if scores else math.nan
-
-
-def _at_work(done: int, total: int, event: object) -> ImageDone:
-    return ImageDone(done, total)
 
 
 def bicubic_psnr(pairs: Sequence[Pair]) -> float:

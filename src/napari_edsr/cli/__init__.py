@@ -1,4 +1,4 @@
-"""The command line: ``napari-edsr upscale | models | devices | demo | train | finetune``.
+"""The command line: ``napari-edsr upscale | models | devices | demo | train ...``.
 
 Nothing here imports torch or napari before a command needs it.
 """
@@ -19,6 +19,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from napari_edsr.cli import models
+from napari_edsr.cli.benchmark import benchmark
 from napari_edsr.cli.demo import demo
 from napari_edsr.cli.devices import devices
 from napari_edsr.cli.parameters import FLAG
@@ -180,3 +181,4 @@ app.command()(devices)
 app.command()(demo)
 app.command()(train)
 app.command()(finetune)
+app.command()(benchmark)

@@ -1,0 +1,172 @@
+"""A model beside bicubic interpolation on the images of a benchmark set."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_edsr import files
+from napari_edsr.errors import ImageError
+from napari_edsr.events import ImageDone, relay
+from napari_edsr.metrics import Score, score
+from napari_edsr.resampling import imresize
+
+if TYPE_CHECKING:
+    from napari_edsr.model import EDSR, MDSR
+
+#: PSNR in dB and SSIM of mmagic's EDSR of 16 blocks and 64 features, by its protocol, on
+#: high-resolution images cropped to multiples of 12 (DIV2K: uncropped).
+PUBLISHED = {
+    ("set5", 2): (35.7592, 0.9372),
+    ("set5", 3): (32.3301, 0.8912),
+    ("set5", 4): (30.2223, 0.8500),
+    ("set14", 2): (31.4290, 0.8874),
+    ("set14", 3): (28.4125, 0.8022),
+    ("set14", 4): (26.7870, 0.7366),
+    ("div2k", 2): (34.5896, 0.9352),
+    ("div2k", 3): (30.9154, 0.8711),
+    ("div2k", 4): (28.9675, 0.8172),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image, or the mean of all, under the name of the image."""
+
+    name: str
+    model: Score
+    bicubic: Score
+
+
+def iter_benchmark(
+    model: EDSR | MDSR,
+    hr: Sequence[Path],
+    lr: Sequence[Path] = (),
+    *,
+    scale: int,
+    protocol: str = "mmagic",
+    modulo: int | None = None,
+    device: str = "auto",
+) -> Generator[ImageDone, None, list[Row]]:
+    """Measure a model on high-resolution images; closing the generator cancels.
+
+    Parameters
+    ----------
+    model : EDSR or MDSR
+    hr : sequence of Path
+        8-bit images; grey ones count as three equal colours, alpha is left out.
+    lr : sequence of Path, optional
+        As many low-resolution ones, in the same order. Without them they are made as
+        MATLAB does, from `hr` cropped to multiples of `modulo`.
+    scale : int
+    protocol : {"mmagic", "edsr-y"}
+        See `napari_edsr.metrics.score`.
+    modulo : int, optional
+        `scale` by default; the published tables of Set5 and Set14 take 12.
+    device : str
+        As for `napari_edsr.upscale`; the precision is fp32.
+
+    Yields
+    ------
+    ImageDone
+        Also while an image is at work.
+
+    Returns
+    -------
+    list of Row
+        In the order of `hr`.
+
+    Raises
+    ------
+    ImageError
+        If an image is not 8-bit, or a low-resolution one does not fit.
+    FileError, ModelError, DeviceError
+        As reading and upscaling do.
+    """
+    from napari_edsr.inference import iter_upscale
+
+    rows = []
+    for number, path in enumerate(hr):
+        small, truth = _pair(path, lr[number] if lr else None, scale, modulo or scale)
+        job = iter_upscale(
+            small, model, scale=scale, axes="YXS", device=device, precision="fp32"
+        )
+        result = yield from relay(job, partial(ImageDone.at_work, number, len(hr)))
+        bicubic = imresize(small, [truth.shape[0], truth.shape[1]])
+        scores = (
+            score(image, truth, scale=scale, protocol=protocol)
+            for image in (result.image, bicubic)
+        )
+        rows.append(Row(path.stem, *scores))
+        yield ImageDone(number + 1, len(hr))
+    return rows
+
+
+def mean_of(rows: Sequence[Row]) -> tuple[float, float, float, float]:
+    """Mean PSNR and SSIM of the model, then of bicubic."""
+    columns = [
+        [row.model.psnr for row in rows],
+        [row.model.ssim for row in rows],
+        [row.bicubic.psnr for row in rows],
+        [row.bicubic.ssim for row in rows],
+    ]
+    a, b, c, d = (statistics.fmean(column) for column in columns)
+    return a, b, c, d
+
+
+def published(folder: Path, scale: int) -> tuple[float, float] | None:
+    """Figures of the paper's baseline network on the set that a folder is named after."""
+    for part in reversed(folder.absolute().parts):
+        name = re.sub(r"[^a-z0-9]", "", part.lower())
+        for (known, factor), figures in PUBLISHED.items():
+            if name.startswith(known) and factor == scale:
+                return figures
+    return None
+
+
+def _pair(
+    hr: Path, lr: Path | None, scale: int, modulo: int
+) -> tuple[NDArray, NDArray]:
+    """Low- and high-resolution RGB, the latter exactly `scale` times as large."""
+    truth = _rgb(hr)
+    if lr is not None:
+        small = _rgb(lr)
+        height, width = (side * scale for side in small.shape[:2])
+        if not _differ_by_less(truth.shape, (height, width), scale):
+            raise ImageError(
+                f"{lr.name} is {small.shape[1]} x {small.shape[0]}, which does not belong "
+                f"to {hr.name} of {truth.shape[1]} x {truth.shape[0]} at x{scale}."
+            )
+        return small, truth[:height, :width]
+    step = math.lcm(modulo, scale)
+    height, width = (side // step * step for side in truth.shape[:2])
+    if not (height and width):
+        raise ImageError(f"{hr.name} is smaller than {step} x {step} pixels.")
+    truth = truth[:height, :width]
+    return imresize(truth, [height // scale, width // scale]), truth
+
+
+def _differ_by_less(shape: Sequence[int], wanted: tuple[int, int], scale: int) -> bool:
+    return all(0 <= n - w < scale for n, w in zip(shape[:2], wanted, strict=True))
+
+
+def _rgb(path: Path) -> NDArray[np.uint8]:
+    image = files.read_image(path)
+    if image.data.dtype != np.uint8 or image.axes not in ("YX", "YXS"):
+        raise ImageError(
+            f"{path.name} is {image.data.dtype} with axes {image.axes}; benchmarks are "
+            "of 8-bit photographs."
+        )
+    if image.axes == "YX":
+        return np.stack([image.data] * 3, axis=-1)
+    colours = image.data[..., : image.data.shape[-1] - (image.data.shape[-1] in (2, 4))]
+    return colours if colours.shape[-1] == 3 else np.repeat(colours, 3, axis=-1)
