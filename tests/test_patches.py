@@ -139,10 +139,20 @@ def test_16_bit_images_stay_16_bit_and_map_as_the_engine_does(rng):
     image = noise(rng, 16, 16, dtype="uint16")
     (pair,) = pairs_of(source(image, "YX", normalize=(100, 4100)), n_colors=1)
     drawn = patches([pair], patch=8, batch=1)
-    hr, _ = drawn._on_device[0]
+    hr, _ = drawn._placed[0]
     assert hr.dtype == torch.uint16
     values = set(drawn.draw(0).hr.ravel().tolist())
     assert values == set(((image.astype("f4") - 100) / 4000).ravel().tolist())
+
+
+def test_images_that_do_not_fit_on_the_device_stay_in_main_memory(rng, monkeypatch):
+    (pair,) = pairs_of(source(noise(rng, 16, 16), "YX"), n_colors=1)
+    meta = torch.device("meta")  # like a GPU, it is not the main memory
+    for free, home in ((10**6, "meta"), (500, "cpu")):
+        monkeypatch.setattr("napari_edsr.patches.free_memory", lambda _, n=free: n)
+        drawn = Patches([pair], (2,), 8, 1, PLAIN, 0, meta)
+        assert drawn._placed[0][0].device.type == home
+        assert drawn.draw(0).hr.device.type == "meta"
 
 
 def test_small_images_are_mirrored_and_the_patch_shrinks_to_the_largest(rng):

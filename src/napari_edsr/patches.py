@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_edsr.degradation import corrupt
+from napari_edsr.device import free_memory
 from napari_edsr.errors import TrainingError
 from napari_edsr.intensities import Range
 from napari_edsr.train_config import Degradation
 from napari_edsr.training_data import Pair, Window
 
 _FORMS = 8  # flips and transposition of a patch
+_SHARE_OF_FREE_MEMORY = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Batch:
 
 @dataclass
 class Patches:
-    """Random patches of pairs that lie on a device in their own dtype.
+    """Random patches of pairs that lie on a device in their own dtype, if they fit there.
 
     Every batch follows from the seed and its step alone, so that a run goes on
     exactly where it was left, and several processes can share a batch.
@@ -75,7 +77,14 @@ class Patches:
             raise TrainingError(
                 "Nothing is left to train on; keep less aside or add images."
             )
-        self._on_device = [self._placed(pair) for pair in self.pairs]
+        size = sum(
+            plane.nbytes
+            for pair in self.pairs
+            for plane in (pair.hr, *pair.lr.values())
+        )
+        fits = size <= _SHARE_OF_FREE_MEMORY * free_memory(self.device)
+        self._home = self.device if fits else torch.device("cpu")
+        self._placed = [self._put(pair) for pair in self.pairs]
         for scale in self.scales:
             self._areas[scale] = self._usable(scale)
 
@@ -96,12 +105,12 @@ class Patches:
             found.extend((index, area) for area in large or areas[:1])
         return found
 
-    def _placed(self, pair: Pair) -> tuple[Tensor, dict[int, Tensor]]:
+    def _put(self, pair: Pair) -> tuple[Tensor, dict[int, Tensor]]:
         lows = {scale: self._tensor(lr) for scale, lr in pair.lr.items()}
         return self._tensor(pair.hr), lows
 
     def _tensor(self, plane: NDArray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(plane)).to(self.device)
+        return torch.from_numpy(np.ascontiguousarray(plane)).to(self._home)
 
     def draw(self, step: int, part: slice = slice(None)) -> Batch:
         """The batch of a step, or the part of it that one of several processes takes."""
@@ -119,11 +128,12 @@ class Patches:
             self._cut(scale, areas[i], corner, int(form))
             for i, corner, form in zip(chosen, corners, forms, strict=True)
         ]
-        lr = torch.stack([low for low, _ in cuts])
+        lr = torch.stack([low for low, _ in cuts]).to(self.device)
         if self.degradation.is_random:  # of the whole batch, whoever takes which part
             generator = torch.Generator(self.device).manual_seed(noise_seed)
             lr = corrupt(lr, self.degradation, generator)
-        return Batch(scale, lr[part], torch.stack([high for _, high in cuts[part]]))
+        hr = torch.stack([high for _, high in cuts[part]]).to(self.device)
+        return Batch(scale, lr[part], hr)
 
     def _cut(
         self, scale: int, place: tuple[int, Window], corner: NDArray, form: int
@@ -132,7 +142,7 @@ class Patches:
         index, (y0, y1, x0, x1) = place
         y = y0 + int(corner[0] * max(1, y1 - y0 - self.patch + 1))
         x = x0 + int(corner[1] * max(1, x1 - x0 - self.patch + 1))
-        hr, lows = self._on_device[index]
+        hr, lows = self._placed[index]
         limits = self.pairs[index].limits
         ends = min(y + self.patch, y1), min(x + self.patch, x1)
         low = lows[scale][:, y : ends[0], x : ends[1]]
