@@ -62,6 +62,18 @@ def test_images_that_can_not_be_computed_do_not_stop_the_others(run, tiny, tmp_p
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
 
 
+@pytest.mark.parametrize("output", ["x.png", "there.tif"])
+def test_several_images_need_a_folder(run, tiny, tmp_path, output):
+    Image.new("L", (8, 9)).save(tmp_path / "a.png")
+    (tmp_path / "there.tif").touch()
+    code, _, err = run(
+        "upscale", tmp_path / "*.png", tmp_path / output, "--model", tiny
+    )
+    assert code == 1
+    assert f"which {output} is not; name one for OUTPUT" in err
+    assert not (tmp_path / "x.png").exists()
+
+
 def test_a_warning_that_is_also_a_note_is_said_once(run, tiny, tmp_path):
     image = np.random.default_rng(0).random((9, 8)).astype("f4")
     image[2, 3] = np.nan

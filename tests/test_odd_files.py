@@ -150,6 +150,14 @@ def test_damage_is_described_without_a_librarys_insides(tmp_path, name, contents
     assert not any(word in str(caught.value) for word in ("<", "object", "attribute"))
 
 
+def test_a_photograph_that_ends_too_early(tmp_path, rng):
+    Image.fromarray(noise(rng, (64, 64, 3))).save(tmp_path / "a.jpg", quality=95)
+    whole = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FileError, match="a.jpg cannot be read: it is cut short; copy"):
+        read_image(tmp_path / "a.jpg")
+
+
 def test_a_missing_folder_is_called_missing(tmp_path):
     with pytest.raises(FileError, match="There is no file"):
         read_image(tmp_path / "missing")

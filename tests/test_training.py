@@ -303,6 +303,8 @@ def test_the_saved_model_says_how_it_was_trained(tmp_path):
     assert_same(weights(found), weights(result.model))
     told = found.provenance.extra["training"]
     assert found.provenance.name == "mine"
+    assert found.provenance.licence == "BSD-3-Clause"
+    assert found.provenance.source.startswith("trained from edsr-light-x2")
     assert told["psnr_before"] == round(result.before, 4)
     assert told["config"]["rate"] == settings.rate
     assert str(tmp_path) not in json.dumps(told)

@@ -274,7 +274,7 @@ def load_config(path: str | os.PathLike[str]) -> TrainConfig:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        brief = " ".join(str(error).split())
+        brief = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise TrainingError(f"{path} cannot be read: {brief}.") from error
     if not isinstance(values, Mapping):
         raise TrainingError(f"{path} holds no configuration; the README shows one.")

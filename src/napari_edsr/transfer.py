@@ -8,7 +8,7 @@ from napari_edsr.checkpoints import load_model
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import TrainingError
 from napari_edsr.layouts import State, rescaled
-from napari_edsr.model import EDSR, MDSR, build_model
+from napari_edsr.model import EDSR, MDSR, Provenance, build_model
 from napari_edsr.train_config import TrainConfig
 
 
@@ -32,7 +32,14 @@ def starting_network(config: TrainConfig) -> EDSR | MDSR:
         network = build_model(shape)
     if base is not None:
         network.load_state_dict(_taken_over(base, network))
+        network.provenance = _descent(base.provenance)
     return network.train()
+
+
+def _descent(base: Provenance) -> Provenance:
+    """What is known of a model that was trained from another: its terms stay."""
+    source = f"trained from {base.name}" + (f" ({base.source})" if base.source else "")
+    return Provenance(licence=base.licence, credit=base.credit, source=source)
 
 
 def _taken_over(base: EDSR | MDSR, network: EDSR | MDSR) -> State:

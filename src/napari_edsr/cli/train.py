@@ -126,7 +126,7 @@ def _run(
     from napari_edsr.training_files import find_sources
 
     learn, measure = find_sources(config.data)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun
     if is_first:
         save_config(config, folder / CONFIG_NAME)
@@ -144,6 +144,16 @@ def _run(
     path = model_path or folder / f"{config.name}.safetensors"
     save_trained(result, config, path)
     _say_result(result, path)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(
+            f"The folder {folder} of the run cannot be made ({error.strerror}); name "
+            "another place with --out."
+        ) from error
 
 
 def _say(event: Any) -> None:

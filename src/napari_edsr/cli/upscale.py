@@ -134,10 +134,19 @@ def _is_image(path: Path) -> bool:
 
 
 def _make_folder(output: Path) -> None:
+    if output.is_file() or (
+        output.suffix.lower() in files.READABLE and not output.is_dir()
+    ):
+        raise FileError(
+            f"A folder or glob goes into a folder, which {output.name} is not; "
+            "name one for OUTPUT."
+        )
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileError(f"{output} must be a folder for several images.") from error
+        raise FileError(
+            f"The folder {output} cannot be made ({error.strerror}); name another."
+        ) from error
 
 
 def _output_name(source: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -74,9 +73,13 @@ def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
 
 def _reason(error: Exception) -> str:
     """What a library says of a file, but not of its own insides."""
-    said = legible(re.sub(r"<[^>]*>", "it", str(error))).strip().rstrip(".")
+    said = legible(getattr(error, "strerror", None) or error).strip().rstrip(".")
+    if "truncated" in said:  # Pillow's word for all that ends too early
+        return "it is cut short; copy or download it again"
     of_the_file = isinstance(error, OSError | ValueError) and said
-    return said[:200] if of_the_file else "it is damaged or of an unknown kind"
+    if not of_the_file or "<" in said:
+        return "it is damaged or of an unknown kind"
+    return said[:200]
 
 
 def _reader(path: Path) -> Any:
