@@ -49,9 +49,7 @@ class JobWorker(GeneratorWorker):
         """Run the generator; called in the thread by Qt."""
         try:
             result = super().work()
-        except Exception:
-            raise
-        except BaseException as error:  # it would end the thread and nobody would know
+        except (SystemExit, KeyboardInterrupt) as error:  # nobody would be told
             raise JobFailedError(_first_line(error)) from error
         finally:
             self._job.close()
