@@ -25,6 +25,7 @@ drain(iter_train(settings, [PHOTO], folder=Path(sys.argv[1])))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_agree_with_one(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(RUN)
@@ -45,7 +46,7 @@ def test_two_processes_agree_with_one(tmp_path):
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.returncode == 0, done.stderr
     alone, together = (
         load_file(tmp_path / str(n) / "state.safetensors") for n in (1, 2)
     )

@@ -49,12 +49,15 @@ class Team:
         """What the first process says, so that all do the same."""
         return value
 
+    def part_in_peace(self) -> None:
+        """Wait for the others, and leave together: one that goes first aborts them."""
+
 
 class FabricTeam(Team):
     """One process of several, by Lightning Fabric: each takes a part of every batch."""
 
-    def __init__(self, device: str) -> None:
-        fabric: Any = _fabric(device)
+    def __init__(self, device: str, *, has_branches: bool) -> None:
+        fabric: Any = _fabric(device, has_branches)
         fabric.launch()
         self._fabric = fabric
         self.device = fabric.device
@@ -82,8 +85,13 @@ class FabricTeam(Team):
         """What the first process says, so that all do the same."""
         return bool(self._fabric.broadcast(value))
 
+    def part_in_peace(self) -> None:
+        """Wait for the others, and leave together: one that goes first aborts them."""
+        self._fabric.barrier()
+        torch.distributed.destroy_process_group()
 
-def _fabric(device: str) -> Any:
+
+def _fabric(device: str, has_branches: bool) -> Any:
     try:
         from lightning_fabric import Fabric
         from lightning_fabric.strategies.ddp import DDPStrategy
@@ -96,11 +104,18 @@ def _fabric(device: str) -> Any:
         accelerator="cpu" if device == "cpu" else "auto",
         devices=here,
         num_nodes=int(os.environ["WORLD_SIZE"]) // here,
-        strategy=DDPStrategy(find_unused_parameters=True),  # MDSR uses a branch a batch
+        strategy=DDPStrategy(find_unused_parameters=has_branches),
     )
 
 
-def assemble(device: str) -> Team:
-    """The team this process belongs to, as torchrun's environment says."""
+def assemble(device: str, *, has_branches: bool) -> Team:
+    """The team this process belongs to, as torchrun's environment says.
+
+    Parameters
+    ----------
+    device : str
+    has_branches : bool
+        Whether a batch goes through a part of the network only, as in an MDSR.
+    """
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    return FabricTeam(device) if several else Team(device)
+    return FabricTeam(device, has_branches=has_branches) if several else Team(device)

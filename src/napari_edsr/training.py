@@ -125,14 +125,15 @@ def iter_train(
     Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution",
     CVPR Workshops 2017, section 4.
     """
-    team = assemble(config.device)
     network = starting_network(config)
+    team = assemble(config.device, has_branches=network.config.multi_scale)
     pairs, kept = yield from _iter_data(config, network, sources, validation)
     network = network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = _Run(config, network, pairs, kept, folder, team)
     try:
         yield from run.begin()
         yield from run.steps(math.inf if seconds is None else seconds)
+        team.part_in_peace()
         return run.result()
     finally:
         run.save()
