@@ -6,6 +6,7 @@ from PIL import Image
 
 from napari_edsr import load_model, samples
 from napari_edsr.train_config import load_config
+from napari_edsr.training_files import find_sources
 
 CONFIG = """
 name: mine
@@ -55,6 +56,7 @@ def test_a_run_out_of_time_is_taken_up_again(run, here):
     code, _, err = run("train", "mine.yaml", "--out", "r")
     assert code == 1
     assert "other settings (batch)" in err
+    assert load_config(here / "r" / "config.yaml").batch == 2
 
 
 def test_fine_tuning_says_what_it_gained_or_that_it_did_not(run, here):
@@ -70,6 +72,21 @@ def test_fine_tuning_says_what_it_gained_or_that_it_did_not(run, here):
     gain = told["psnr"] - told["psnr_before"]
     assert ("training did not help" in out) == (gain <= 0)
     assert load_config(here / "cells.run" / "config.yaml").steps == 2
+
+
+def test_another_scale_than_that_of_the_model(run, here):
+    code, _, err = run(
+        *("finetune", "photos/a.png", "--steps", "1", "--out", "x3.safetensors"),
+        *("--model", "edsr-light-x2", "--scale", "3"),
+    )
+    assert (code, err) == (0, "")
+    assert load_model(here / "x3.safetensors").config.scales == (3,)
+
+
+def test_images_to_measure_on_leave_the_others_whole(here):
+    data = load_config(here / "mine.yaml").data
+    learn, measure = find_sources(data)
+    assert [source.held_out for source in (*learn, *measure)] == [0.0] * 3
 
 
 def test_real_pairs_are_matched_by_name(run, here):

@@ -102,6 +102,41 @@ def test_nothing_that_is_kept_aside_is_trained_on(rng):
     assert max(batch.lr.max().item() for batch in batches) < 1.5
 
 
+@pytest.mark.parametrize("blur", [0.0, 2.0, 5.0])
+def test_a_blur_does_not_carry_over_what_is_kept_aside(rng, blur):
+    image, kept = rng.random((120, 120)), (50, 70, 50, 70)
+    changed = image.copy()
+    changed[50:70, 50:70] += 1.0
+    recipe = Degradation(blur=blur)
+    both = [
+        pairs_of(
+            source(data, "YX", held_out=kept, normalize=(0, 1)),
+            n_colors=1,
+            degradation=recipe,
+        )[0]
+        for data in (image, changed)
+    ]
+    for y0, y1, x0, x1 in both[0].areas(2):
+        first, second = (pair.lr[2][:, y0:y1, x0:x1] for pair in both)
+        np.testing.assert_allclose(first, second, atol=1e-7)
+
+
+def test_a_rectangle_beside_the_image_keeps_nothing_aside(rng):
+    (pair,) = pairs_of(
+        source(noise(rng, 32, 32), "YX", held_out=(500, 600, 0, 9)), n_colors=1
+    )
+    assert pair.kept is None
+    assert pair.areas(2) == [(0, 16, 0, 16)]
+
+
+def test_of_a_small_image_the_largest_part_is_used(rng):
+    small = source(noise(rng, 48, 16), "YX", held_out=(10, 14, 0, 16))
+    drawn = patches(
+        pairs_of(small, source(noise(rng, 64, 64), "YX"), n_colors=1), patch=16
+    )
+    assert drawn._areas[2][0] == (0, (11, 24, 0, 8))
+
+
 def test_a_share_is_kept_aside_at_the_end_of_the_longer_side(rng):
     (pair,) = pairs_of(source(noise(rng, 40, 20), "YX", held_out=0.1), n_colors=1)
     assert pair.kept == (36, 40, 0, 20)

@@ -137,6 +137,39 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path, last):
     assert [path.name for path in left.parent.iterdir()] == [left.name]
 
 
+@pytest.mark.parametrize("last", [StepDone, ImageDone])
+def test_a_validation_that_was_broken_off_is_made_up_for(tmp_path, last):
+    settings = config(validate_every=100)
+    job = iter_train(settings, [PHOTO], folder=tmp_path)
+    done, event = 0, None
+    while not (done == 6 and isinstance(event, last)):
+        event = next(job)
+        done = event.done if isinstance(event, StepDone) else done
+    job.close()
+    resumed = train(settings, [PHOTO], folder=tmp_path)
+    whole = train(settings, [PHOTO])
+    assert (resumed.best_step, resumed.psnr) == (whole.best_step, whole.psnr)
+    assert_same(weights(whole.model), weights(resumed.model))
+
+
+def test_an_interrupt_within_a_step_does_not_save_half_of_it(tmp_path, monkeypatch):
+    from torch.optim.swa_utils import AveragedModel
+
+    genuine, calls = AveragedModel.update_parameters, []
+
+    def interrupted(self, model):
+        calls.append(model)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        genuine(self, model)
+
+    monkeypatch.setattr(AveragedModel, "update_parameters", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(config(), [PHOTO], folder=tmp_path)
+    result = train(config(), [PHOTO], folder=tmp_path)
+    assert_same(weights(train(config(), [PHOTO]).model), weights(result.model))
+
+
 def test_a_saved_run_is_not_mixed_with_another(tmp_path):
     train(config(), [PHOTO], folder=tmp_path)
     with pytest.raises(TrainingError, match=r"other settings \(rate, seed\)"):
@@ -257,6 +290,20 @@ def test_validation_images_go_before_what_is_kept_aside():
     result = train(config(), [PHOTO], validation=[flat])
     alone = train(config(), [photo()], validation=[flat])
     assert result.bicubic == alone.bicubic
+
+
+def test_grey_and_colour_images_train_together():
+    grey = Source("grey", lambda: ImageFile(samples.microscopy_hr(), "YX"))
+    result = train(config(batch=8), [grey, PHOTO])
+    assert result.step == 6
+
+
+def test_folders_stay_private(tmp_path):
+    start = tmp_path / "patient.safetensors"
+    save_model(starting_network(config()), start)
+    settings = config(start=str(start), network=None, steps=1)
+    path = save_trained(train(settings, [PHOTO]), settings, tmp_path / "m.safetensors")
+    assert str(tmp_path) not in json.dumps(load_model(path).provenance.extra)
 
 
 def test_nothing_to_measure_on_keeps_the_last_weights():

@@ -83,6 +83,7 @@ class Patches:
             for plane in (pair.hr, *pair.lr.values())
         )
         fits = size <= _SHARE_OF_FREE_MEMORY * free_memory(self.device)
+        self._colours = max((len(pair.hr) for pair in self.pairs), default=1)
         self._home = self.device if fits else torch.device("cpu")
         self._placed = [self._put(pair) for pair in self.pairs]
         for scale in self.scales:
@@ -102,7 +103,8 @@ class Patches:
         for index, pair in enumerate(self.pairs):
             areas = pair.areas(scale)
             large = [area for area in areas if _side(area) >= self.patch]
-            found.extend((index, area) for area in large or areas[:1])
+            largest = sorted(areas, key=_side)[-1:]
+            found.extend((index, area) for area in large or largest)
         return found
 
     def _put(self, pair: Pair) -> tuple[Tensor, dict[int, Tensor]]:
@@ -148,9 +150,13 @@ class Patches:
         low = lows[scale][:, y : ends[0], x : ends[1]]
         high = hr[:, y * scale : ends[0] * scale, x * scale : ends[1] * scale]
         return (
-            _turned(_filled(_unit(low, limits), self.patch), form),
-            _turned(_filled(_unit(high, limits), self.patch * scale), form),
+            self._finished(_unit(low, limits), self.patch, form),
+            self._finished(_unit(high, limits), self.patch * scale, form),
         )
+
+    def _finished(self, image: Tensor, side: int, form: int) -> Tensor:
+        """As large as a patch, in the colours that the others have, and turned."""
+        return _turned(_filled(image, side), form).expand(self._colours, -1, -1)
 
 
 def _side(area: Window) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from napari_edsr import zoo
 from napari_edsr.checkpoints import save_model
 from napari_edsr.device import exact_fp32, release_memory
 from napari_edsr.errors import TrainingError
@@ -154,6 +155,8 @@ def save_trained(
     """Save the trained network with its configuration and scores in the metadata."""
     settings = config.to_dict()
     settings["data"] = {"held_out": config.data.held_out}  # paths are private
+    if zoo.find_card(config.start) is None:
+        settings["start"] = Path(config.start).name
     training = {
         "config": settings,
         "steps": result.step,
@@ -231,6 +234,7 @@ class _Run:
         self._losses: list[float] = []
         self._failed_in_a_row = 0
         self._saved_at = 0
+        self._is_whole = True
 
     @property
     def progress(self) -> Any:
@@ -268,11 +272,14 @@ class _Run:
         """Step until all are done, time is up or someone asks to end."""
         config, ends = self.config, time.monotonic() + seconds
         asked: bool | None = False
+        if self._missed_a_validation():
+            asked = self.team.agreed(bool((yield from self._iter_validate())))
         while self.progress.step < config.steps and not asked:
             step = self.progress.step
             own = self.team.part(config.batch)
             loss, rate = self._step(self.patches.draw(step, own), step)
             self.progress.step += 1
+            self._is_whole = True
             asked = yield StepDone(
                 step + 1, config.steps, loss, rate, self.progress.skipped
             )
@@ -281,6 +288,12 @@ class _Run:
                 asked = (
                     self.team.agreed(bool((yield from self._iter_validate()))) or asked
                 )
+
+    def _missed_a_validation(self) -> bool:
+        """Whether an earlier sitting was broken off between a step and its validation."""
+        measured = [step for step, _, _ in self.progress.history]
+        step = self.progress.step
+        return step > 0 and self._is_due() and measured[-1:] != [step]
 
     def _is_due(self) -> bool:
         step, config = self.progress.step, self.config
@@ -310,6 +323,7 @@ class _Run:
         return value, rate
 
     def _accept(self, loss: float) -> None:
+        self._is_whole = False  # until the step is counted: Ctrl-C may come anywhere
         self.state.optimizer.step()
         if self.state.average is not None:
             self.state.average.update_parameters(self.state.network)
@@ -347,9 +361,12 @@ class _Run:
         loss = float(np.mean(self._losses)) if self._losses else math.nan
         self._losses.clear()
         found = yield from self._iter_psnr()
+        self._is_whole = False
         if not self.kept or found > self.progress.best:
             self.state.keep_best(found)
         self.progress.history.append((self.progress.step, found, loss))
+        self._is_whole = True
+        self._saved_at = 0  # what was measured is new, even if the step is not
         self.save()
         return (yield Validated(self.progress.step, found, self.progress.best, loss))
 
@@ -358,7 +375,7 @@ class _Run:
 
     def save(self) -> None:
         """Save the state, unless that has just been done."""
-        new = self._saved_at != self.progress.step
+        new = self._is_whole and self._saved_at != self.progress.step
         if self.path is not None and new and self.team.rank == 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.state.save(self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ Window = tuple[int, int, int, int]
 #: Low-resolution pixels between what is trained on and what is kept aside, so that the
 #: kernels of shrinking do not reach from one into the other.
 _MARGIN = 4
+_BLUR_REACHES = 4  # standard deviations
 #: Luma of RGB (ITU-R BT.601), for a network of one colour.
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -67,6 +69,8 @@ class Pair:
         Intensities that the network sees as 0 and 1.
     kept : Window or None
         What is not trained on, in pixels of `hr`.
+    blur : float
+        Standard deviation, in pixels of `hr`, with which `lr` was made.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Pair:
     lr: dict[int, NDArray]
     limits: Range
     kept: Window | None = None
+    blur: float = 0.0
 
     def aside(self, scale: int) -> Pair | None:
         """What is kept aside, as a pair of its own."""
@@ -93,8 +98,9 @@ class Pair:
         if self.kept is None:
             return [(0, height, 0, width)]
         y0, y1, x0, x1 = (edge / scale for edge in self.kept)
-        above, below = int(y0) - _MARGIN, int(np.ceil(y1)) + _MARGIN
-        left, right = int(x0) - _MARGIN, int(np.ceil(x1)) + _MARGIN
+        margin = _MARGIN + math.ceil(_BLUR_REACHES * self.blur / scale)
+        above, below = int(y0) - margin, int(np.ceil(y1)) + margin
+        left, right = int(x0) - margin, int(np.ceil(x1)) + margin
         around = [
             (0, above, 0, width),
             (below, height, 0, width),
@@ -151,7 +157,7 @@ def _pairs(
             lr = {s: _made(hr, s, degradation, blur) for s in scales}
         else:
             lr = {s: _matched(source.name, hr, lows[number][0], s) for s in scales}
-        yield Pair(source.name, hr, lr, limits, _kept(source.held_out, hr))
+        yield Pair(source.name, hr, lr, limits, _kept(source.held_out, hr), blur)
 
 
 def _planes(
@@ -214,8 +220,9 @@ def _kept(held_out: Window | float, hr: NDArray) -> Window | None:
     """The rectangle kept aside; of a share, the end of the longer side."""
     _, height, width = hr.shape
     if isinstance(held_out, tuple):
-        y0, y1, x0, x1 = held_out
-        return max(0, y0), min(height, y1), max(0, x0), min(width, x1)
+        y0, y1 = (min(max(edge, 0), height) for edge in held_out[:2])
+        x0, x1 = (min(max(edge, 0), width) for edge in held_out[2:])
+        return (y0, y1, x0, x1) if y0 < y1 and x0 < x1 else None
     if not held_out:
         return None
     if height >= width:

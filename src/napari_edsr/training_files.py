@@ -21,7 +21,8 @@ def find_sources(data: DataConfig) -> tuple[list[Source], list[Source]]:
     TrainingError
         If there are none, or the sides of pairs do not match.
     """
-    learn = _sources(data.hr, data.lr, data.held_out)
+    held_out = 0.0 if data.validation_hr else data.held_out
+    learn = _sources(data.hr, data.lr, held_out)
     if not learn:
         raise TrainingError("Name at least one image, glob or folder to learn from.")
     return learn, _sources(data.validation_hr, data.validation_lr, 0.0)

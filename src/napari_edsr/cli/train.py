@@ -13,6 +13,7 @@ import typer
 from napari_edsr import zoo
 from napari_edsr.cli.parameters import DEFAULT_MODEL
 from napari_edsr.cli.progress import run_with_progress
+from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import TrainingError
 from napari_edsr.events import TrainPlanned, Validated, drain
 from napari_edsr.train_config import (
@@ -71,7 +72,9 @@ def finetune(
         str | None,
         typer.Option(help="Model to start from.", show_default=DEFAULT_MODEL),
     ] = None,
-    scale: Annotated[int, typer.Option(help="2, 3 or 4.")] = 2,
+    scale: Annotated[
+        int | None, typer.Option(help="2, 3 or 4.", show_default="that of the model")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 2000,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-4,
     blur: Annotated[
@@ -102,7 +105,8 @@ def finetune(
         raise TrainingError(f"{out.name} must end in .safetensors.")
     settings = TrainConfig(
         name=out.stem,
-        start=model or zoo.default_model(scale),
+        start=model or zoo.default_model(scale or 2),
+        network=_network(model, scale),
         data=DataConfig(hr=tuple(images), lr=tuple(lr_images or ()), held_out=held_out),
         degradation=Degradation(
             blur=blur, blur_unit=blur_unit, photons=photons, read_noise=read_noise
@@ -114,6 +118,16 @@ def finetune(
         device=device,
     )
     _run(settings, out.with_suffix(".run"), minutes, model_path=out)
+
+
+def _network(model: str | None, scale: int | None) -> EDSRConfig | None:
+    """Shape for another scale than the model's, of which the rest is taken over."""
+    if model is None or scale is None:
+        return None
+    from napari_edsr.checkpoints import load_model
+
+    own = load_model(model).config
+    return None if scale in own.scales else replace(own, scales=(scale,))
 
 
 def _run(
@@ -128,8 +142,6 @@ def _run(
     learn, measure = find_sources(config.data)
     _make_folder(folder)
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun
-    if is_first:
-        save_config(config, folder / CONFIG_NAME)
     job = iter_train(
         config,
         learn,
@@ -140,7 +152,13 @@ def _run(
     if not is_first:
         drain(job)
         return
-    result = run_with_progress(job, f"Training {config.name}", _say)
+
+    def say(event: Any) -> None:
+        if isinstance(event, TrainPlanned):  # a run with other settings was refused
+            save_config(config, folder / CONFIG_NAME)
+        _say(event)
+
+    result = run_with_progress(job, f"Training {config.name}", say)
     path = model_path or folder / f"{config.name}.safetensors"
     save_trained(result, config, path)
     _say_result(result, path)
