@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from napari_edsr import load_model, samples
-from napari_edsr.train_config import load_config
+from napari_edsr.train_config import DataConfig, load_config
 from napari_edsr.training_files import find_sources
 
 CONFIG = """
@@ -122,6 +122,17 @@ def test_real_pairs_are_matched_by_name(run, here):
     )
     assert code == 1
     assert "2 high-resolution images but 1 low-resolution" in err
+
+
+def test_pairs_of_equal_names_in_several_folders_keep_their_order(here):
+    for side in ("hr", "lr"):
+        for folder in ("x", "y"):
+            (here / side / folder).mkdir(parents=True)
+            Image.new("L", (8, 8)).save(here / side / folder / "img.png")
+    sides = (tuple(f"{side}/{folder}" for folder in "xy") for side in ("hr", "lr"))
+    learn, _ = find_sources(DataConfig(*sides))
+    read = [source.read_lr.args[0].parent.name for source in learn]
+    assert read == ["x", "y"]
 
 
 @pytest.mark.parametrize(

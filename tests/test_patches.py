@@ -81,6 +81,24 @@ def test_real_pairs_are_checked_for_their_shape(rng):
         pairs_of(source(hr, "YXS", lr=lr[1:]))
 
 
+@pytest.mark.parametrize(
+    ("lr", "words"),
+    [
+        (np.zeros((8, 8, 3), np.uint16), "has type uint16"),
+        (np.zeros((8, 8, 4), np.uint8), "has samples 4"),
+    ],
+)
+def test_real_pairs_are_of_one_kind(rng, lr, words):
+    with pytest.raises(TrainingError, match=words):
+        pairs_of(source(noise(rng, 16, 16, 3), "YXS", lr=lr))
+
+
+def test_stacks_of_real_pairs_have_the_same_planes(rng):
+    hr, lr = noise(rng, 3, 16, 16), noise(rng, 2, 8, 8)
+    with pytest.raises(TrainingError, match=r"has planes \(2,\)"):
+        pairs_of(source(hr, "ZYX", lr=lr), n_colors=1)
+
+
 def test_progress_comes_image_by_image(rng):
     job = iter_pairs(
         [source(noise(rng, 8, 8), "YX")] * 3, scales=[2], n_colors=1, degradation=PLAIN

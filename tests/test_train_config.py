@@ -44,7 +44,7 @@ def test_a_configuration_survives_its_file(tmp_path):
     assert load_config(path) == CONFIG
 
 
-def test_paths_are_relative_to_the_file_and_numbers_may_be_texts(tmp_path):
+def test_paths_are_relative_to_the_file_and_numbers_may_be_texts(tmp_path, monkeypatch):
     (tmp_path / "base.pth").touch()
     (tmp_path / "a.yaml").write_text(
         "start: base.pth\nrate: 1e-4\nsteps: 1e3\ndata: {hr: photos, lr: [x, ~/y]}\n"
@@ -53,6 +53,8 @@ def test_paths_are_relative_to_the_file_and_numbers_may_be_texts(tmp_path):
     assert (config.rate, config.steps) == (1e-4, 1000)
     assert config.start == str(tmp_path / "base.pth")
     assert config.data.hr == (str(tmp_path / "photos"),)
+    monkeypatch.chdir(tmp_path)
+    assert load_config("a.yaml") == config
     assert config.data.lr[0] == str(tmp_path / "x")
     assert "~" not in config.data.lr[1]
 
@@ -71,6 +73,12 @@ def test_paths_are_relative_to_the_file_and_numbers_may_be_texts(tmp_path):
         ("start: a\ndegradation: {jpeg: [90, 30]}", "two numbers from 1 to 100"),
         ("start: a\ndata: {held_out: 0.9}", "from 0 to 0.5"),
         ("start: a\nrate: 0", "learning rate must be"),
+        ("start: a\nname: state", "is no name for a model"),
+        ("start: a\nname: a/b", "is no name for a model"),
+        ("start: a\nseed: -1", "seed -1 is not from 0"),
+        ("start: a\nsteps: .inf", "is not what belongs there"),
+        ("start: a\nabout: text", "is not what belongs there"),
+        ("start: a\ndeterministic: 'no'", "true or false"),
         ("start: a\nbatch: 0", "batch must be at least 1"),
         ("start: a\nschedule: linear", "choose cosine or step"),
         ("start: a\nema: 1", "shares from 0 to 1"),

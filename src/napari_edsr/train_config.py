@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from napari_edsr.errors import ModelError, TrainingError
 
 SHRINKINGS = ("bicubic", "area")
 SCHEDULES = ("cosine", "step")
+_NAME = re.compile(r"\w[\w .+-]{0,99}")
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9}
 
 
@@ -206,6 +208,12 @@ class TrainConfig:
     about: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name == "state":
+            raise TrainingError(
+                f"{self.name!r} is no name for a model; use letters, digits, . _ and -."
+            )
+        if not 0 <= self.seed < 2**63:
+            raise TrainingError(f"The seed {self.seed} is not from 0 to 2**63 - 1.")
         if not self.start and self.network is None:
             raise TrainingError("Name a model to start from, or the network to train.")
         if self.schedule not in SCHEDULES:
@@ -311,11 +319,12 @@ def _anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     data = dict(data)
     for key in ("hr", "lr", "validation_hr", "validation_lr"):
         names = [data[key]] if isinstance(data.get(key), str) else data.get(key) or ()
-        data[key] = [str(folder / os.path.expanduser(str(name))) for name in names]
+        places = (folder / os.path.expanduser(str(name)) for name in names)
+        data[key] = [os.path.abspath(place) for place in places]
     anchored["data"] = data
     start = str(anchored.get("start") or "")
     if start and (folder / start).is_file():
-        anchored["start"] = str(folder / start)
+        anchored["start"] = os.path.abspath(folder / start)
     return anchored
 
 
@@ -336,7 +345,11 @@ def _made(kind: type, values: Any, where: str) -> Any:
 
 def _as(hint: Any, value: Any, key: str) -> Any:
     """A value in the type of its field: YAML reads ``1e-4`` as a text."""
+    if hint is bool and not isinstance(value, bool):
+        raise TrainingError(f"{key} is true or false, not {value!r}.")
     plain: dict[Any, Callable[[Any], Any]] = {
+        str: str,
+        Mapping[str, str]: lambda about: {str(k): str(v) for k, v in about.items()},
         int: lambda number: int(float(number)),
         float: float,
         tuple[int, ...]: lambda many: tuple(int(one) for one in many),
@@ -348,7 +361,7 @@ def _as(hint: Any, value: Any, key: str) -> Any:
         if hint is int and float(value) != int(float(value)):
             raise ValueError(value)
         return plain.get(hint, lambda same: same)(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise TrainingError(f"{key}: {value!r} is not what belongs there.") from error
 
 

@@ -242,6 +242,8 @@ class _Run:
 
     def begin(self) -> Generator[TrainEvent, Any, None]:
         """Go on from the saved state, or measure what there is before the first step."""
+        if self.path is not None and self.team.rank == 0:
+            _sweep(self.path.parent)
         if self.path is not None and self.path.exists():
             self.state.restore(self.path)
             self._saved_at = self.progress.step
@@ -396,6 +398,12 @@ class _Run:
             skipped=progress.skipped,
             finished=progress.step >= self.config.steps,
         )
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what was half written when an earlier sitting was killed."""
+    for partial_file in folder.glob(f".*.partial{Path(STATE_NAME).suffix}"):
+        partial_file.unlink(missing_ok=True)
 
 
 def _precision(precision: str, device: torch.device) -> str:

@@ -148,8 +148,11 @@ def _pairs(
 ) -> Iterator[Pair]:
     image = source.read()
     given = source.read_lr() if source.read_lr else None
-    blur = degradation.blur_in_pixels(image.pixel_size.get("Y"), image.unit)
-    lows = _planes(given, "dtype", n_colors) if given else None
+    lows = _planes(given, (0.0, 1.0), n_colors) if given else None
+    made = degradation if given is None else Degradation()
+    blur = made.blur_in_pixels(image.pixel_size.get("Y"), image.unit)
+    if given is not None:
+        _check_alike(source.name, image, given)
     for number, (hr, limits) in enumerate(_planes(image, source.normalize, n_colors)):
         if limits[0] == limits[1]:
             continue  # a flat plane teaches nothing
@@ -158,6 +161,23 @@ def _pairs(
         else:
             lr = {s: _matched(source.name, hr, lows[number][0], s) for s in scales}
         yield Pair(source.name, hr, lr, limits, _kept(source.held_out, hr), blur)
+
+
+def _check_alike(name: str, hr: ImageFile, lr: ImageFile) -> None:
+    """Refuse sides that cannot be of one image: other types, axes or planes."""
+    small = images.understand(lr.data, lr.axes)
+    large = images.understand(hr.data, hr.axes)
+    for what, found, wanted in (
+        ("type", small.dtype, large.dtype),
+        ("axes", small.axes, large.axes),
+        ("planes", small.leading_shape, large.leading_shape),
+        ("samples", small.samples, large.samples),
+    ):
+        if found != wanted:
+            raise TrainingError(
+                f"The low-resolution side of {name} has {what} {found}, the "
+                f"high-resolution one {wanted}; they must be the same."
+            )
 
 
 def _planes(

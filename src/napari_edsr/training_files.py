@@ -62,7 +62,8 @@ def _sources(hr: Iterable[str], lr: Iterable[str], held_out: float) -> list[Sour
             "low-resolution ones; name one for each."
         )
     by_name = {path.stem: path for path in lows}
-    if all(path.stem in by_name for path in highs):
+    unique = len(by_name) == len(lows)  # else their order is all there is
+    if unique and all(path.stem in by_name for path in highs):
         lows = [by_name[path.stem] for path in highs]
     return [
         Source(
