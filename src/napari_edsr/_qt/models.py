@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_edsr import zoo
 from napari_edsr._qt.controls import Caption, Choice
 from napari_edsr._qt.wording import in_bytes, model_label, times
+from napari_edsr.cards import BUILT_IN
 from napari_edsr.config import EDSRConfig
 from napari_edsr.zoo import ModelCard
 
@@ -87,7 +88,8 @@ def _short_title(card: ModelCard) -> str:
 
 def _scores(card: ModelCard) -> str:
     """Quality in a line, e.g. ``"Set5, Y: 37.5 dB, bicubic 33.7 dB"``."""
-    built_in = zoo.get_card(zoo.default_model(card.config.scales[0]))
+    scales = card.config.scales[:1]
+    built_in = next(own for own in BUILT_IN if own.config.scales == scales)
     for colour in ("Y", "RGB"):
         measure = f"Set5 PSNR {colour}"
         if measure in card.scores:

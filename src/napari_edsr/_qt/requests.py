@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,11 @@ class UpscaleRequest:
     source: str = ""
     preview: bool = False
     contrast_range: tuple[float, float] | None = None
+
+    @cached_property
+    def model_name(self) -> str:
+        """Of a file only its name: folders are private."""
+        return self.model if zoo.find_card(self.model) else Path(self.model).name
 
     @property
     def values(self) -> int:
@@ -121,18 +127,13 @@ def iter_request(request: UpscaleRequest) -> UpscaleEvents:
         _one_at_a_time.release()
 
 
-def _model_name(model: str) -> str:
-    """Of a file only its name: folders are private."""
-    return model if zoo.find_card(model) else Path(model).name
-
-
 def partial_metadata(
     request: UpscaleRequest, planned: UpscalePlanned | None, done: int
 ) -> dict[str, Any]:
     """Provenance of a result that is not finished: which tiles are, and how."""
     about: dict[str, Any] = {
         "partial": planned is None or done < planned.total,
-        "model": _model_name(request.model),
+        "model": request.model_name,
         "scale": request.scale,
         "axes": request.axes,
         "source": request.source,
