@@ -12,8 +12,7 @@ from typer.testing import CliRunner, Result
 
 from napari_edsr import zoo
 from napari_edsr.checkpoints import load_model, save_model
-from napari_edsr.cli import main
-from napari_edsr.cli import models as cli_models
+from napari_edsr.cli import main, parameters
 from napari_edsr.cli.models import app
 from napari_edsr.errors import CheckpointError, DownloadError, EDSRError, ModelError
 
@@ -110,7 +109,7 @@ def test_info_shows_decibels_as_the_readme_has_them(tiny_model, tmp_path):
 
 
 def test_info_elides_nothing_in_a_narrow_terminal(theirs, monkeypatch):
-    monkeypatch.setattr(cli_models, "_PIPE_WIDTH", 60)
+    monkeypatch.setattr(parameters, "_PIPE_WIDTH", 60)
     folder = theirs.parent / ("long" * 20)
     folder.mkdir()
     path = theirs.rename(folder / theirs.name)

@@ -41,6 +41,23 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> Path:
+    """Make a folder, and those it lies in, unless it is there.
+
+    Raises
+    ------
+    FileError
+        If that cannot be done.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"The folder {path} cannot be made ({error.strerror}); name another."
+        ) from error
+    return path
+
+
 def _settle(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())

@@ -91,7 +91,7 @@ def sampling_notes(image: Any, spec: ImageSpec, normalize: str | Range) -> list[
     )
     if isinstance(image, np.ndarray) or not measured or planes <= _PLANES_SAMPLED:
         return []
-    used = len(range(0, planes, math.ceil(planes / _PLANES_SAMPLED)))
+    used = len(range(0, planes, _plane_step(planes)))
     return [f"The intensity range was taken from {used} of {planes} planes."]
 
 
@@ -115,11 +115,16 @@ def _channels(image: Any, spec: ImageSpec) -> list[NDArray]:
 
 
 def _sampled(image: Any, spec: ImageSpec, leads: list[tuple[int, ...]]) -> NDArray:
-    chosen = leads[:: math.ceil(len(leads) / _PLANES_SAMPLED)]
+    chosen = leads[:: _plane_step(len(leads))]
     values = len(chosen) * math.prod(spec.plane) * len(spec.colors)
     step = _pixel_step(values)
     planes = (read_plane(image, spec.axes, lead) for lead in chosen)
     return np.stack([plane[::step, ::step, : len(spec.colors)] for plane in planes])
+
+
+def _plane_step(planes: int) -> int:
+    """Every which plane of a lazy image stands for the others."""
+    return math.ceil(planes / _PLANES_SAMPLED)
 
 
 def _pixel_step(values: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -39,19 +38,11 @@ def find_images(places: Iterable[str]) -> list[Path]:
     found = []
     for place in places:
         path = Path(place)
-        if path.is_file():
-            found.append(path)
-            continue
-        names = path.iterdir() if path.is_dir() else map(Path, glob.glob(place))
-        inside = sorted(name for name in names if _is_image(name))
+        inside = [path] if path.is_file() else files.images_at(place)
         if not inside:
             raise TrainingError(f"There are no images at {place}; check the path.")
         found.extend(inside)
     return found
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in files.READABLE and not path.name.startswith(".")
 
 
 def _sources(hr: Iterable[str], lr: Iterable[str], held_out: float) -> list[Source]:

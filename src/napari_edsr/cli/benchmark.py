@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from napari_edsr import files, zoo
 from napari_edsr.benchmark import Row, iter_benchmark, mean_of, published
-from napari_edsr.cli.parameters import DEFAULT_MODEL
+from napari_edsr.cli.parameters import DEFAULT_MODEL, table_console
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.errors import FileError
 from napari_edsr.metrics import PROTOCOLS
-
-_PIPE_WIDTH = 100
 
 
 def benchmark(
@@ -59,10 +56,7 @@ def benchmark(
         device=device,
     )
     rows = run_with_progress(job, f"Measuring {name}")
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_PIPE_WIDTH)
-    console.print(_table(rows, name, scale))
+    table_console().print(_table(rows, name, scale))
     figures = published(hr, scale)
     if figures and protocol == "mmagic":
         typer.echo(
@@ -74,7 +68,7 @@ def benchmark(
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise FileError(f"There is no folder {folder}.")
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in files.READABLE)
+    found = files.images_at(folder)
     if not found:
         raise FileError(f"There are no images in {folder}.")
     return found

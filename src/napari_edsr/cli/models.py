@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Column, Table
 
 from napari_edsr import cache, zoo
-from napari_edsr.cli.parameters import FLAG
+from napari_edsr.cli.parameters import FLAG, table_console
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ModelError, legible
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from napari_edsr.model import EDSR, MDSR
 
 SAFETENSORS = ".safetensors"
-_PIPE_WIDTH = 200
 
 app = typer.Typer(
     help="List, inspect, download, import and export models.", no_args_is_help=True
@@ -48,7 +46,7 @@ def list_models() -> None:
         table.add_column(title, no_wrap=title == "Name")
     for card in zoo.list_cards():
         table.add_row(*_row(card))
-    _console().print(table)
+    table_console().print(table)
 
 
 @app.command()
@@ -64,7 +62,7 @@ def info(name_or_path: NameOrPath) -> None:
     for key, value in rows:
         if value:
             table.add_row(legible(key), legible(value))
-    _console().print(table, markup=False, highlight=False)
+    table_console().print(table, markup=False, highlight=False)
 
 
 @app.command()
@@ -175,12 +173,6 @@ def _check_suffix(output: Path, layout: str) -> None:
         raise ModelError(
             f"The layout {layout} is no {SAFETENSORS}; end the name in .pth."
         )
-
-
-def _console() -> Console:
-    """As wide as the terminal; in a pipe wide enough for one line a model."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
 
 
 def _row(card: ModelCard) -> Iterable[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_edsr import zoo
+from napari_edsr.atomic import make_folder
 from napari_edsr.cli.parameters import DEFAULT_MODEL
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.config import EDSRConfig
@@ -140,7 +141,7 @@ def _run(
     from napari_edsr.training_files import find_sources
 
     learn, measure = find_sources(config.data)
-    _make_folder(folder)
+    make_folder(folder)
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun
     job = iter_train(
         config,
@@ -162,16 +163,6 @@ def _run(
     path = model_path or folder / f"{config.name}.safetensors"
     save_trained(result, config, path)
     _say_result(result, path)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(
-            f"The folder {folder} of the run cannot be made ({error.strerror}); name "
-            "another place with --out."
-        ) from error
 
 
 def _say(event: Any) -> None:

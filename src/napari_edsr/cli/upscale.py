@@ -15,6 +15,7 @@ import typer
 from rich.filesize import decimal
 
 from napari_edsr import files, zoo
+from napari_edsr.atomic import make_folder
 from napari_edsr.cli.parameters import DEFAULT_MODEL, FLAG
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.errors import EDSRError, EDSRWarning, FileError, ImageError
@@ -114,9 +115,7 @@ def _jobs(source: str, output: Path, uncertainty: Path | None) -> list[Job]:
         return jobs
     if uncertainty is not None:
         raise FileError("--uncertainty needs a single INPUT file.")
-    names = path.iterdir() if path.is_dir() else map(Path, glob.glob(source))
-    found = sorted(name for name in names if name.is_file())
-    inputs = [name for name in found if _is_image(name)]
+    inputs = files.images_at(source)
     if not inputs:
         raise FileError(
             f"No images in {source}; known are {', '.join(files.READABLE)}."
@@ -128,11 +127,6 @@ def _jobs(source: str, output: Path, uncertainty: Path | None) -> list[Job]:
     return jobs
 
 
-def _is_image(path: Path) -> bool:
-    """By its suffix; names with a dot in front are hidden, or a system's by-products."""
-    return path.suffix.lower() in files.READABLE and not path.name.startswith(".")
-
-
 def _make_folder(output: Path) -> None:
     if output.is_file() or (
         output.suffix.lower() in files.READABLE and not output.is_dir()
@@ -141,12 +135,7 @@ def _make_folder(output: Path) -> None:
             f"A folder or glob goes into a folder, which {output.name} is not; "
             "name one for OUTPUT."
         )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"The folder {output} cannot be made ({error.strerror}); name another."
-        ) from error
+    make_folder(output)
 
 
 def _output_name(source: Path) -> str:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_edsr import samples
-from napari_edsr.atomic import replacing
+from napari_edsr.atomic import make_folder, replacing
 from napari_edsr.demo.picture import Panel, Row, draw_side_by_side
-from napari_edsr.errors import FileError
 from napari_edsr.events import PassDone, TileDone, UpscalePlanned
 from napari_edsr.metrics import Score, score
 from napari_edsr.resampling import imresize
@@ -147,7 +146,7 @@ def run_demo(
     from napari_edsr.inference import iter_upscale
 
     name, used = default_model(scale), device
-    folder = _made(Path(folder))
+    folder = make_folder(Path(folder))
     model = load_model(name)
     shown = []
     for sample in SAMPLES:
@@ -156,16 +155,6 @@ def run_demo(
         shown.append(_measured(sample, small, done.image, done.metadata["seconds"]))
         used = done.metadata["device"]
     return DemoResult(scale, name, used, tuple(shown), _write(shown, folder))
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"The folder {folder} cannot be made ({error.strerror}); name another."
-        ) from error
-    return folder
 
 
 def _measured(sample: Sample, small: Pixels, result: Pixels, seconds: float) -> Shown:

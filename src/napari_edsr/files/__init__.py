@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,6 +30,7 @@ __all__ = [
     "WRITABLE",
     "ImageFile",
     "check_writable",
+    "images_at",
     "napari_write",
     "read_image",
     "upscaled_file",
@@ -69,6 +71,22 @@ def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
         raise
     except Exception as error:  # a damaged file can raise nearly any type
         raise FileError(f"{path} cannot be read: {_reason(error)}.") from error
+
+
+def images_at(place: str | Path) -> list[Path]:
+    """Image files in a folder, or that a glob names, in alphabetical order.
+
+    By their suffix; names with a dot in front are hidden, or a system's by-products.
+    """
+    path = Path(place)
+    names = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(place)))
+    return sorted(
+        name
+        for name in names
+        if name.suffix.lower() in READABLE
+        and not name.name.startswith(".")
+        and name.is_file()
+    )
 
 
 def _reason(error: Exception) -> str:
