@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from napari_edsr.events import drain
     from napari_edsr.inference import UpscaleResult, iter_upscale, upscale
     from napari_edsr.model import EDSR, MDSR
+    from napari_edsr.train_config import TrainConfig
+    from napari_edsr.training import iter_train, train
+    from napari_edsr.transfer import blended
     from napari_edsr.zoo import list_cards
 
 _HOME = {
@@ -25,12 +28,16 @@ _HOME = {
     "EDSRError": "errors",
     "EDSRWarning": "errors",
     "MDSR": "model",
+    "TrainConfig": "train_config",
     "UpscaleResult": "inference",
+    "blended": "transfer",
     "drain": "events",
+    "iter_train": "training",
     "iter_upscale": "inference",
     "list_cards": "zoo",
     "load_model": "checkpoints",
     "save_model": "checkpoints",
+    "train": "training",
     "upscale": "inference",
 }
 
@@ -41,13 +48,17 @@ __all__ = [
     "EDSRConfig",
     "EDSRError",
     "EDSRWarning",
+    "TrainConfig",
     "UpscaleResult",
     "__version__",
+    "blended",
     "drain",
+    "iter_train",
     "iter_upscale",
     "list_cards",
     "load_model",
     "save_model",
+    "train",
     "upscale",
 ]
 

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Result = TypeVar("Result")
 
@@ -111,6 +114,33 @@ class ImageDone:
     def at_work(cls, image: int, images: int, event: object) -> ImageDone:
         """In the place of an event of the image that is at work, for `relay`."""
         return cls(image, images)
+
+
+@dataclass(frozen=True)
+class ImageMeasured(ImageDone):
+    """An image kept aside has been upscaled by the network in training, and measured.
+
+    Attributes
+    ----------
+    name : str
+        Of the image.
+    place : tuple of int
+        Index of the plane along the image's leading axes.
+    corner : (int, int)
+        Row and column of that plane at which what was kept aside begins.
+    scale : int
+    upscaled : ndarray, (C, H, W)
+        In the image's dtype.
+    psnr : float
+        In dB.
+    """
+
+    name: str
+    place: tuple[int, ...]
+    corner: tuple[int, int]
+    scale: int
+    upscaled: NDArray
+    psnr: float
 
 
 @dataclass(frozen=True)

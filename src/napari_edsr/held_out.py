@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_edsr.events import ImageDone, relay
+from napari_edsr.events import ImageDone, ImageMeasured, relay
 from napari_edsr.inference import iter_upscale
 from napari_edsr.metrics import psnr
 from napari_edsr.model import EDSR, MDSR
@@ -30,7 +30,9 @@ def iter_psnr(
     Yields
     ------
     ImageDone
-        Also while an image is at work, so that this can be cancelled.
+        While an image is at work, so that this can be cancelled.
+    ImageMeasured
+        After it.
     """
     scores = []
     for number, pair in enumerate(pairs):
@@ -48,7 +50,16 @@ def iter_psnr(
                 job, partial(ImageDone.at_work, number, len(pairs))
             )
             scores.append(_score(result.image, pair, scale))
-        yield ImageDone(number + 1, len(pairs))
+            yield ImageMeasured(
+                number + 1,
+                len(pairs),
+                name=pair.name,
+                place=pair.place,
+                corner=pair.corner,
+                scale=scale,
+                upscaled=result.image,
+                psnr=scores[-1],
+            )
     return float(np.mean(scores)) if scores else math.nan
 
 

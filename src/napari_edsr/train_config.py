@@ -117,6 +117,13 @@ class DataConfig:
     held_out : float
         Share of each image that is kept aside for measuring where there are no
         validation images, 0-0.5.
+    windows : tuple of (int, int, int, int)
+        Instead of the share, a rectangle in each image, in the order of `hr`: first
+        and last row, first and last column, the last ones not included.
+    normalize : str or tuple of float
+        Intensities of the high-resolution images that the network sees as black and
+        white: ``"auto"``, ``"dtype"``, ``"percentile"`` or two numbers, as for
+        `napari_edsr.upscale`.
     """
 
     hr: tuple[str, ...] = ()
@@ -124,12 +131,31 @@ class DataConfig:
     validation_hr: tuple[str, ...] = ()
     validation_lr: tuple[str, ...] = ()
     held_out: float = 0.1
+    windows: tuple[tuple[int, ...], ...] = ()
+    normalize: str | tuple[float, ...] = "auto"
 
     def __post_init__(self) -> None:
+        for window in self.windows:
+            if not _is_window(window):
+                raise TrainingError(
+                    f"A window is four numbers, first and last row, first and last "
+                    f"column, not {list(window)}."
+                )
+        if not (isinstance(self.normalize, str) or len(self.normalize) == 2):
+            raise TrainingError(
+                "normalize is a word, or the values of black and white."
+            )
         if not 0 <= self.held_out <= 0.5:
             raise TrainingError(
                 f"The share kept aside, {self.held_out}, must be from 0 to 0.5."
             )
+
+
+def _is_window(window: tuple[int, ...]) -> bool:
+    if len(window) != 4:
+        return False
+    y0, y1, x0, x1 = window
+    return 0 <= y0 < y1 and 0 <= x0 < x1
 
 
 @dataclass(frozen=True)
@@ -353,6 +379,12 @@ def _as(hint: Any, value: Any, key: str) -> Any:
         int: lambda number: int(float(number)),
         float: float,
         tuple[int, ...]: lambda many: tuple(int(one) for one in many),
+        tuple[tuple[int, ...], ...]: lambda rows: tuple(
+            tuple(int(one) for one in row) for row in rows
+        ),
+        str | tuple[float, ...]: lambda either: (
+            either if isinstance(either, str) else tuple(float(one) for one in either)
+        ),
         tuple[str, ...]: lambda many: tuple(
             str(one) for one in ([many] if isinstance(many, str) else many)
         ),

@@ -54,6 +54,9 @@ class TrainResult:
     psnr, before, bicubic : float
         PSNR in dB on the data kept aside: of `model`, of the network as it started
         and of bicubic interpolation; NaN where nothing was kept aside.
+    reached : float
+        The best PSNR measured after a step; below `before` if training did not help,
+        and then `model` is the network as it started.
     best_step, step, skipped : int
         When `model` was reached, steps done, and steps skipped.
     finished : bool
@@ -64,6 +67,7 @@ class TrainResult:
     psnr: float
     before: float
     bicubic: float
+    reached: float
     best_step: int
     step: int
     skipped: int
@@ -393,6 +397,7 @@ class _Run:
             psnr=progress.best if self.kept else math.nan,
             before=progress.before,
             bicubic=progress.bicubic,
+            reached=max((psnr for _, psnr, _ in progress.history), default=math.nan),
             best_step=progress.best_step,
             step=progress.step,
             skipped=progress.skipped,

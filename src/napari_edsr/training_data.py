@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,10 @@ class Pair:
         What is not trained on, in pixels of `hr`.
     blur : float
         Standard deviation, in pixels of `hr`, with which `lr` was made.
+    place : tuple of int
+        Index of the plane along the image's leading axes.
+    corner : (int, int)
+        Row and column of the plane at which `hr` begins.
     """
 
     name: str
@@ -79,6 +83,8 @@ class Pair:
     limits: Range
     kept: Window | None = None
     blur: float = 0.0
+    place: tuple[int, ...] = ()
+    corner: tuple[int, int] = (0, 0)
 
     def aside(self, scale: int) -> Pair | None:
         """What is kept aside, as a pair of its own."""
@@ -88,9 +94,9 @@ class Pair:
         if y0 >= y1 or x0 >= x1:
             return None
         hr = self.hr[:, y0 * scale : y1 * scale, x0 * scale : x1 * scale]
-        return Pair(
-            self.name, hr, {scale: self.lr[scale][:, y0:y1, x0:x1]}, self.limits
-        )
+        lr = {scale: self.lr[scale][:, y0:y1, x0:x1]}
+        corner = y0 * scale, x0 * scale
+        return replace(self, hr=hr, lr=lr, kept=None, corner=corner)
 
     def areas(self, scale: int) -> list[Window]:
         """Rectangles to train on, in pixels of ``lr[scale]``; they may overlap."""
@@ -153,14 +159,17 @@ def _pairs(
     blur = made.blur_in_pixels(image.pixel_size.get("Y"), image.unit)
     if given is not None:
         _check_alike(source.name, image, given)
-    for number, (hr, limits) in enumerate(_planes(image, source.normalize, n_colors)):
+    for number, (place, hr, limits) in enumerate(
+        _planes(image, source.normalize, n_colors)
+    ):
         if limits[0] == limits[1]:
             continue  # a flat plane teaches nothing
         if lows is None:
             lr = {s: _made(hr, s, degradation, blur) for s in scales}
         else:
-            lr = {s: _matched(source.name, hr, lows[number][0], s) for s in scales}
-        yield Pair(source.name, hr, lr, limits, _kept(source.held_out, hr), blur)
+            lr = {s: _matched(source.name, hr, lows[number][1], s) for s in scales}
+        kept = _kept(source.held_out, hr)
+        yield Pair(source.name, hr, lr, limits, kept, blur, place)
 
 
 def _check_alike(name: str, hr: ImageFile, lr: ImageFile) -> None:
@@ -182,8 +191,8 @@ def _check_alike(name: str, hr: ImageFile, lr: ImageFile) -> None:
 
 def _planes(
     image: ImageFile, normalize: str | Range, n_colors: int
-) -> list[tuple[NDArray, Range]]:
-    """Each plane as (C, H, W) with its range; a network of one colour sees luma."""
+) -> list[tuple[tuple[int, ...], NDArray, Range]]:
+    """Index, (C, H, W) and range of each plane; a network of one colour sees luma."""
     spec = images.understand(image.data, image.axes)
     ranges = intensities.intensity_ranges(
         image.data, image.axes, normalize, image.contrast_limits
@@ -193,7 +202,7 @@ def _planes(
     for lead in np.ndindex(*view.shape[:-3]):
         channel = lead[spec.leading.index("C")] if "C" in spec.axes else 0
         plane = _colours(np.moveaxis(view[lead], -1, 0), n_colors)
-        planes.append((plane, ranges[channel]))
+        planes.append((lead, plane, ranges[channel]))
     return planes
 
 
@@ -258,14 +267,12 @@ def noisy(pairs: Sequence[Pair], degradation: Degradation, seed: int) -> list[Pa
     if not degradation.is_random:
         return list(pairs)
     return [
-        Pair(
-            pair.name,
-            pair.hr,
-            {
+        replace(
+            pair,
+            lr={
                 scale: _degraded(lr, pair.limits, degradation, [seed, number, scale])
                 for scale, lr in pair.lr.items()
             },
-            pair.limits,
         )
         for number, pair in enumerate(pairs)
     ]

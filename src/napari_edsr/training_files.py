@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from napari_edsr import files
 from napari_edsr.errors import TrainingError
+from napari_edsr.intensities import Range
 from napari_edsr.train_config import DataConfig
-from napari_edsr.training_data import Source
+from napari_edsr.training_data import Source, Window
 
 
 def find_sources(data: DataConfig) -> tuple[list[Source], list[Source]]:
@@ -20,11 +23,28 @@ def find_sources(data: DataConfig) -> tuple[list[Source], list[Source]]:
     TrainingError
         If there are none, or the sides of pairs do not match.
     """
-    held_out = 0.0 if data.validation_hr else data.held_out
-    learn = _sources(data.hr, data.lr, held_out)
+    learn = _sources(data.hr, data.lr, data.normalize)
     if not learn:
         raise TrainingError("Name at least one image, glob or folder to learn from.")
-    return learn, _sources(data.validation_hr, data.validation_lr, 0.0)
+    measure = _sources(data.validation_hr, data.validation_lr, data.normalize)
+    if not measure:
+        kept = _kept_aside(data, len(learn))
+        learn = [
+            replace(source, held_out=part)
+            for source, part in zip(learn, kept, strict=True)
+        ]
+    return learn, measure
+
+
+def _kept_aside(data: DataConfig, images: int) -> list[Window | float]:
+    if not data.windows:
+        return [data.held_out] * images
+    if len(data.windows) != images:
+        raise TrainingError(
+            f"There are {images} images but {len(data.windows)} windows to keep aside; "
+            "name one for each."
+        )
+    return [cast(Window, window) for window in data.windows]
 
 
 def find_images(places: Iterable[str]) -> list[Path]:
@@ -45,7 +65,9 @@ def find_images(places: Iterable[str]) -> list[Path]:
     return found
 
 
-def _sources(hr: Iterable[str], lr: Iterable[str], held_out: float) -> list[Source]:
+def _sources(
+    hr: Iterable[str], lr: Iterable[str], normalize: str | tuple[float, ...]
+) -> list[Source]:
     highs, lows = find_images(hr), find_images(lr)
     if lows and len(lows) != len(highs):
         raise TrainingError(
@@ -61,7 +83,7 @@ def _sources(hr: Iterable[str], lr: Iterable[str], held_out: float) -> list[Sour
             name=high.name,
             read=partial(files.read_image, high),
             read_lr=partial(files.read_image, lows[i]) if lows else None,
-            held_out=held_out,
+            normalize=cast("str | Range", normalize),
         )
         for i, high in enumerate(highs)
     ]

@@ -36,6 +36,43 @@ def starting_network(config: TrainConfig) -> EDSR | MDSR:
     return network.train()
 
 
+def blended(base: EDSR | MDSR, trained: EDSR | MDSR, share: float = 0.5) -> EDSR | MDSR:
+    """A network between two of the same shape: the weights are mixed linearly.
+
+    Parameters
+    ----------
+    base, trained : EDSR or MDSR
+        Where the training began, and where it led.
+    share : float
+        Of `trained`, 0-1.
+
+    Returns
+    -------
+    EDSR or MDSR
+        New, with the provenance of `trained`.
+
+    Raises
+    ------
+    TrainingError
+        If the networks differ in shape, or the share is not between 0 and 1.
+
+    References
+    ----------
+    Wang et al., "Deep Network Interpolation for Continuous Imagery Effect Transition",
+    CVPR 2019.
+    """
+    if base.config != trained.config:
+        raise TrainingError("Only networks of the same shape can be blended.")
+    if not 0 <= share <= 1:
+        raise TrainingError(f"The share of a blend is from 0 to 1, not {share}.")
+    network = build_model(trained.config)
+    start, end = base.state_dict(), trained.state_dict()
+    mixed = {name: torch.lerp(start[name], end[name], share) for name in end}
+    network.load_state_dict(mixed)
+    network.provenance = trained.provenance
+    return network.eval().requires_grad_(False)
+
+
 def _descent(base: Provenance) -> Provenance:
     """What is known of a model that was trained from another: its terms stay."""
     source = f"trained from {base.name}" + (f" ({base.source})" if base.source else "")
