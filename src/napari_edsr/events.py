@@ -129,8 +129,8 @@ class ImageMeasured(ImageDone):
     corner : (int, int)
         Row and column of that plane at which what was kept aside begins.
     scale : int
-    upscaled : ndarray, (C, H, W)
-        In the image's dtype.
+    upscaled, truth : ndarray, (C, H, W)
+        In the image's dtype; the truth may have some rows and columns more.
     psnr : float
         In dB.
     """
@@ -140,6 +140,7 @@ class ImageMeasured(ImageDone):
     corner: tuple[int, int]
     scale: int
     upscaled: NDArray
+    truth: NDArray
     psnr: float
 
 

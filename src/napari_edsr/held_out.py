@@ -58,6 +58,7 @@ def iter_psnr(
                 corner=pair.corner,
                 scale=scale,
                 upscaled=result.image,
+                truth=pair.hr,
                 psnr=scores[-1],
             )
     return float(np.mean(scores)) if scores else math.nan

@@ -142,11 +142,16 @@ class Job(QObject):
         self._bar_timer.setSingleShot(True)
         self._bar_timer.timeout.connect(self._update_bar)
         self._has_outcome = False
+        self._is_under_way = False
+        self._message: object = None
+        self.is_paused = False
         self._connect()
 
     def _connect(self) -> None:
         worker = self._worker
-        worker.yielded.connect(self.yielded)
+        worker.yielded.connect(self._on_yielded)
+        worker.paused.connect(self._on_rest)
+        worker.resumed.connect(self._on_rest)
         worker.finished.connect(self._end)
         worker.warned.connect(self._on_warned)
         self.destroyed.connect(worker.quit)
@@ -182,6 +187,33 @@ class Job(QObject):
     def stop(self) -> None:
         """Ask it to end after the step it is at; `stopped` tells when it has."""
         self._worker.quit()
+
+    def send(self, value: object) -> None:
+        """Let the generator's ``yield`` give `value`, the next time or the first."""
+        self._message = value
+        if self._is_under_way:
+            self._worker.send(value)
+
+    def pause(self, paused: bool = True) -> None:
+        """Wait after the step it is at, or go on."""
+        self.is_paused = paused
+        if paused:
+            self._worker.pause()
+        else:
+            self._worker.resume()
+
+    def _on_rest(self) -> None:
+        """A worker forgets what it was asked before it had done what it was asked first."""
+        if self.is_paused != self._worker.is_paused:
+            self.pause(self.is_paused)
+
+    def _on_yielded(self, event: object) -> None:
+        """A generator takes messages only once it has begun."""
+        if not self._is_under_way:
+            self._is_under_way = True
+            if self._message is not None:
+                self._worker.send(self._message)
+        self.yielded.emit(event)
 
     @property
     def is_stopping(self) -> bool:

@@ -278,13 +278,24 @@ def napari_write(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
         The file written.
     """
     target = Path(path) if Path(path).suffix else Path(f"{path}.tif")
+    return [str(write_image(target, layer_file(data, attributes)))]
+
+
+def layer_file(data: Any, attributes: Mapping[str, Any]) -> ImageFile:
+    """What the file of an image layer holds; `data` is read if it lies on disk.
+
+    Parameters
+    ----------
+    data, attributes
+        As for `napari_write`.
+    """
     array = np.asarray(data[0] if attributes.get("multiscale") else data)
     tail = "YXS" if attributes.get("rgb") else "YX"
     labels = attributes.get("axis_labels") or ()
     axes = understand(array, leading_axes(array.ndim - len(tail), labels) + tail).axes
     sizes, unit = _layer_sizes(axes.replace("S", ""), attributes)
     limits = attributes.get("contrast_limits")
-    image = ImageFile(
+    return ImageFile(
         data=array,
         axes=axes,
         pixel_size=sizes,
@@ -292,7 +303,6 @@ def napari_write(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
         contrast_limits=[(float(limits[0]), float(limits[1]))] if limits else None,
         provenance=attributes.get("metadata", {}).get(PROVENANCE),
     )
-    return [str(write_image(target, image))]
 
 
 def _layer_sizes(
