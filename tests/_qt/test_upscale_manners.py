@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtCore import QCoreApplication
 from qtpy.QtGui import QGuiApplication
 
-from napari_edsr._qt import requests as requests_module
+from napari_edsr._qt.busy import computing
 from napari_edsr._qt.layers import METADATA_KEY
 from napari_edsr.errors import DeviceError
 
@@ -154,11 +154,11 @@ def test_second_dock_is_refused_while_one_runs(
     with qtbot.waitSignal(other.session.ended, timeout=WAIT):
         other.panel.upscale.click()
 
-    assert "being upscaled" in other.panel.error.message.text()
+    assert "Upscaling of cells is under way" in other.panel.error.message.text()
     assert len(viewer.layers) == 2
     wait_for_end(qtbot, widget, fake)
-    assert requests_module._one_at_a_time.acquire(blocking=False)
-    requests_module._one_at_a_time.release()
+    with computing("A test"):
+        """The lock is free again."""
 
 
 def test_removed_source_does_not_stop_the_run(qtbot, widget, viewer, engine, begin):

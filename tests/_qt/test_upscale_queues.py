@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QWidget
 from napari_edsr import zoo
 from napari_edsr._qt import planning, settings
 from napari_edsr._qt.background import DevicesFound
+from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.requests import UpscaleRequest, iter_request
-from napari_edsr._qt.session import Failure
 from napari_edsr._qt.tally import Tally
 from napari_edsr._qt.upscale_widget import UpscaleWidget
 from napari_edsr._qt.worker import Job, JobFailedError

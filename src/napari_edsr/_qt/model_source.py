@@ -8,8 +8,8 @@ from pathlib import Path
 from qtpy.QtCore import QObject, Signal
 
 from napari_edsr import zoo
+from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.models import ModelChoice, ModelChooser, iter_recognise
-from napari_edsr._qt.session import Failure
 from napari_edsr._qt.worker import Job
 from napari_edsr.events import BytesDone
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_edsr import zoo
+from napari_edsr._qt.busy import computing
 from napari_edsr._qt.layers import iter_enlarge
-from napari_edsr.errors import DeviceError
 from napari_edsr.estimate import region_shape, region_slices
 from napari_edsr.events import PassDone, TileDone, UpscalePlanned
 from napari_edsr.images import Region, understand
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_edsr.inference import UpscaleResult
-
-_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -101,11 +98,7 @@ def iter_request(request: UpscaleRequest) -> UpscaleEvents:
     EDSRError
         As `napari_edsr.inference.iter_upscale`.
     """
-    if not _one_at_a_time.acquire(blocking=False):
-        raise DeviceError(
-            "Another image is being upscaled; wait for it or cancel it, then try again."
-        )
-    try:
+    with computing(f"Upscaling of {request.source}"):
         out = yield from iter_enlarge(
             request.data, request.axes, request.scale, request.region
         )
@@ -123,8 +116,6 @@ def iter_request(request: UpscaleRequest) -> UpscaleEvents:
                 **request.options,
             )
         )
-    finally:
-        _one_at_a_time.release()
 
 
 def partial_metadata(

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_edsr._qt import settings
-from napari_edsr._qt.session import Failure
+from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.worker import Job
 
 _FILE_TYPES = "TIFF (*.tif *.tiff);;PNG (*.png);;JPEG (*.jpg *.jpeg)"

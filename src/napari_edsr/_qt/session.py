@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
+from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.layers import METADATA_KEY
 from napari_edsr._qt.live import LiveResult, add_uncertainty
 from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 from napari_edsr._qt.runner import UpscaleRunner
 from napari_edsr._qt.tally import Tally
-from napari_edsr._qt.wording import sentence
-from napari_edsr._qt.worker import JobFailedError
-from napari_edsr.errors import EDSRError
 from napari_edsr.events import PassDone, TileDone, UpscalePlanned
 
 if TYPE_CHECKING:
@@ -25,24 +21,6 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_edsr.inference import UpscaleResult
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An error, in a sentence or two and in full."""
-
-    message: str
-    details: str
-
-    @classmethod
-    def of(cls, error: BaseException, doing: str) -> Failure:
-        """Errors of ours say what to do; of others the user can only report them."""
-        details = "".join(traceback.format_exception(error))
-        if isinstance(error, EDSRError) and not isinstance(error, JobFailedError):
-            return cls(sentence(str(error)), details)
-        what = str(error).strip().partition("\n")[0] or type(error).__name__
-        advice = "Copy the details below for a report."
-        return cls(f"{doing} failed: {sentence(what)} {advice}", details)
 
 
 class UpscaleSession(QObject):

@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Shapes
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QEvent, QSize, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_edsr import intensities
 from napari_edsr._qt import planning, settings
 from napari_edsr._qt.background import DevicesFound, SpeedFound, TorchScout
+from napari_edsr._qt.dock import Dock
+from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.layer_chooser import SELECTED
 from napari_edsr._qt.layers import image_layers, layer_spec, pixel_size
 from napari_edsr._qt.model_source import ModelSource
 from napari_edsr._qt.requests import UpscaleRequest
 from napari_edsr._qt.run_panel import RunPanel
 from napari_edsr._qt.saving import ResultSaver
-from napari_edsr._qt.session import Failure, UpscaleSession, is_preview
+from napari_edsr._qt.session import UpscaleSession, is_preview
 from napari_edsr._qt.upscale_controls import UpscaleControls
 from napari_edsr._qt.viewer_link import ViewerLink
 from napari_edsr._qt.wording import device_name, times
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
 
-_WIDTH = 360
 _DESCRIBED = 4
 #: Milliseconds between a move of the view and the estimate that follows it.
 _VIEW_SETTLES = 150
@@ -41,7 +42,7 @@ _VIEW_SETTLES = 150
 _TELLING = 0.5
 
 
-class UpscaleWidget(QWidget):
+class UpscaleWidget(Dock):
     """Choose a layer, press Upscale, and get an aligned layer of a finer grid.
 
     Parameters
@@ -60,8 +61,8 @@ class UpscaleWidget(QWidget):
         self.scout = TorchScout(self)
         self.model_source = ModelSource(self.controls.models, self)
         self.saver = ResultSaver(self)
-        self._link = ViewerLink(
-            napari_viewer, self._on_layers, self._on_view, self._on_removed
+        self.link = ViewerLink(
+            napari_viewer, self.follow_layers, self._on_view, self._on_removed
         )
         self._view_timer = QTimer(self)
         self._view_timer.setSingleShot(True)
@@ -69,15 +70,12 @@ class UpscaleWidget(QWidget):
         self._restore()
         self._lay_out()
         self._connect()
-        self._on_layers()
+        self.follow_layers()
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
-        column.setSpacing(10)
-        column.addWidget(self.controls)
-        column.addWidget(self.panel)
-        column.addStretch(1)
-        self.setMinimumWidth(320)
+        self.column.addWidget(self.controls)
+        self.column.addWidget(self.panel)
+        self.column.addStretch(1)
 
     def _connect(self) -> None:
         self.controls.layer_chosen.connect(self._update)
@@ -99,8 +97,8 @@ class UpscaleWidget(QWidget):
         self.scout.devices_found.connect(self._on_devices)
         self.scout.speed_found.connect(self._on_speed)
         self._view_timer.timeout.connect(self._update)
-        self._link.connect()
-        self.destroyed.connect(self._link.disconnect)
+        self.link.connect()
+        self.destroyed.connect(self.link.disconnect)
 
     # what is asked for
 
@@ -163,7 +161,7 @@ class UpscaleWidget(QWidget):
     def _is_selected(self, layer: Image) -> bool:
         return layer in self._viewer.layers.selection
 
-    def _on_layers(self) -> None:
+    def follow_layers(self) -> None:
         """Follow the viewer's list and selection."""
         offered, chooser = self._offered(), self.controls.layer
         keys = [id(layer) for layer in offered]
@@ -198,7 +196,7 @@ class UpscaleWidget(QWidget):
         """Bring every text up to date with the controls and the viewer."""
         layers = self.layers()
         shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
-        self._link.watch([*layers, *shapes])
+        self.link.watch([*layers, *shapes])
         self._describe(layers)
         self.controls.lock(self.session.is_running)
         if self.session.is_running:
@@ -291,26 +289,10 @@ class UpscaleWidget(QWidget):
 
     # coming and going
 
-    def sizeHint(self) -> QSize:  # noqa: N802
-        """Wide enough for the texts, and within a small screen."""
-        return QSize(_WIDTH, super().sizeHint().height())
-
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Ask for torch, which takes seconds, only after the dock is there."""
         super().showEvent(event)
         self.scout.start_when_idle()
-
-    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
-        """Stop all work when the dock is closed: napari then only takes the widget out."""
-        super().changeEvent(event)
-        if event is None or event.type() != QEvent.Type.ParentChange:
-            return
-        if self.parent() is None:
-            self.stop_all()
-            self._link.disconnect()
-        else:
-            self._link.connect()
-            self._on_layers()
 
 
 def _read_speeds(text: str) -> dict[str, float]:
