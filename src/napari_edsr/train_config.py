@@ -119,7 +119,8 @@ class DataConfig:
         validation images, 0-0.5.
     windows : tuple of (int, int, int, int)
         Instead of the share, a rectangle in each image, in the order of `hr`: first
-        and last row, first and last column, the last ones not included.
+        and last row, first and last column, the last ones not included. An empty one
+        keeps nothing aside.
     normalize : str or tuple of float
         Intensities of the high-resolution images that the network sees as black and
         white: ``"auto"``, ``"dtype"``, ``"percentile"`` or two numbers, as for
@@ -153,7 +154,7 @@ class DataConfig:
 
 def _is_window(window: tuple[int, ...]) -> bool:
     if len(window) != 4:
-        return False
+        return not window
     y0, y1, x0, x1 = window
     return 0 <= y0 < y1 and 0 <= x0 < x1
 

@@ -61,6 +61,8 @@ class TrainResult:
         When `model` was reached, steps done, and steps skipped.
     finished : bool
         Whether all steps were done.
+    kept : sequence of Pair
+        The data kept aside.
     """
 
     model: EDSR | MDSR
@@ -72,6 +74,7 @@ class TrainResult:
     step: int
     skipped: int
     finished: bool
+    kept: Sequence[Pair] = ()
 
     @property
     def gain(self) -> float:
@@ -402,6 +405,7 @@ class _Run:
             step=progress.step,
             skipped=progress.skipped,
             finished=progress.step >= self.config.steps,
+            kept=self.kept,
         )
 
 

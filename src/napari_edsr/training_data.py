@@ -93,8 +93,8 @@ class Pair:
         y0, y1, x0, x1 = _inner(self.kept, scale)
         if y0 >= y1 or x0 >= x1:
             return None
-        hr = self.hr[:, y0 * scale : y1 * scale, x0 * scale : x1 * scale]
-        lr = {scale: self.lr[scale][:, y0:y1, x0:x1]}
+        hr = self.hr[:, y0 * scale : y1 * scale, x0 * scale : x1 * scale].copy()
+        lr = {scale: self.lr[scale][:, y0:y1, x0:x1].copy()}
         corner = y0 * scale, x0 * scale
         return replace(self, hr=hr, lr=lr, kept=None, corner=corner)
 

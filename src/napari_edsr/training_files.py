@@ -44,7 +44,7 @@ def _kept_aside(data: DataConfig, images: int) -> list[Window | float]:
             f"There are {images} images but {len(data.windows)} windows to keep aside; "
             "name one for each."
         )
-    return [cast(Window, window) for window in data.windows]
+    return [cast(Window, window) if window else 0.0 for window in data.windows]
 
 
 def find_images(places: Iterable[str]) -> list[Path]:

@@ -27,6 +27,7 @@ from napari_edsr.events import BytesDone, drain
 __all__ = [
     "ModelCard",
     "count_parameters",
+    "check_import_name",
     "default_model",
     "download_url",
     "fetch",
@@ -167,9 +168,24 @@ def import_target(name: str, *, replace_existing: bool = False) -> Path:
     Raises
     ------
     ModelError
-        If the name is not usable in a file name, or is taken.
+        As `check_import_name`.
     DownloadError
         If the cache folder cannot be written.
+    """
+    check_import_name(name, replace_existing=replace_existing)
+    target = cache.folder() / _imported_filename(name)
+    with cache.writing():
+        target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def check_import_name(name: str, *, replace_existing: bool = False) -> None:
+    """Refuse what a new model cannot be called.
+
+    Raises
+    ------
+    ModelError
+        If the name is not usable in a file name, or is taken.
     """
     if not _NAME.fullmatch(name):
         raise ModelError(f"{name!r} is no model name; use letters, digits, . _ and -.")
@@ -178,13 +194,14 @@ def import_target(name: str, *, replace_existing: bool = False) -> Path:
         raise ModelError(
             f"The name {name!r} is taken by the {taken} model; choose another."
         )
-    target = cache.folder() / _imported_filename(name)
-    with cache.writing():
-        target.parent.mkdir(parents=True, exist_ok=True)
-    return target
 
 
-def record_import(name: str, config: EDSRConfig, **about: str) -> ModelCard:
+def record_import(
+    name: str,
+    config: EDSRConfig,
+    scores: Mapping[str, float] | None = None,
+    **about: str,
+) -> ModelCard:
     """List the file at ``import_target(name)`` as a model, with its sha256.
 
     Parameters
@@ -193,11 +210,14 @@ def record_import(name: str, config: EDSRConfig, **about: str) -> ModelCard:
         What it will be called.
     config : EDSRConfig
         Shape of the network.
+    scores : mapping of str to float, optional
+        Measured figures of the card.
     **about : str
         ``title``, ``licence``, ``credit`` and ``source`` of the card.
     """
     path = cache.folder() / _imported_filename(name)
-    entry = {"config": config.to_dict(), "sha256": pooch.file_hash(str(path)), **about}
+    entry: dict[str, Any] = {"config": config.to_dict(), **about}
+    entry |= {"sha256": pooch.file_hash(str(path)), "scores": dict(scores or {})}
     card = _imported_card(name, entry)
     cache.record("imported", name, entry)
     return card
@@ -316,7 +336,7 @@ def _imported() -> list[ModelCard]:
     for name, entry in sorted(cache.recorded("imported").items()):
         try:
             cards.append(_imported_card(name, entry))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             message = f"The record of the imported model {name!r} is damaged; import it again."
             warnings.warn(message, EDSRWarning, stacklevel=2)
     return cards
@@ -336,6 +356,7 @@ def _imported_card(name: str, entry: Mapping[str, Any]) -> ModelCard:
         licence=about["licence"] or "unknown",
         credit=about["credit"],
         source=about["source"],
+        scores={key: float(value) for key, value in entry.get("scores", {}).items()},
         kind="imported",
     )
 

@@ -30,14 +30,22 @@ class SpeedFound:
 
 
 def iter_scout(
-    known: Collection[str],
+    known: Collection[str], measures: bool = True
 ) -> Generator[DevicesFound | SpeedFound, None, None]:
-    """List devices and measure those whose speed is not known; the job of a worker."""
+    """List devices and measure those whose speed is not known; the job of a worker.
+
+    Parameters
+    ----------
+    known : collection of str
+        Devices whose speed is known.
+    measures : bool
+        Whether speeds are of interest.
+    """
     from napari_edsr import device
 
     names, auto = device.list_devices(), str(device.resolve_device("auto"))
     yield DevicesFound(tuple(names), auto)
-    for name in {auto, "cpu"} - set(known):
+    for name in ({auto, "cpu"} - set(known)) if measures else ():
         yield SpeedFound(name, device.measure_speed(name))
 
 
@@ -47,8 +55,9 @@ class TorchScout(QObject):
     devices_found = Signal(object)
     speed_found = Signal(object)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, *, measures: bool = True) -> None:
         super().__init__(parent)
+        self._measures = measures
         self.known: Collection[str] = ()
         self._job: Job | None = None
         self._timer = QTimer(self)
@@ -69,7 +78,7 @@ class TorchScout(QObject):
         """Start now, once."""
         self._timer.stop()
         if not self.has_started:
-            self._job = Job(iter_scout(self.known), "", self)
+            self._job = Job(iter_scout(self.known, self._measures), "", self)
             self._job.yielded.connect(self._on_event)
             self._job.start()
 

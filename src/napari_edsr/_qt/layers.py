@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Image, Shapes
 from napari.utils.transforms import Affine
 
+from napari_edsr.errors import ImageError
 from napari_edsr.estimate import region_shape, region_slices
 from napari_edsr.files.common import PROVENANCE
 from napari_edsr.images import (
@@ -20,7 +21,7 @@ from napari_edsr.images import (
 )
 
 if TYPE_CHECKING:
-    from napari.components import Dims
+    from napari.components import Dims, ViewerModel
     from napari.layers import Layer
     from numpy.typing import NDArray
 
@@ -41,6 +42,12 @@ _ROUNDING = 1e-6  # pixels by which a way through the world may be off
 def image_layers(layers: Sequence[Layer]) -> list[Image]:
     """Those layers that can be upscaled, in the order of the layer list."""
     return [layer for layer in layers if isinstance(layer, Image)]
+
+
+def is_preview(layer: Layer) -> bool:
+    """Whether a layer is of ours and only there to be looked at."""
+    about = layer.metadata.get(METADATA_KEY)
+    return isinstance(about, dict) and bool(about.get("preview"))
 
 
 def layer_array(layer: Image) -> Any:
@@ -116,7 +123,7 @@ def iter_enlarge(
 
 
 def result_settings(
-    layer: Image, scale: int, region: Mapping[str, tuple[int, int]] | None = None
+    layer: Image, scale: float, region: Mapping[str, tuple[int, int]] | None = None
 ) -> dict[str, Any]:
     """Arguments of the `Image` that shows a layer's result exactly over it.
 
@@ -128,8 +135,8 @@ def result_settings(
     ----------
     layer : Image
         The source.
-    scale : int
-        Of the rows and columns.
+    scale : float
+        Rows and columns of the result in one of the source.
     region : mapping of str to (int, int), optional
         Part of the source the result shows, in its pixels.
     """
@@ -151,6 +158,14 @@ def result_settings(
     return settings
 
 
+def add_unselected(viewer: ViewerModel, layer: Image) -> None:
+    """Add a layer, and leave selected what is."""
+    chosen = set(viewer.layers.selection)
+    viewer.add_layer(layer)
+    if chosen:
+        viewer.layers.selection = chosen
+
+
 def view_region(layer: Image) -> Region | None:
     """Rows and columns of a layer that the canvas shows, None if it shows none."""
     factors = layer.downsample_factors[layer.data_level]
@@ -164,6 +179,21 @@ def view_region(layer: Image) -> Region | None:
         stop = min(shape[i], int(np.ceil(last + factors[i])))
         region[axis] = (max(0, int(start)), stop)
     return region
+
+
+def drawn_shapes(viewer: ViewerModel) -> Shapes:
+    """The Shapes layer whose rectangle counts: the last one, or the last selected.
+
+    Raises
+    ------
+    ImageError
+        If nothing is drawn in any.
+    """
+    drawn = [s for s in viewer.layers if isinstance(s, Shapes) and s.nshapes]
+    if not drawn:
+        raise ImageError("Draw a rectangle in a Shapes layer first.")
+    selected = [shapes for shapes in drawn if shapes in viewer.layers.selection]
+    return (selected or drawn)[-1]
 
 
 def rectangle_region(shapes: Shapes, layer: Image) -> Region | None:

@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QTimer
 
-from napari_edsr._qt.layers import METADATA_KEY
+from napari_edsr._qt.layers import METADATA_KEY, add_unselected
 from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 
 if TYPE_CHECKING:
@@ -93,10 +93,7 @@ class LiveResult:
         if request.contrast_range is not None:
             self.layer.contrast_limits_range = request.contrast_range
         self.describe(partial_metadata(request, None, 0))  # a preview is known by it
-        chosen = set(viewer.layers.selection)
-        viewer.add_layer(self.layer)
-        if chosen:
-            viewer.layers.selection = chosen
+        add_unselected(viewer, self.layer)
 
     def describe(self, metadata: Mapping[str, Any]) -> None:
         """Put the provenance of the result into the layer's metadata."""
@@ -146,7 +143,5 @@ def add_uncertainty(
             METADATA_KEY: dict(result.metadata.get(METADATA_KEY, {}), uncertainty=True)
         },
     )
-    chosen = set(viewer.layers.selection)
-    viewer.add_layer(layer)
-    viewer.layers.selection = chosen
+    add_unselected(viewer, layer)
     return layer

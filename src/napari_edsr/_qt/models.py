@@ -23,6 +23,7 @@ from napari_edsr._qt.controls import Caption, Choice
 from napari_edsr._qt.wording import in_bytes, model_label, times
 from napari_edsr.cards import BUILT_IN
 from napari_edsr.config import EDSRConfig
+from napari_edsr.errors import ModelError
 from napari_edsr.zoo import ModelCard
 
 _FILE = "choose a file"
@@ -88,6 +89,8 @@ def _short_title(card: ModelCard) -> str:
 
 def _scores(card: ModelCard) -> str:
     """Quality in a line, e.g. ``"Set5, Y: 37.5 dB, bicubic 33.7 dB"``."""
+    if card.kind == "imported" and card.scores:
+        return _own_scores(card)
     scales = card.config.scales[:1]
     built_in = next(own for own in BUILT_IN if own.config.scales == scales)
     for colour in ("Y", "RGB"):
@@ -97,6 +100,38 @@ def _scores(card: ModelCard) -> str:
             ours = card.scores[measure]
             return f"Set5, {colour}: {ours:.1f} dB, bicubic {bicubic:.1f} dB"
     return card.licence
+
+
+def _own_scores(card: ModelCard) -> str:
+    """Of a model that was trained here, on what was kept aside from its images."""
+    psnr, *others = (
+        f"{key.partition(', ')[2]} {value:.1f} dB" for key, value in card.scores.items()
+    )
+    return ", ".join([f"Kept aside: {psnr.partition(' ')[2]}", *others])
+
+
+def checked_choice(
+    choice: ModelChoice | None, scale: int, pending: str = ""
+) -> ModelChoice:
+    """The model that is to be used, or a `ModelError` saying what to do about it.
+
+    Parameters
+    ----------
+    choice : ModelChoice or None
+    scale : int
+    pending : str
+        Path of a weights file that is wanted, but not read yet.
+    """
+    if pending:
+        raise ModelError(f"Wait: {Path(pending).name} is being read.")
+    if choice is None:
+        raise ModelError("Choose a model.")
+    if scale not in choice.config.scales:
+        offered = " and ".join(f"×{own}" for own in choice.config.scales)
+        raise ModelError(f"The model is {offered}; choose that scale or another model.")
+    if not choice.available:
+        raise ModelError("Download the model first, or choose a built-in one.")
+    return choice
 
 
 def iter_recognise(path: str) -> Generator[None, None, ModelChoice]:
@@ -167,6 +202,10 @@ class ModelChooser(QWidget):
     def value(self) -> ModelChoice | None:
         """The model chosen."""
         return self._choices.get(str(self.list.value()))
+
+    def checked(self, scale: int) -> ModelChoice:
+        """The model chosen, or a `ModelError` saying what to do about it."""
+        return checked_choice(self.value(), scale, self.pending)
 
     def set_value(self, key: str) -> None:
         """Choose a model by its name or path; one that is not known is kept in mind."""

@@ -34,7 +34,8 @@ _METHODS = {
 }
 
 
-def _form(parent: QWidget) -> QFormLayout:
+def option_form(parent: QWidget) -> QFormLayout:
+    """A form for the inside of a section."""
     form = QFormLayout(parent)
     form.setContentsMargins(14, 2, 0, 4)
     form.setHorizontalSpacing(8)
@@ -78,7 +79,7 @@ class SpeedOptions(QWidget):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        form = _form(self)
+        form = option_form(self)
         form.addRow("&Tile", self.tile)
         form.addRow("&Device", self.device)
         form.addRow("Precisi&on", self.precision)
@@ -156,7 +157,7 @@ class IntensityOptions(QWidget):
         row.addWidget(QLabel("to"))
         row.addWidget(self.high)
         self.note = Caption()
-        form = _form(self)
+        form = option_form(self)
         form.addRow("Ran&ge", self.method)
         form.addRow("", self._range)
         form.addRow(self.note)

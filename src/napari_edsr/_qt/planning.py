@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels, Shapes
+from napari.layers import Image, Labels
 
 from napari_edsr import images
 from napari_edsr._qt import layers as geometry
-from napari_edsr._qt.models import ModelChoice
+from napari_edsr._qt.models import ModelChoice, checked_choice
 from napari_edsr._qt.requests import UpscaleRequest
 from napari_edsr._qt.wording import duration, in_bytes, result_name, sides
 from napari_edsr.config import EDSRConfig
-from napari_edsr.errors import ImageError, ModelError
+from napari_edsr.errors import ImageError
 from napari_edsr.estimate import Estimate, estimate
 
 if TYPE_CHECKING:
@@ -54,18 +53,7 @@ class Choices:
 
     def checked_model(self) -> ModelChoice:
         """The model, or a `ModelError` saying what to do about it."""
-        if self.pending:
-            raise ModelError(f"Wait: {Path(self.pending).name} is being read.")
-        if self.model is None:
-            raise ModelError("Choose a model.")
-        if self.scale not in self.model.config.scales:
-            offered = " and ".join(f"×{own}" for own in self.model.config.scales)
-            raise ModelError(
-                f"The model is {offered}; choose that scale or another model."
-            )
-        if not self.model.available:
-            raise ModelError("Download the model first, or choose a built-in one.")
-        return self.model
+        return checked_choice(self.model, self.scale, self.pending)
 
 
 def plan(
@@ -174,11 +162,7 @@ def _view(viewer: ViewerModel, layer: Image) -> Region:
 
 
 def _rectangle(viewer: ViewerModel, layer: Image) -> Region:
-    drawn = [s for s in viewer.layers if isinstance(s, Shapes) and s.nshapes]
-    if not drawn:
-        raise ImageError("Draw a rectangle in a Shapes layer first.")
-    selected = [shapes for shapes in drawn if shapes in viewer.layers.selection]
-    region = geometry.rectangle_region((selected or drawn)[-1], layer)
+    region = geometry.rectangle_region(geometry.drawn_shapes(viewer), layer)
     if region is None:
         raise ImageError(
             f"The rectangle holds no pixel of {layer.name}; move it there or enlarge it."

@@ -9,7 +9,6 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
 from napari_edsr._qt.failure import Failure
-from napari_edsr._qt.layers import METADATA_KEY
 from napari_edsr._qt.live import LiveResult, add_uncertainty
 from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 from napari_edsr._qt.runner import UpscaleRunner
@@ -169,9 +168,3 @@ class UpscaleSession(QObject):
         self.live = None
         self.results = [layer for layer in self.results if layer in self._viewer.layers]
         self.ended.emit(self._tally.words())
-
-
-def is_preview(layer: Layer) -> bool:
-    """Whether a layer is a preview of ours."""
-    about = layer.metadata.get(METADATA_KEY)
-    return isinstance(about, dict) and bool(about.get("preview"))

@@ -19,12 +19,13 @@ from napari_edsr._qt.background import DevicesFound, SpeedFound, TorchScout
 from napari_edsr._qt.dock import Dock
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.layer_chooser import SELECTED
-from napari_edsr._qt.layers import image_layers, layer_spec, pixel_size
+from napari_edsr._qt.layers import image_layers, is_preview, layer_spec, pixel_size
 from napari_edsr._qt.model_source import ModelSource
+from napari_edsr._qt.news import models
 from napari_edsr._qt.requests import UpscaleRequest
 from napari_edsr._qt.run_panel import RunPanel
 from napari_edsr._qt.saving import ResultSaver
-from napari_edsr._qt.session import UpscaleSession, is_preview
+from napari_edsr._qt.session import UpscaleSession
 from napari_edsr._qt.upscale_controls import UpscaleControls
 from napari_edsr._qt.viewer_link import ViewerLink
 from napari_edsr._qt.wording import device_name, times
@@ -97,6 +98,8 @@ class UpscaleWidget(Dock):
         self.scout.devices_found.connect(self._on_devices)
         self.scout.speed_found.connect(self._on_speed)
         self._view_timer.timeout.connect(self._update)
+        models().added.connect(self._on_model_added)
+        models().chosen.connect(self._on_model_chosen)
         self.link.connect()
         self.destroyed.connect(self.link.disconnect)
 
@@ -271,6 +274,16 @@ class UpscaleWidget(Dock):
         if self.controls.models.pending:
             self.model_source.restore(self.controls.models.pending)
         self._update()
+
+    def _on_model_added(self, name: str) -> None:
+        self.controls.models.refresh()
+        self._update()
+
+    def _on_model_chosen(self, name: str, scale: int) -> None:
+        if not self.session.is_running:
+            self.controls.models.refresh()
+            self.controls.scale.set_value(scale)
+            self.controls.models.set_value(name)
 
     def _on_speed(self, found: SpeedFound) -> None:
         self._learn_speed(found.device, found.flops_per_second)

@@ -1,0 +1,359 @@
+"""What is to be trained, complete and independent of the widget, and the job itself."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_edsr import cache, files, zoo
+from napari_edsr._qt.busy import computing
+from napari_edsr._qt.layers import layer_array, result_settings
+from napari_edsr.files import ImageFile
+from napari_edsr.images import Region
+from napari_edsr.train_config import TrainConfig
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from numpy.typing import NDArray
+
+    from napari_edsr.training import TrainEvent, TrainResult
+    from napari_edsr.training_data import Source, Window
+
+_SCORES = ("psnr", "before", "bicubic")
+
+
+@dataclass(frozen=True)
+class LayerPart:
+    """The pixels of a layer, or a part of them: a snapshot, as the layer may go.
+
+    Attributes
+    ----------
+    layer : Image
+        For its place in the world.
+    data, attributes
+        As for `napari_edsr.files.layer_file`.
+    region : mapping of str to (int, int)
+        Rows and columns; empty for all of them.
+    """
+
+    layer: Image
+    data: Any
+    attributes: Mapping[str, Any]
+    region: Region = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, layer: Image, region: Region | None = None) -> LayerPart:
+        """A layer as it is now."""
+        attributes = {**layer.as_layer_data_tuple()[1], "metadata": {}}
+        attributes["multiscale"] = False
+        return cls(layer, layer_array(layer), attributes, dict(region or {}))
+
+    @property
+    def name(self) -> str:
+        """Of the layer, as it was."""
+        return str(self.attributes["name"])
+
+    def read(self) -> ImageFile:
+        """The image as its file would hold it."""
+        image = files.layer_file(self.data, self.attributes)
+        parts = [slice(*self.region.get(axis, (None,))) for axis in image.axes]
+        image.data = image.data[tuple(parts)]
+        return image
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Row and column of the layer at which the part begins."""
+        return self.region.get("Y", (0, 0))[0], self.region.get("X", (0, 0))[0]
+
+    @property
+    def leading_shape(self) -> tuple[int, ...]:
+        """Lengths of the axes before rows and columns."""
+        return tuple(self.data.shape[: -3 if self.attributes["rgb"] else -2])
+
+    def settings(self, corner: tuple[int, int], scale: float = 1.0) -> dict[str, Any]:
+        """Arguments of an `Image` whose first pixel lies at `corner` of the part.
+
+        Parameters
+        ----------
+        corner : (int, int)
+        scale : float
+            Rows and columns of that image in one of the layer.
+        """
+        (y, x), (y0, x0) = corner, self.corner
+        start = {"Y": (y0 + y, y0 + y + 1), "X": (x0 + x, x0 + x + 1)}
+        return result_settings(self.layer, scale, start)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A layer to learn from.
+
+    Attributes
+    ----------
+    hr : LayerPart
+    lr : LayerPart or None
+        Its low-resolution side; None to make it.
+    held_out : Window or float
+        What is kept aside: a rectangle in pixels of `hr`, or a share.
+    """
+
+    hr: LayerPart
+    lr: LayerPart | None = None
+    held_out: Window | float = 0.0
+
+    def source(self) -> Source:
+        """For the trainer."""
+        from napari_edsr.training_data import Source
+
+        read_lr = self.lr.read if self.lr else None
+        return Source(self.hr.name, self.hr.read, read_lr, held_out=self.held_out)
+
+
+@dataclass(frozen=True)
+class FinetuneRequest:
+    """A run.
+
+    Attributes
+    ----------
+    config : TrainConfig
+        Its `data` names the folders, and no layer.
+    lessons : sequence of Lesson
+        The layers.
+    resumes : bool
+        Whether to go on where a run of the same name was stopped.
+    """
+
+    config: TrainConfig
+    lessons: Sequence[Lesson] = ()
+    resumes: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where the state of the run lies until all steps are done."""
+        return cache.folder() / "runs" / self.config.name
+
+    def sources(self) -> list[Source]:
+        """Layers and images of folders to learn from."""
+        from napari_edsr.training_files import find_sources
+
+        data = self.config.data
+        found = find_sources(data)[0] if data.hr else []
+        return [*(lesson.source() for lesson in self.lessons), *found]
+
+
+@dataclass(frozen=True)
+class FinetuneOutcome:
+    """What a run gave.
+
+    Attributes
+    ----------
+    request : FinetuneRequest
+    result : TrainResult
+    registered : bool
+        Whether it is a model of the zoo now; not if training did not help.
+    """
+
+    request: FinetuneRequest
+    result: TrainResult
+    registered: bool
+
+
+def iter_finetune(
+    request: FinetuneRequest,
+) -> Generator[TrainEvent | None, Any, FinetuneOutcome]:
+    """Train, and make the best weights a model of the zoo; the job of a worker.
+
+    A true value sent at any time ends it early with the best weights so far.
+
+    Raises
+    ------
+    DeviceError
+        If something else is being computed in this program.
+    EDSRError
+        As `napari_edsr.training.iter_train`, and if the name of the model is taken.
+    """
+    with computing("A training"):
+        if not request.resumes:
+            zoo.import_target(request.config.name)  # refused now rather than at the end
+            shutil.rmtree(request.folder, ignore_errors=True)
+        yield None
+        result = yield from _iter_until_asked(request)
+        registered = not result.gain <= 0
+        if registered:
+            register(result, request.config, replace_existing=request.resumes)
+        if result.finished:
+            shutil.rmtree(request.folder, ignore_errors=True)
+        return FinetuneOutcome(request, result, registered)
+
+
+def _iter_until_asked(
+    request: FinetuneRequest,
+) -> Generator[TrainEvent, Any, TrainResult]:
+    """Keep in mind that someone asked to end, until the trainer hears it."""
+    from napari_edsr.training import iter_train
+
+    job = iter_train(request.config, request.sources(), folder=request.folder)
+    asked = False
+    try:
+        event = next(job)
+        while True:
+            asked = bool((yield event)) or asked
+            event = job.send(asked)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        job.close()
+
+
+def register(
+    result: TrainResult,
+    config: TrainConfig,
+    name: str = "",
+    *,
+    replace_existing: bool = False,
+    **about: str,
+) -> str:
+    """Make the network of a result a model of the zoo, its scores with it.
+
+    Parameters
+    ----------
+    result : TrainResult
+    config : TrainConfig
+    name : str
+        That of the configuration if not given.
+    replace_existing : bool
+        Whether an imported model of the name may be replaced.
+    **about : str
+        More for the metadata of the file.
+
+    Returns
+    -------
+    str
+        The name.
+    """
+    from napari_edsr.training import save_trained
+
+    name = name or config.name
+    target = zoo.import_target(name, replace_existing=replace_existing)
+    save_trained(result, config, target, title=name, **about)
+    scores = {f"PSNR kept aside, {key}": getattr(result, key) for key in _SCORES}
+    origin = result.model.provenance
+    zoo.record_import(
+        name,
+        result.model.config,
+        scores={key: value for key, value in scores.items() if value == value},
+        title=name,
+        licence=origin.licence,
+        credit=origin.credit,
+        source=origin.source,
+    )
+    return name
+
+
+def iter_blend(
+    outcome: FinetuneOutcome, share: float
+) -> Generator[Any, Any, TrainResult]:
+    """Mix the weights before and after, and measure the mixture; the job of a worker.
+
+    Returns
+    -------
+    TrainResult
+        That of the run with the mixed network and its PSNR.
+    """
+    with computing("A blend"):
+        yield None
+        from napari_edsr.device import resolve_device
+        from napari_edsr.held_out import iter_psnr
+        from napari_edsr.transfer import blended, starting_network
+
+        config, result = outcome.request.config, outcome.result
+        device = resolve_device(config.device)
+        network = blended(starting_network(config), result.model, share)
+        psnr = yield from iter_psnr(result.kept, network.to(device), device)
+        return replace(result, model=network.cpu(), psnr=psnr)
+
+
+def iter_save(outcome: FinetuneOutcome, path: str) -> Generator[None, None, str]:
+    """Write the new model to a file; the job of a worker."""
+    yield
+    from napari_edsr.training import save_trained
+
+    config = outcome.request.config
+    save_trained(outcome.result, config, Path(path), title=config.name)
+    return path
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the network will see of a layer, or of the first image of a folder.
+
+    Attributes
+    ----------
+    name : str
+    image : ndarray
+        Low resolution, with noise, in the axes of the layer.
+    scale : int
+    is_rgb : bool
+    part : LayerPart or None
+        Of the layer.
+    """
+
+    name: str
+    image: NDArray
+    scale: int
+    is_rgb: bool
+    part: LayerPart | None
+
+
+def iter_show(request: FinetuneRequest) -> Generator[Any, Any, list[Shown]]:
+    """Make the low-resolution sides that will be learned from; the job of a worker."""
+    yield None
+    from napari_edsr.training_data import iter_pairs, noisy
+
+    config = request.config
+    scales, n_colors = _shape(config)
+    parts = {lesson.hr.name: lesson.hr for lesson in request.lessons}
+    shown = []
+    for source in request.sources()[: max(1, len(request.lessons))]:
+        pairs = yield from iter_pairs(
+            [source],
+            scales=scales[:1],
+            n_colors=n_colors,
+            degradation=config.degradation,
+        )
+        if pairs:
+            made = noisy(pairs, config.degradation, config.seed)
+            planes = {pair.place: pair.lr[scales[0]] for pair in made}
+            shown.append(
+                Shown(
+                    source.name,
+                    assembled(planes),
+                    scales[0],
+                    is_rgb=len(made[0].hr) == 3,
+                    part=parts.get(source.name),
+                )
+            )
+    return shown
+
+
+def _shape(config: TrainConfig) -> tuple[tuple[int, ...], int]:
+    """Scales and colours of the network to be trained."""
+    from napari_edsr.checkpoints import load_model
+
+    shape = config.network or load_model(config.start).config
+    return shape.scales, shape.n_colors
+
+
+def assembled(planes: Mapping[tuple[int, ...], NDArray]) -> NDArray:
+    """Planes (C, H, W) at their places in one array: of one colour, or with S last."""
+    first = next(iter(planes.values()))
+    leading = np.max([*planes], axis=0).astype(int) + 1 if any(planes) else ()
+    stack = np.zeros((*leading, *first.shape[1:], first.shape[0]), first.dtype)
+    for place, plane in planes.items():
+        stack[place] = np.moveaxis(plane, 0, -1)
+    return stack[..., 0] if first.shape[0] == 1 else stack

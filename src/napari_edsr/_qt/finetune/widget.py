@@ -1,0 +1,426 @@
+"""The dock "Fine-tune": puts its parts together and connects them with the viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Shapes
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_edsr._qt import settings
+from napari_edsr._qt.background import DevicesFound, TorchScout
+from napari_edsr._qt.dock import Dock
+from napari_edsr._qt.failure import Failure
+from napari_edsr._qt.finetune import planning
+from napari_edsr._qt.finetune.blending import Blender
+from napari_edsr._qt.finetune.controls import FinetuneControls
+from napari_edsr._qt.finetune.export import iter_export
+from napari_edsr._qt.finetune.kept_layers import shown_layer
+from napari_edsr._qt.finetune.options import BY_POSITION
+from napari_edsr._qt.finetune.panel import FinetunePanel
+from napari_edsr._qt.finetune.requests import (
+    FinetuneOutcome,
+    FinetuneRequest,
+    Shown,
+    iter_save,
+    iter_show,
+)
+from napari_edsr._qt.finetune.session import FinetuneSession
+from napari_edsr._qt.finetune.wording import outcome_text
+from napari_edsr._qt.layers import add_unselected, image_layers, is_preview
+from napari_edsr._qt.model_source import ModelSource
+from napari_edsr._qt.news import models
+from napari_edsr._qt.viewer_link import ViewerLink
+from napari_edsr._qt.wording import device_name
+from napari_edsr._qt.worker import Job
+from napari_edsr.errors import EDSRError
+from napari_edsr.events import ImageMeasured, StepDone, TrainPlanned, Validated
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+
+_CATEGORY, _SECTIONS = "finetune", "open_sections_finetune"
+_SETTLES = 150  # milliseconds between a change in the viewer and what follows from it
+_PLUGIN, _UPSCALE = "napari-edsr", "Upscale"
+
+
+class FinetuneWidget(Dock):
+    """Tick sharp layers, press Start, and get a model that suits them.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Also a `napari.components.ViewerModel`, without a window.
+    """
+
+    def __init__(
+        self, napari_viewer: napari.viewer.Viewer, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = napari_viewer
+        self.controls, self.panel = FinetuneControls(), FinetunePanel()
+        self.session = FinetuneSession(napari_viewer, self)
+        self.blender = Blender(self)
+        self.scout = TorchScout(self, measures=False)
+        self.model_source = ModelSource(self.controls.models, self)
+        self._seen: dict[str, Image] = {}
+        self._job: Job | None = None
+        self.link = ViewerLink(
+            napari_viewer, self.follow_layers, self._on_view, self._on_removed
+        )
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_SETTLES)
+        self.controls.restore(settings.load(_CATEGORY))
+        self.controls.restore_sections(settings.load("remembered")[_SECTIONS])
+        for part in (self.controls, self.panel):
+            self.column.addWidget(part)
+        self.column.addStretch(1)
+        self._connect()
+        self.follow_layers()
+
+    def _connect(self) -> None:
+        controls, panel = self.controls, self.panel
+        controls.changed.connect(self._on_choices)
+        controls.sections_changed.connect(self._on_sections)
+        controls.see_asked.connect(self.see)
+        panel.start_asked.connect(self.start)
+        panel.adapt_asked.connect(self.adapt)
+        panel.pause_asked.connect(self.pause)
+        panel.finish_asked.connect(self.finish)
+        panel.use_asked.connect(self.use)
+        panel.save_asked.connect(self.save_model)
+        panel.yaml_asked.connect(self.save_yaml)
+        panel.blend.asked.connect(self.blender.mix)
+        panel.blend.kept.connect(self.blender.keep)
+        self._connect_workers()
+        self._timer.timeout.connect(self._update)
+        self.link.connect()
+        self.destroyed.connect(self.link.disconnect)
+
+    def _connect_workers(self) -> None:
+        session, blender = self.session, self.blender
+        session.began.connect(self._on_began)
+        session.progressed.connect(self.panel.progress.move_to)
+        session.planned.connect(self._on_planned)
+        session.stepped.connect(self._on_step)
+        session.validated.connect(self._on_validated)
+        session.warned.connect(show_warning)
+        session.ended.connect(self._on_ended)
+        blender.measured.connect(self._on_blend_measured)
+        blender.said.connect(self._on_blend_said)
+        for worker in (session, blender, self.model_source):
+            worker.failed.connect(self._on_failure)
+        self.model_source.updated.connect(self._update)
+        self.scout.devices_found.connect(self._on_devices)
+        models().added.connect(self._on_model_added)
+
+    # what is asked for
+
+    def start(self) -> None:
+        """Fine-tune on what is ticked."""
+        self._start(self.request)
+
+    def adapt(self) -> None:
+        """Fine-tune on the layer that is selected in the viewer, and on nothing else."""
+        layer = self._active()
+        if layer is not None:
+            self.controls.teach.tick_only(id(layer))
+            self.controls.side.kind.set_value("made")
+            self.follow_layers()
+            self._start(self.request)
+
+    def request(self) -> FinetuneRequest:
+        """The run that the controls describe; an `EDSRError` says why there is none."""
+        return planning.plan(self._viewer, self.layers(), self.choices())
+
+    def choices(self) -> planning.Choices:
+        """What the controls say, as plain values; an `EDSRError` if that makes no sense."""
+        controls = self.controls
+        scale = int(str(controls.scale.value()))
+        return planning.Choices(
+            name=controls.name.text().strip(),
+            model=controls.models.checked(scale),
+            scale=scale,
+            folders=tuple(controls.teach.folders()),
+            degradation=controls.degradation.value(),
+            is_real=controls.side.is_real,
+            partner=self._partner(),
+            lr_folder=controls.side.lr_folder,
+            rectangle=controls.kept.is_rectangle,
+            share=controls.kept.share.value() / 100,
+            grey=controls.training.grey.isChecked(),
+            training=controls.training.value(),
+        )
+
+    def _partner(self) -> Image | str:
+        key = self.controls.side.partner.value()
+        found = [layer for layer in self._offered() if id(layer) == key]
+        return found[0] if found else BY_POSITION
+
+    def _start(self, make_request: Callable[[], FinetuneRequest]) -> None:
+        if self.session.is_running:
+            return
+        try:
+            request = make_request()
+        except EDSRError as error:
+            self._on_failure(Failure.of(error, "Fine-tuning"))
+            return
+        self.blender.begin(None)
+        self.session.start(request)
+
+    def pause(self) -> None:
+        """Wait, go on, or take up the run that was stopped."""
+        if not self.session.is_running and self.session.request is not None:
+            request = replace(self.session.request, resumes=True)
+            self._start(lambda: request)
+            return
+        paused = not self.session.is_paused
+        self.session.pause(paused)
+        self.panel.show_paused(paused)
+
+    def finish(self) -> None:
+        """End the run, and keep the best weights."""
+        self.panel.show_paused(False)
+        self.session.finish()
+        self.panel.progress.show_stopping("Measuring and keeping the best…")
+
+    def see(self) -> None:
+        """Add the low-resolution images as layers."""
+        try:
+            request = self.request()
+        except EDSRError as error:
+            self._on_failure(Failure.of(error, "Making the low-resolution side"))
+            return
+        self._run_small(
+            iter_show(request), "Making the low-resolution side", self._on_shown
+        )
+
+    def use(self) -> None:
+        """Let the Upscale dock take the new model, and open it if there is a window."""
+        outcome = self.session.outcome
+        if outcome is None:
+            return
+        name, scale = outcome.request.config.name, outcome.result.model.config.scales[0]
+        settings.save(model=name, scale=scale)
+        window = getattr(self._viewer, "window", None)
+        if window is not None:
+            window.add_plugin_dock_widget(_PLUGIN, _UPSCALE)
+        models().chosen.emit(name, scale)
+
+    def save_model(self) -> None:
+        """Ask where to write the new model, and write it."""
+        outcome = self.session.outcome
+        path = self._ask_path("Save model", ".safetensors")
+        if path and outcome is not None:
+            self._run_small(
+                iter_save(outcome, path), "Saving the model", self._on_saved
+            )
+
+    def save_yaml(self) -> None:
+        """Ask where to write the configuration of the run, and write it."""
+        try:
+            request = self.session.request or self.request()
+        except EDSRError as error:
+            self._on_failure(Failure.of(error, "Saving the run"))
+            return
+        path = self._ask_path("Save run", ".yaml")
+        if path:
+            self._run_small(
+                iter_export(request, path), "Saving the run", self._on_saved
+            )
+
+    def _ask_path(self, title: str, suffix: str) -> str:
+        folder = Path(settings.load("remembered")["folder"] or Path.home())
+        suggestion = str(folder / f"{self.controls.name.text()}{suffix}")
+        path, _ = QFileDialog.getSaveFileName(self, title, suggestion, f"(*{suffix})")
+        if path:
+            settings.save("remembered", folder=str(Path(path).parent))
+        return path if not path or Path(path).suffix else path + suffix
+
+    def _run_small(
+        self, generator: Any, doing: str, on_result: Callable[[Any], None]
+    ) -> None:
+        """A job beside the runs: to show or to save something."""
+        if self._job is not None:
+            return
+        self.panel.error.hide()
+        job = self._job = Job(generator, doing, self)
+        job.returned.connect(on_result)
+        job.failed.connect(lambda error: self._on_failure(Failure.of(error, doing)))
+        job.ended.connect(self._on_small_ended)
+        job.start()
+        self._update()
+
+    def stop_all(self) -> None:
+        """End whatever runs; of a training the best weights are kept."""
+        self.session.finish()
+        self.blender.stop()
+        for worker in (self.scout, self.model_source):
+            worker.stop()
+
+    # what is there
+
+    def layers(self) -> list[Image]:
+        """The layers that are ticked."""
+        ticked = self.controls.teach.layers()
+        return [layer for layer in self._offered() if id(layer) in ticked]
+
+    def _offered(self) -> list[Image]:
+        return [
+            layer
+            for layer in image_layers(self._viewer.layers)
+            if not is_preview(layer)
+        ]
+
+    def _active(self) -> Image | None:
+        """The layer that is selected, or the only one there is."""
+        offered = self._offered()
+        selected = [lay for lay in offered if lay in self._viewer.layers.selection]
+        candidates = selected or offered
+        return candidates[0] if len(candidates) == 1 else None
+
+    def follow_layers(self) -> None:
+        """Follow the viewer's list and selection."""
+        offered = self._offered()
+        names = [(layer.name, id(layer)) for layer in offered]
+        chosen = [id(lay) for lay in offered if lay in self._viewer.layers.selection]
+        if not chosen and len(offered) == 1:
+            chosen = [id(offered[0])]
+        self.controls.teach.set_layers(names, chosen)
+        self.controls.side.set_layers(names)
+        self._update()
+
+    def _on_view(self) -> None:
+        if self.controls.kept.is_rectangle:
+            self._timer.start()
+
+    def _on_removed(self, layer: Layer) -> None:
+        self._seen = {k: seen for k, seen in self._seen.items() if seen is not layer}
+
+    def _on_choices(self) -> None:
+        self.panel.error.hide()
+        settings.save(_CATEGORY, **self.controls.settings())
+        self._update()
+
+    def _on_sections(self) -> None:
+        settings.save("remembered", **{_SECTIONS: self.controls.open_sections()})
+
+    def _update(self) -> None:
+        """Bring every text up to date with the controls and the viewer."""
+        layers, folders = self.layers(), self.controls.teach.folders()
+        shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        self.link.watch([*layers, *shapes])
+        scale = int(str(self.controls.scale.value()))
+        self.controls.side.ask_folder(bool(folders))
+        self.controls.training.grey.setEnabled(planning.all_grey(layers, folders))
+        self.controls.suggest_name(planning.suggested_name(layers, folders, scale))
+        running = self.session.is_running
+        self.controls.lock(running)
+        if not running:
+            self._show_plan(layers, folders)
+
+    def _show_plan(self, layers: list[Image], folders: list[str]) -> None:
+        """Say what will happen, or why it can't."""
+        reason = described = text = ""
+        try:
+            described = planning.describe(layers, folders)
+            request = self.request()
+            text = planning.estimate_text(
+                request, device_name(self.controls.training.actual_device)
+            )
+        except EDSRError as error:
+            reason = str(error)
+        self.controls.teach.describe(described)
+        self.panel.estimate.show_text(text)
+        adapt = "" if self._active() is not None else "Select one image layer."
+        self.panel.set_reasons(reason, adapt)
+        self.controls.see.setEnabled(not reason and self._job is None)
+        self.panel.show_ready(can_resume=self.session.can_resume)
+
+    # what the workers report
+
+    def _on_began(self, status: str) -> None:
+        if self.panel.progress.isHidden():
+            self.panel.begin(status)
+            self._update()
+        self.panel.progress.status.setText(status)
+
+    def _on_planned(self, event: TrainPlanned) -> None:
+        curve = self.panel.make_curve()
+        request = self.session.request
+        if not (request and request.resumes):
+            curve.begin(event.steps, event.bicubic, event.before)
+            curve.add_psnr(0, event.before)
+        if event.notes:
+            self.panel.estimate.show_text(" ".join(event.notes))
+
+    def _on_step(self, event: StepDone) -> None:
+        if self.panel.curve is not None:
+            self.panel.curve.add_loss(event.done, event.loss)
+
+    def _on_validated(self, event: Validated) -> None:
+        if self.panel.curve is not None:
+            self.panel.curve.add_psnr(event.step, event.psnr)
+
+    def _on_ended(self, outcome: FinetuneOutcome | None) -> None:
+        registered = outcome is not None and outcome.registered
+        self.panel.show_ready(can_resume=self.session.can_resume)
+        text = outcome_text(outcome) if outcome else ""
+        self.panel.show_outcome(text, has_model=registered)
+        if registered:
+            self.panel.blend.begin()
+            self.blender.begin(outcome)
+        self._update()
+
+    def _on_failure(self, failure: Failure) -> None:
+        self.panel.show_failure(failure.message, failure.details)
+        show_error(failure.message)
+
+    def _on_blend_measured(self, event: object) -> None:
+        if isinstance(event, ImageMeasured):
+            self.session.kept.show(event)
+
+    def _on_blend_said(self, text: str, can_keep: bool) -> None:
+        self.panel.blend.show_text(text, can_keep=can_keep)
+
+    def _on_shown(self, shown: list[Shown]) -> None:
+        """Add the layers, in the place of those of the last time."""
+        for item in shown:
+            old = self._seen.pop(item.name, None)
+            if old is not None and old in self._viewer.layers:
+                self._viewer.layers.remove(old)
+            layer = shown_layer(item)
+            self._seen[item.name] = layer
+            add_unselected(self._viewer, layer)
+
+    def _on_saved(self, path: str) -> None:
+        self.panel.outcome.show_text(f"Saved {Path(path).name}.")
+
+    def _on_small_ended(self) -> None:
+        job, self._job = self._job, None
+        if job is not None:
+            job.deleteLater()
+        self._update()
+
+    def _on_devices(self, found: DevicesFound) -> None:
+        self.controls.set_devices(found.names, found.auto)
+        if self.controls.models.pending:
+            self.model_source.restore(self.controls.models.pending)
+        self._update()
+
+    def _on_model_added(self, name: str) -> None:
+        self.controls.models.refresh()
+        self._update()
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Ask for torch, which takes seconds, only after the dock is there."""
+        super().showEvent(event)
+        self.scout.start_when_idle()

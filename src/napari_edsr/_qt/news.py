@@ -1,0 +1,28 @@
+"""What one dock tells all the others."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from qtpy.QtCore import QObject, Signal
+
+
+class Models(QObject):
+    """News of models.
+
+    Signals
+    -------
+    added(str)
+        There is a new model of this name in the zoo.
+    chosen(str, int)
+        The Upscale dock is to take this model and scale.
+    """
+
+    added = Signal(str)
+    chosen = Signal(str, int)
+
+
+@cache
+def models() -> Models:
+    """The one object whose signals all docks hear."""
+    return Models()
