@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari.components import Dims, ViewerModel
     from napari.layers import Layer
     from numpy.typing import NDArray
+    from pint import Unit
 
 METADATA_KEY = PROVENANCE  # where the writer looks for it
 #: Of a layer's settings, those that do not fit an enlarged, single-scale copy of it.
@@ -74,13 +75,18 @@ def layer_spec(layer: Image) -> ImageSpec:
 def pixel_size(layer: Image) -> str:
     """Size of a pixel in words, e.g. ``"0.108 µm/px"``; empty while nothing is set."""
     height, width = (float(size) for size in layer.scale[-2:])
-    unit = f"{layer.units[-1]:~P}"
-    if (height, width) == (1, 1) and unit in ("px", "pixel", ""):
+    unit = layer.units[-1]
+    if (height, width) == (1, 1) and not has_unit(unit):
         return ""
     size = f"{width:.4g}"
     if not np.isclose(height, width, rtol=1e-6):
         size += f" × {height:.4g}"
-    return f"pixel size {size}" if unit in ("px", "pixel", "") else f"{size} {unit}/px"
+    return f"{size} {unit:~P}/px" if has_unit(unit) else f"pixel size {size}"
+
+
+def has_unit(unit: Unit) -> bool:
+    """Whether an axis is measured in something; napari's default counts pixels."""
+    return f"{unit:~P}" not in ("px", "pixel", "")
 
 
 def iter_enlarge(
