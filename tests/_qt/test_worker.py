@@ -219,3 +219,68 @@ def test_our_warnings_are_passed_on_and_others_logged(qtbot, caplog):
 
     assert said == ["The image holds NaN."]
     assert "DeprecationWarning: old name" in caplog.text
+
+
+class Listening(Counting):
+    """A job that notes what it is sent at each step."""
+
+    def run(self):
+        heard = []
+        for step in range(self.steps):
+            heard.append((yield step))
+            assert self.gate.acquire(timeout=10)
+        return heard
+
+
+def test_what_is_sent_before_the_start_arrives(qtbot):
+    listening = Listening(3)
+    job = Job(listening.run())
+    log = Log(job)
+    job.send("enough")
+    with qtbot.waitSignal(job.yielded, timeout=10_000):
+        job.start()
+
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        for _ in range(3):
+            listening.let_on()
+
+    (heard,) = log.values["returned"]
+    assert [word for word in heard if word] == ["enough"]
+
+
+def test_pause_and_go_on(qtbot):
+    counting = Counting(steps=5)
+    job = Job(counting.run())
+    log = Log(job)
+    with qtbot.waitSignal(job.yielded, timeout=10_000):
+        job.start()
+    job.pause()
+    job.pause(False)  # before it had come to rest
+    job.pause()
+    with qtbot.waitSignal(job._worker.paused, timeout=10_000):
+        counting.let_on()
+    assert log.values["yielded"][:2] == [0, 1][: len(log.values["yielded"])]
+
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        job.pause(False)
+        for _ in range(5):
+            counting.let_on()
+
+    assert log.values["yielded"] == [0, 1, 2, 3, 4]
+    assert log[-2:] == ["returned", "ended"]
+
+
+def test_paused_job_can_be_stopped(qtbot):
+    counting = Counting()
+    job = Job(counting.run())
+    log = Log(job)
+    with qtbot.waitSignal(job.yielded, timeout=10_000):
+        job.start()
+    job.pause()
+    with qtbot.waitSignal(job._worker.paused, timeout=10_000):
+        counting.let_on()
+
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        job.stop()
+
+    assert log[-2:] == ["stopped", "ended"]

@@ -191,6 +191,9 @@ class Section(QCollapsible):
         self.setContent(content)
         self.setDuration(0)
         self.toggleButton().setStyleSheet(_SECTION_STYLE)
+        self.toggleButton().setSizePolicy(
+            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed
+        )
         layout = self.layout()
         if layout is not None:
             layout.setContentsMargins(0, 0, 0, 0)
@@ -207,6 +210,11 @@ class Section(QCollapsible):
         """Fold out or away, at once."""
         self.toggleButton().setChecked(is_open)
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        """Show as much of the summary as there is room for."""
+        super().resizeEvent(event)
+        self._retitle()
+
     def _settle(self, is_open: bool) -> None:
         """Let the content be as high as it likes, and keep Tab out while it is away."""
         self.content().setVisible(is_open)
@@ -218,4 +226,10 @@ class Section(QCollapsible):
             self.setText(f"▾  {self._title}")
         else:
             tail = f":  {self._summary}" if self._summary else ""
-            self.setText(f"▸  {self._title}{tail}")
+            self.setText(self._elided(f"▸  {self._title}{tail}"))
+
+    def _elided(self, text: str) -> str:
+        """As much of a text as there is room for."""
+        room = max(self.width(), _NARROW) - 2 * _PADDING
+        metrics = self.toggleButton().fontMetrics()
+        return metrics.elidedText(text, Qt.TextElideMode.ElideRight, room)

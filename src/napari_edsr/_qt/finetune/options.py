@@ -31,6 +31,7 @@ _UNITS = (("px", "px"), ("nm", "nm"), ("µm", "um"), ("mm", "mm"))
 _RATE_UNIT = 1e-4
 _MOST = 10**7
 _LARGEST_SEED = 2**31 - 1
+_NARROWEST = 56  # pixels; a spin box would reserve room for its largest number
 
 
 class DegradationOptions(QWidget):
@@ -62,7 +63,7 @@ class DegradationOptions(QWidget):
         self.read_noise = _amount(
             _MOST, 1, "Standard deviation of the camera's own noise, in photons."
         )
-        self.jpeg = QCheckBox("from")
+        self.jpeg = QCheckBox()
         self.jpeg.setToolTip("Compress as a JPEG file does. For 8-bit images.")
         self.worst, self.best = _quality(60), _quality(95)
         self._lay_out()
@@ -246,6 +247,7 @@ class KeptAside(QWidget):
             ]
         )
         self.share = QSpinBox()
+        self.share.setMinimumWidth(_NARROWEST)
         self.share.setRange(0, 50)
         self.share.setValue(10)
         self.share.setSuffix(" %")
@@ -284,6 +286,7 @@ class TrainingOptions(QWidget):
         self.rate = QDoubleSpinBox()
         self.rate.setRange(0.01, 100)
         self.rate.setDecimals(2)
+        self.rate.setMinimumWidth(_NARROWEST)
         self.rate.setSuffix(" × 10⁻⁴")
         self.rate.setToolTip(
             "Peak learning rate. Lower it if the curve falls; 1 × 10⁻⁴ is the paper's."
@@ -394,6 +397,7 @@ def _amount(most: float, decimals: int, tip: str) -> QDoubleSpinBox:
     box.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
     box.setSpecialValueText("none")
     box.setKeyboardTracking(False)
+    box.setMinimumWidth(_NARROWEST)
     box.setToolTip(tip)
     return box
 
@@ -402,6 +406,7 @@ def _count(least: int, most: int, tip: str) -> QSpinBox:
     box = QSpinBox()
     box.setRange(least, most)
     box.setKeyboardTracking(False)
+    box.setMinimumWidth(_NARROWEST)
     box.setToolTip(tip)
     return box
 
@@ -409,4 +414,5 @@ def _count(least: int, most: int, tip: str) -> QSpinBox:
 def _quality(value: int) -> QSpinBox:
     box = _count(1, 100, "JPEG quality, drawn anew between the two for each square.")
     box.setValue(value)
+    box.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
     return box

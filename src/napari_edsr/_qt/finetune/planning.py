@@ -80,8 +80,6 @@ def plan(
     viewer: ViewerModel, layers: Sequence[Image], choices: Choices
 ) -> FinetuneRequest:
     """The run; an `EDSRError` says in a sentence why there is none."""
-    if not (layers or choices.folders):
-        raise ImageError("Tick a sharp image to learn from, or add a folder.")
     zoo.check_import_name(choices.name)
     _check_folders(choices)
     lessons = [_lesson(viewer, layer, choices) for layer in layers]
@@ -91,6 +89,12 @@ def plan(
         )
     _check_memory(lessons)
     return FinetuneRequest(_config(layers, choices), lessons)
+
+
+def check_ticked(layers: Sequence[Image], folders: Sequence[str]) -> None:
+    """Refuse, with an `ImageError`, to learn from nothing."""
+    if not (layers or folders):
+        raise ImageError("Tick a sharp image to learn from, or add a folder.")
 
 
 def _check_folders(choices: Choices) -> None:

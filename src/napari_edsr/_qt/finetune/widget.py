@@ -139,7 +139,9 @@ class FinetuneWidget(Dock):
 
     def request(self) -> FinetuneRequest:
         """The run that the controls describe; an `EDSRError` says why there is none."""
-        return planning.plan(self._viewer, self.layers(), self.choices())
+        layers = self.layers()
+        planning.check_ticked(layers, self.controls.teach.folders())
+        return planning.plan(self._viewer, layers, self.choices())
 
     def choices(self) -> planning.Choices:
         """What the controls say, as plain values; an `EDSRError` if that makes no sense."""
@@ -212,7 +214,9 @@ class FinetuneWidget(Dock):
         settings.save(model=name, scale=scale)
         window = getattr(self._viewer, "window", None)
         if window is not None:
-            window.add_plugin_dock_widget(_PLUGIN, _UPSCALE)
+            dock, _ = window.add_plugin_dock_widget(_PLUGIN, _UPSCALE, tabify=True)
+            dock.show()
+            dock.raise_()
         models().chosen.emit(name, scale)
 
     def save_model(self) -> None:

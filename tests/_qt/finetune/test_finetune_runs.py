@@ -1,0 +1,504 @@
+"""What a press of Start, Stop and the like leads to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from napari_edsr import cli, load_model, zoo
+from napari_edsr._qt.layers import METADATA_KEY
+from napari_edsr._qt.upscale_widget import UpscaleWidget
+from napari_edsr.train_config import load_config
+from napari_edsr.training import iter_train
+from napari_edsr.training import train as run_headless
+from napari_edsr.transfer import blended, starting_network
+
+WAIT = 60_000
+
+
+def weights(name):
+    return load_model(str(name)).state_dict()
+
+
+def assert_same_weights(first, second):
+    assert first.keys() == second.keys()
+    for key in first:
+        assert torch.equal(first[key], second[key]), key
+
+
+def names(chooser):
+    return [chooser.list.itemData(i) for i in range(chooser.list.count())]
+
+
+def test_a_run_makes_a_model_that_upscale_offers_at_once(
+    dock, viewer, train, photo, qtbot
+):
+    upscale = UpscaleWidget(viewer)
+    qtbot.addWidget(upscale)
+    viewer.add_image(photo, name="cells")
+    base = Path(dock.controls.models.value().key)
+    before = hashlib.sha256(base.read_bytes()).hexdigest()
+
+    outcome = train(dock)
+
+    assert outcome.registered and outcome.result.gain > 0
+    assert "cells-x2" in names(upscale.controls.models)
+    assert hashlib.sha256(base.read_bytes()).hexdigest() == before
+    card = zoo.get_card("cells-x2")
+    assert card.scores["PSNR kept aside, psnr"] == outcome.result.psnr
+    assert card.scores["PSNR kept aside, before"] == outcome.result.before
+    with safe_open(zoo.fetch("cells-x2"), "pt") as file:
+        training = json.loads(file.metadata()["provenance"])["extra"]["training"]
+    assert training["psnr"] == pytest.approx(outcome.result.psnr, abs=1e-4)
+    assert training["psnr_before"] == pytest.approx(outcome.result.before, abs=1e-4)
+    assert f"{outcome.result.gain:+.2f} dB over" in dock.panel.outcome.text()
+    assert not dock.panel.use.isHidden()
+
+
+def test_use_chooses_the_new_model_in_the_upscale_dock(
+    make_dock, viewer, train, photo, qtbot
+):
+    upscale = UpscaleWidget(viewer)
+    qtbot.addWidget(upscale)
+    dock = make_dock(3)
+    dock.controls.training.steps.setValue(30)
+    viewer.add_image(photo, name="cells")
+    assert train(dock).registered
+
+    dock.panel.use.click()
+
+    assert upscale.controls.scale.value() == 3
+    assert upscale.controls.models.value().key == "cells-x3"
+    assert "dB" in upscale.controls.models.caption.text()
+
+
+def test_the_dock_trains_what_the_trainer_does(dock, viewer, train, photo):
+    viewer.add_image(photo, name="cells")
+    dock.controls.degradation.blur.setValue(1.0)
+    dock.controls.degradation.photons.setValue(300)
+    request = dock.request()
+
+    outcome = train(dock)
+
+    same = run_headless(request.config, request.sources())
+    assert_same_weights(outcome.result.model.state_dict(), same.model.state_dict())
+    assert_same_weights(weights("cells-x2"), same.model.state_dict())
+    assert outcome.result.psnr == same.psnr
+
+
+@pytest.mark.parametrize("kept", ["share", "rectangle"])
+def test_saved_yaml_repeats_the_run_on_the_command_line(
+    dock, viewer, train, photo, tmp_path, monkeypatch, qtbot, kept
+):
+    viewer.add_image(
+        photo.astype(np.uint16) * 90, name="cells", scale=(0.2, 0.2), units="um"
+    )
+    viewer.add_image(photo[:, ::-1], name="more")
+    if kept == "rectangle":
+        viewer.add_shapes([[[2, 2], [2, 9.8], [8, 9.8], [8, 2]]], name="aside")
+        dock.controls.kept.part.button("rectangle").click()
+    for row in range(2):
+        dock.controls.teach.list.item(row).setCheckState(_checked())
+    outcome = train(dock)
+    path = tmp_path / "run.yaml"
+    monkeypatch.setattr(
+        "napari_edsr._qt.finetune.widget.QFileDialog.getSaveFileName",
+        lambda *_: (str(path), ""),
+    )
+
+    dock.panel.yaml.click()
+    qtbot.waitUntil(lambda: path.exists() and dock._job is None, timeout=WAIT)
+
+    config = load_config(path)
+    assert bool(config.data.windows) is (kept == "rectangle")
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["train", str(path), "--out", str(tmp_path / "again")])
+    assert stopped.value.code == 0
+    repeated = tmp_path / "again" / f"{config.name}.safetensors"
+    assert_same_weights(weights(repeated), outcome.result.model.state_dict())
+
+
+def _checked():
+    from qtpy.QtCore import Qt
+
+    return Qt.CheckState.Checked
+
+
+def test_kept_rectangle_is_shown_where_it_lies(dock, viewer, train, photo):
+    source = viewer.add_image(photo, name="cells", scale=(0.5, 0.5), translate=(3, 4))
+    corners = [
+        source.data_to_world(p) for p in ((9.6, 20), (9.6, 51), (31, 51), (31, 20))
+    ]
+    viewer.add_shapes([np.array(corners)], name="aside")
+    viewer.layers.selection = {source}
+    dock.controls.kept.part.button("rectangle").click()
+    (lesson,) = dock.request().lessons
+
+    outcome = train(dock)
+
+    assert lesson.held_out == (10, 32, 20, 52)
+    before, now = viewer.layers[-2:]
+    assert [before.name, now.name] == [
+        "cells kept aside, before",
+        "cells kept aside, now",
+    ]
+    for layer in (before, now):
+        assert layer.data.shape == (22, 32) and layer.data.dtype == np.uint8
+        np.testing.assert_allclose(
+            layer.data_to_world((0, 0)), source.data_to_world((10, 20))
+        )
+        np.testing.assert_allclose(layer.scale, source.scale)
+        assert layer.contrast_limits == source.contrast_limits
+    assert outcome.result.step == 6
+    assert (before.data != now.data).any()
+    assert before.metadata[METADATA_KEY]["preview"] is True
+    again = train(dock)
+    assert again is not None
+    assert [layer.name for layer in viewer.layers].count("cells kept aside, now") == 1
+
+
+def test_shown_pixels_are_those_of_the_network(dock, viewer, train, photo):
+    viewer.add_image(photo, name="cells")
+
+    outcome = train(dock)
+
+    (pair,) = outcome.result.kept
+    from napari_edsr import upscale
+
+    expected = upscale(
+        pair.lr[2], outcome.result.model, scale=2, axes="CYX", normalize=pair.limits
+    )
+    if outcome.result.best_step == outcome.result.step:
+        np.testing.assert_array_equal(viewer.layers[-1].data, expected[0])
+    base = starting_network(outcome.request.config).eval()
+    start = upscale(pair.lr[2], base, scale=2, axes="CYX", normalize=pair.limits)
+    np.testing.assert_array_equal(viewer.layers[-2].data, start[0])
+    np.testing.assert_array_equal(pair.hr[0], photo[:, -10:])
+
+
+def test_it_says_plainly_when_it_did_not_help(dock, viewer, train, photo):
+    viewer.add_image(photo, name="cells")
+    dock.controls.models.list.set_value("edsr-light-x2")
+    dock.controls.training.rate.setValue(100)
+    dock.controls.training.steps.setValue(2)
+    dock.controls.training.every.setValue(1)
+    dock.controls.name.setText("second")
+
+    outcome = train(dock)
+
+    assert not outcome.registered
+    text = dock.panel.outcome.text()
+    loss = outcome.result.reached - outcome.result.before
+    assert loss < 0
+    assert text.startswith(f"Fine-tuning did not help ({loss:+.2f} dB).")
+    assert "light is unchanged" in text
+    assert zoo.find_card("second") is None
+    assert dock.panel.use.isHidden() and dock.panel.blend.isHidden()
+
+
+def test_nothing_kept_aside_is_said(dock, viewer, train, photo):
+    viewer.add_image(photo, name="cells")
+    dock.controls.kept.share.setValue(0)
+
+    outcome = train(dock)
+
+    assert outcome.registered
+    assert "Nothing was kept aside" in dock.panel.outcome.text()
+    assert zoo.get_card("cells-x2").scores == {}
+
+
+def test_pause_and_go_on(dock, viewer, photo, qtbot):
+    viewer.add_image(photo, name="cells")
+    seen = []
+    dock.session.stepped.connect(lambda event: seen.append(event.done))
+    with qtbot.waitSignal(dock.session.stepped, timeout=WAIT):
+        dock.panel.start.click()
+    job = dock.session._job
+
+    with qtbot.waitSignal(job._worker.paused, timeout=WAIT):
+        dock.panel.pause.click()
+
+    assert dock.session.is_paused
+    assert dock.panel.progress.status.text() == "Paused."
+    assert "Res" in dock.panel.pause.text()
+    qtbot.wait(1)
+    reached = len(seen)
+    assert reached < 6
+    with qtbot.waitSignal(dock.session.ended, timeout=WAIT):
+        dock.panel.pause.click()
+    assert seen == list(range(1, 7))
+
+
+def test_stop_keeps_the_best_and_resume_ends_as_an_uninterrupted_run(
+    dock, viewer, photo, qtbot, train
+):
+    viewer.add_image(photo, name="cells")
+    dock.controls.training.steps.setValue(9)
+    request = dock.request()
+    dock.panel.start.click()
+    with qtbot.waitSignal(dock.session.ended, timeout=WAIT):
+        with qtbot.waitSignal(dock.session.validated, timeout=WAIT):
+            pass
+        dock.panel.progress.cancel.click()
+
+    stopped = dock.session.outcome
+    assert 0 < stopped.result.step < 9
+    assert stopped.registered
+    assert dock.panel.outcome.text().startswith(
+        f"Stopped at step {stopped.result.step}"
+    )
+    assert not dock.panel.pause.isHidden() and "Res" in dock.panel.pause.text()
+
+    resumed = train(dock, dock.panel.pause)
+
+    straight = run_headless(request.config, request.sources())
+    assert resumed.result.finished
+    assert resumed.result.psnr == pytest.approx(straight.psnr, abs=1e-9)
+    assert_same_weights(weights("cells-x2"), resumed.result.model.state_dict())
+    assert dock.panel.pause.isHidden()
+    assert not request.folder.exists()
+
+
+def test_stop_while_paused_and_while_preparing(dock, viewer, photo, qtbot):
+    viewer.add_image(photo, name="cells")
+    dock.controls.training.steps.setValue(500)
+    with qtbot.waitSignal(dock.session.ended, timeout=WAIT):
+        dock.panel.start.click()
+        dock.panel.progress.cancel.click()
+    assert dock.session.outcome.result.step == 1  # a run ends after a step
+    with qtbot.waitSignal(dock.session.stepped, timeout=WAIT):
+        dock.panel.start.click()
+    dock.panel.pause.click()
+    with qtbot.waitSignal(dock.session.ended, timeout=WAIT):
+        dock.panel.progress.cancel.click()
+    assert dock.session.outcome.result.step < 500
+
+
+@pytest.mark.parametrize(
+    ("shape", "rgb", "colours"), [((64, 96), False, 1), ((48, 48, 3), True, 3)]
+)
+def test_grey_layers_get_a_network_of_one_channel(
+    dock, viewer, train, rng, shape, rgb, colours
+):
+    viewer.add_image(rng.integers(0, 255, shape, np.uint8), rgb=rgb, name="cells")
+
+    outcome = train(dock)
+
+    assert outcome.result.model.config.n_colors == colours
+
+
+def test_the_channel_can_stay(dock, viewer, train, photo):
+    viewer.add_image(photo, name="cells")
+    dock.controls.training.grey.setChecked(False)
+
+    assert train(dock).result.model.config.n_colors == 3
+
+
+def test_image_smaller_than_the_patch(dock, viewer, train, photo):
+    viewer.add_image(photo[:20, :30], name="small")
+    dock.controls.training.patch.setValue(64)
+
+    outcome = train(dock)
+
+    assert outcome.result.step == 6
+
+
+def test_stack_and_channels(dock, viewer, train, rng):
+    stack = (rng.random((3, 24, 30)) * 4000).astype(np.uint16)
+    viewer.add_image(stack, name="stack")
+
+    outcome = train(dock)
+
+    assert len(outcome.result.kept) == 3
+    assert viewer.layers[-1].data.shape == (3, 24, 2)
+    assert viewer.layers[-1].data.any(axis=(1, 2)).all()
+
+
+def test_adapt_learns_from_the_selected_layer_alone(dock, viewer, train, photo):
+    viewer.add_image(photo, name="other")
+    chosen = viewer.add_image(photo[::-1], name="mine")
+    dock.controls.teach.list.item(0).setCheckState(_checked())
+    viewer.layers.selection = {chosen}
+
+    outcome = train(dock, dock.panel.adapt)
+
+    assert [lesson.hr.name for lesson in outcome.request.lessons] == ["mine"]
+    assert outcome.request.config.name == "mine-x2"
+
+
+def test_real_pairs_found_by_position(dock, viewer, train, photo):
+    from napari_edsr.resampling import imresize
+
+    low = imresize(photo, [32, 48])
+    hr = viewer.add_image(photo, name="sharp", scale=(0.5, 0.5))
+    viewer.add_image(low[2:], name="coarse", scale=(1, 1), translate=(2.25, 0.25))
+    viewer.layers.selection = {hr}
+    dock.controls.side.kind.button("real").click()
+    (lesson,) = dock.request().lessons
+
+    outcome = train(dock)
+
+    np.testing.assert_array_equal(lesson.hr.read().data, photo[4:])
+    np.testing.assert_array_equal(lesson.lr.read().data, low[2:])
+    assert outcome.result.step == 6
+    assert outcome.request.config.degradation.blur == 0
+    np.testing.assert_allclose(
+        viewer.layers[-1].data_to_world((0, 0)), hr.data_to_world((4, 86))
+    )
+
+
+def test_folder_of_images(dock, viewer, train, photo, tmp_path):
+    from PIL import Image
+
+    for number in range(2):
+        Image.fromarray(photo).save(tmp_path / f"{number}.png")
+    dock.controls.teach.add_folder(str(tmp_path))
+
+    outcome = train(dock)
+
+    assert "2 images in a folder" in dock.controls.teach.caption.text()
+    assert outcome.registered
+    assert [layer.name for layer in viewer.layers] == [
+        "0.png kept aside, truth",
+        "0.png kept aside, before",
+        "0.png kept aside, now",
+    ]
+    np.testing.assert_array_equal(viewer.layers[0].data, photo[:, -10:])
+
+
+def test_what_the_network_will_see(dock, viewer, photo, qtbot):
+    from napari_edsr.degradation import shrink
+    from napari_edsr.train_config import Degradation
+
+    source = viewer.add_image(photo, name="cells", scale=(0.5, 0.5))
+    dock.controls.degradation.blur.setValue(1.5)
+
+    dock.controls.see.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
+
+    seen = viewer.layers["cells as the network sees it"]
+    np.testing.assert_array_equal(seen.data, shrink(photo, 2, Degradation(blur=1.5)))
+    np.testing.assert_allclose(
+        seen.data_to_world((0, 0)), source.data_to_world((0.5, 0.5))
+    )
+    assert list(viewer.layers.selection) == [source]
+    qtbot.waitUntil(lambda: dock._job is None, timeout=WAIT)
+    dock.controls.degradation.photons.setValue(50)
+    dock.controls.see.click()
+    qtbot.waitUntil(lambda: dock._job is None, timeout=WAIT)
+    assert len(viewer.layers) == 2
+    assert (viewer.layers[1].data != seen.data).mean() > 0.5
+
+
+def test_blend_lies_between_and_can_be_kept(dock, viewer, train, photo, qtbot):
+    viewer.add_image(photo, name="cells")
+    outcome = train(dock)
+    result, config = outcome.result, outcome.request.config
+    said = dock.blender.said
+    base = starting_network(config)
+
+    for share, expected in ((0, result.before), (100, result.psnr)):
+        with qtbot.waitSignal(
+            said, timeout=WAIT, check_params_cb=lambda text, _: "dB" in text
+        ):
+            dock.panel.blend.slider.setValue(50)
+            dock.panel.blend.slider.setValue(share)
+            dock.blender.mix(share / 100)
+        assert f"{expected:.2f} dB" in dock.panel.blend.caption.text()
+        assert not dock.panel.blend.keep.isEnabled()
+        qtbot.waitUntil(lambda: not dock.blender.is_running, timeout=WAIT)
+    with qtbot.waitSignal(
+        said, timeout=WAIT, check_params_cb=lambda text, _: "70%" in text
+    ):
+        dock.panel.blend.slider.setValue(70)
+    qtbot.waitUntil(lambda: not dock.blender.is_running, timeout=WAIT)
+    dock.panel.blend.keep.click()
+
+    mixed = blended(base, result.model, 0.7)
+    assert_same_weights(weights("cells-x2-70"), mixed.state_dict())
+    assert dock.panel.blend.caption.text() == "Kept as cells-x2-70."
+
+
+def test_out_of_memory_is_a_sentence_and_the_run_can_go_on(
+    dock, viewer, train, photo, monkeypatch
+):
+    from napari_edsr import training
+
+    viewer.add_image(photo, name="cells")
+    real = training._Run._step
+    monkeypatch.setattr(
+        training._Run,
+        "_step",
+        lambda self, batch, step: (
+            _out_of_memory() if step == 2 else real(self, batch, step)
+        ),
+    )
+
+    outcome = train(dock)
+
+    assert outcome is None
+    assert "memory" in dock.panel.error.message.text()
+    assert len(dock.errors_shown) == 1
+    monkeypatch.setattr(training._Run, "_step", real)
+    assert train(dock, dock.panel.pause).result.finished
+
+
+def _out_of_memory():
+    raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate much")
+
+
+def test_memory_is_given_back_after_the_run(dock, viewer, train, photo, monkeypatch):
+    from napari_edsr import training
+
+    released = []
+    monkeypatch.setattr(training, "release_memory", released.append)
+    viewer.add_image(photo, name="cells")
+
+    train(dock)
+
+    assert released == [torch.device("cpu")]
+
+
+def test_progress_ends_at_the_last_step(dock, viewer, train, photo):
+    shares, curve = [], []
+    dock.session.progressed.connect(lambda share, _: shares.append(share))
+    dock.session.validated.connect(lambda event: curve.append((event.step, event.psnr)))
+    viewer.add_image(photo, name="cells")
+
+    outcome = train(dock)
+
+    assert shares == pytest.approx([step / 6 for step in range(1, 7)])
+    assert dock.panel.curve.psnr_points == [(0, outcome.result.before), *curve]
+    assert len(dock.panel.curve.loss_points) == 6
+    assert dock.panel.curve.lines == {
+        "bicubic": outcome.result.bicubic,
+        "before": outcome.result.before,
+    }
+
+
+def test_iter_train_says_where_each_measured_image_lies(tiny_model, tmp_path, photo):
+    from napari_edsr import save_model
+    from napari_edsr.events import ImageMeasured
+    from napari_edsr.files import ImageFile
+    from napari_edsr.train_config import TrainConfig
+    from napari_edsr.training_data import Source
+
+    start = save_model(tiny_model(), tmp_path / "start.safetensors")
+    config = TrainConfig(start=str(start), steps=1, patch=8, batch=1, device="cpu")
+    stack = np.stack([photo, photo[::-1]])
+    source = Source("a", lambda: ImageFile(stack, "ZYX"), held_out=(11, 31, 0, 40))
+
+    events = list(iter_train(config, [source]))
+
+    measured = [event for event in events if isinstance(event, ImageMeasured)]
+    assert [event.place for event in measured] == [(0,), (1,)] * 2
+    for event in measured:
+        assert event.corner == (12, 0)
+        np.testing.assert_array_equal(event.truth[0], stack[event.place[0], 12:30, :40])
+        assert event.upscaled.shape[1:] == (18, 40)
