@@ -154,3 +154,44 @@ def test_every_error_is_one_line(run, here, arguments, words):
     assert code == 1
     assert words in err
     assert err.count("\n") == 1
+
+
+def test_finetuning_for_grey_images(run, here, tiny):
+    code, _, err = run(
+        *("finetune", "photos", "--model", tiny, "--grey", "--steps", "2"),
+        *("--out", "grey.safetensors", "--device", "cpu"),
+    )
+    assert code == 0, err
+    assert load_model(here / "grey.safetensors").config.n_colors == 1
+
+
+def test_rectangles_and_intensities_of_a_configuration(here):
+    data = "{hr: photos, windows: [[0, 16, 0, 96], []], normalize: [10, 200]}"
+    (here / "mine.yaml").write_text(
+        CONFIG.replace("{hr: photos, validation_hr: [photos/b.png]}", data)
+    )
+    sources, measure = find_sources(load_config(here / "mine.yaml").data)
+    assert [source.held_out for source in sources] == [(0, 16, 0, 96), 0.0]
+    assert [source.normalize for source in sources] == [(10.0, 200.0)] * 2
+    assert measure == []
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("windows: [[0, 16, 0]]", "A window is four numbers"),
+        ("windows: [[16, 0, 0, 4]]", "A window is four numbers"),
+        ("windows: [[0, 16, 0, 96]]", "2 images but 1 windows"),
+        ("windows: 5", "windows: 5 is not what belongs there"),
+        ("normalize: [1]", "normalize is a word"),
+    ],
+)
+def test_rectangles_that_make_no_sense(run, here, data, message):
+    (here / "mine.yaml").write_text(
+        CONFIG.replace(
+            "{hr: photos, validation_hr: [photos/b.png]}", f"{{hr: photos, {data}}}"
+        )
+    )
+    code, _, err = run("train", "mine.yaml")
+    assert code == 1
+    assert message in " ".join(err.split())

@@ -156,6 +156,8 @@ def test_a_taken_name_is_refused_unless_it_is_to_be_replaced():
         {"sha256": "0" * 64, "config": {"scales": [float("inf")]}},
         {"sha256": "0" * 64, "config": {"n_feats": "many"}},
         {"sha256": "short", "config": {}},
+        {"sha256": "0" * 64, "config": {}, "scores": [1]},
+        {"sha256": "0" * 64, "config": {}, "scores": {"PSNR": "high"}},
     ],
 )
 def test_a_damaged_entry_hides_only_its_own_model(own_cache, entry):

@@ -88,6 +88,10 @@ def finetune(
     read_noise: Annotated[
         float, typer.Option(help="Gaussian noise, in photons.")
     ] = 0.0,
+    grey: Annotated[
+        bool,
+        typer.Option("--grey", help="Make it a network of one channel."),
+    ] = False,
     held_out: Annotated[
         float, typer.Option(help="Share of each image kept aside for measuring.")
     ] = 0.1,
@@ -104,10 +108,11 @@ def finetune(
     """Fine-tune a model on images of one's own."""
     if out.suffix.lower() != ".safetensors":
         raise TrainingError(f"{out.name} must end in .safetensors.")
+    start = model or zoo.default_model(scale or 2)
     settings = TrainConfig(
         name=out.stem,
-        start=model or zoo.default_model(scale or 2),
-        network=_network(model, scale),
+        start=start,
+        network=_network(start, scale, grey),
         data=DataConfig(hr=tuple(images), lr=tuple(lr_images or ()), held_out=held_out),
         degradation=Degradation(
             blur=blur, blur_unit=blur_unit, photons=photons, read_noise=read_noise
@@ -121,14 +126,15 @@ def finetune(
     _run(settings, out.with_suffix(".run"), minutes, model_path=out)
 
 
-def _network(model: str | None, scale: int | None) -> EDSRConfig | None:
-    """Shape for another scale than the model's, of which the rest is taken over."""
-    if model is None or scale is None:
-        return None
+def _network(start: str, scale: int | None, grey: bool) -> EDSRConfig | None:
+    """Shape for another scale or fewer colours than the model's; None for its own."""
     from napari_edsr.checkpoints import load_model
 
-    own = load_model(model).config
-    return None if scale in own.scales else replace(own, scales=(scale,))
+    own = load_model(start).config
+    shape = replace(own, n_colors=1) if grey else own
+    if scale is not None and scale not in own.scales:
+        shape = replace(shape, scales=(scale,))
+    return None if shape == own else shape
 
 
 def _run(
