@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-import napari_edsr
 from napari_edsr import images, intensities
 from napari_edsr.canvas import Canvas, Output, Plane
 from napari_edsr.checkpoints import load_model
@@ -403,6 +403,6 @@ def _model_metadata(model: EDSR | MDSR) -> dict[str, Any]:
     about["path"] = Path(about["path"]).name  # folders are private
     provenance = {key: value for key, value in about.items() if value not in (None, "")}
     return {
-        "software": f"napari-edsr {napari_edsr.__version__}",
+        "software": f"napari-edsr {version('napari-edsr')}",
         "model": {**provenance, "config": model.config.to_dict()},
     }
