@@ -11,6 +11,7 @@ from pathlib import Path
 import napari
 from PIL import Image
 from qtpy.QtCore import QEventLoop, QTimer
+from skimage import data
 
 from napari_edsr._qt import settings
 from napari_edsr._qt.launch import open_demo
@@ -19,7 +20,8 @@ FOLDER = Path(__file__).parent / "images"
 SIZE = (1280, 720)
 TILE = 48  # small, so that the picture shows a run that is half done
 SHARE = 0.5
-PATIENCE = 120_000  # milliseconds
+STEPS = 120
+PATIENCE = 300_000  # milliseconds
 
 
 def wait(signal, accept=lambda *_: True) -> None:
@@ -48,12 +50,13 @@ def take(viewer: napari.Viewer, name: str) -> None:
 
 
 def main() -> None:
-    """Take both pictures, of a dock with its defaults."""
+    """Take all pictures, of docks with their defaults."""
     with settings.set_aside():
-        _take_both()
+        _take_upscale()
+        _take_finetune()
 
 
-def _take_both() -> None:
+def _take_upscale() -> None:
     viewer, widget = open_demo(block=False)
     viewer.window.resize(*SIZE)
     if not widget.scout.known:
@@ -65,6 +68,25 @@ def _take_both() -> None:
     if widget.session.is_running:
         wait(widget.session.ended)
     take(viewer, "upscale-done")
+    viewer.close()
+
+
+def _take_finetune() -> None:
+    viewer = napari.Viewer()
+    viewer.window.resize(*SIZE)
+    viewer.add_image(data.cell(), name="cell", scale=(0.1, 0.1), units="um")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-edsr", "Fine-tune")
+    if not widget.scout.has_started:
+        wait(widget.scout.devices_found)
+    made, training = widget.controls.degradation, widget.controls.training
+    made.blur.setValue(0.15)
+    made.unit.set_value("um")
+    made.photons.setValue(200)
+    training.steps.setValue(STEPS)
+    training.every.setValue(STEPS // 6)
+    widget.panel.start.click()
+    wait(widget.session.ended)
+    take(viewer, "finetune-done")
     viewer.close()
 
 
