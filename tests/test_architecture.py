@@ -72,7 +72,16 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_base_dependencies_name_no_gui():
     names = {re.split(r"[^\w-]", line)[0].lower() for line in PROJECT["dependencies"]}
-    gui = {"napari", "qtpy", "superqt", "magicgui", "pyqt5", "pyqt6", "pyside6"}
+    gui = {
+        "napari",
+        "qtpy",
+        "superqt",
+        "pyqtgraph",
+        "magicgui",
+        "pyqt5",
+        "pyqt6",
+        "pyside6",
+    }
     assert names & gui == set()
 
 
