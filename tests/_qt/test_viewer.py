@@ -291,24 +291,25 @@ def test_demo_starts_from_the_defaults_and_keeps_what_is_remembered(
     assert (settings.load(), settings.load("remembered")) == remembered
 
 
-def test_menu_entry_opens_the_dock(npe2pm):
+def test_menu_entries_open_the_docks(npe2pm):
     manifest = npe2pm.get_manifest("napari-edsr")
     menu = manifest.contributions.menus["napari/layers/filter"]
-    assert [item.command for item in menu] == ["napari-edsr.upscale"]
-    assert [w.display_name for w in manifest.contributions.widgets] == [NAME]
+    docks = {w.command: w.display_name for w in manifest.contributions.widgets}
+    assert [item.command for item in menu] == list(docks)
+    assert list(docks.values()) == [NAME, "Fine-tune"]
 
 
-def test_every_way_to_the_dock_gives_it_the_name_in_the_readme(npe2pm):
+def test_every_way_to_a_dock_gives_it_the_name_in_the_readme(npe2pm):
     from napari.plugins import menu_item_template
 
     manifest = npe2pm.get_manifest("napari-edsr")
-    (widget,) = manifest.contributions.widgets
-    entry = menu_item_template.format(manifest.display_name, widget.display_name)
-    # A viewer's `add_plugin_dock_widget` takes the plugin's name for the dock's title.
-    assert entry == menu_item_template.format(manifest.name, NAME)
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    assert f"*Plugins ▸ {entry}*" in readme
-    assert f"*Layers ▸ Filter ▸ {entry}*" in readme
+    for widget in manifest.contributions.widgets:
+        entry = menu_item_template.format(manifest.display_name, widget.display_name)
+        # A viewer's `add_plugin_dock_widget` takes the plugin's name for the title.
+        assert entry == menu_item_template.format(manifest.name, widget.display_name)
+        assert f"*Plugins ▸ {entry}*" in readme
+        assert f"*Layers ▸ Filter ▸ {entry}*" in readme
     assert f"*File ▸ Open Sample ▸ {manifest.display_name}*" in readme
 
 
