@@ -26,7 +26,8 @@ _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-
 class Degradation:
     """How a low-resolution image comes from a high-resolution one.
 
-    Blur, then shrinking, then noise, then JPEG, as a camera does it.
+    Blur, then shrinking, then noise, then JPEG, as a camera does it. Real
+    low-resolution images are taken as they are.
 
     Parameters
     ----------

@@ -71,6 +71,8 @@ class Pair:
         What is not trained on, in pixels of `hr`.
     blur : float
         Standard deviation, in pixels of `hr`, with which `lr` was made.
+    is_real : bool
+        Whether `lr` was given, and has its own noise.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Pair:
     limits: Range
     kept: Window | None = None
     blur: float = 0.0
+    is_real: bool = False
 
     def aside(self, scale: int) -> Pair | None:
         """What is kept aside, as a pair of its own."""
@@ -89,7 +92,11 @@ class Pair:
             return None
         hr = self.hr[:, y0 * scale : y1 * scale, x0 * scale : x1 * scale]
         return Pair(
-            self.name, hr, {scale: self.lr[scale][:, y0:y1, x0:x1]}, self.limits
+            self.name,
+            hr,
+            {scale: self.lr[scale][:, y0:y1, x0:x1]},
+            self.limits,
+            is_real=self.is_real,
         )
 
     def areas(self, scale: int) -> list[Window]:
@@ -160,7 +167,8 @@ def _pairs(
             lr = {s: _made(hr, s, degradation, blur) for s in scales}
         else:
             lr = {s: _matched(source.name, hr, lows[number][0], s) for s in scales}
-        yield Pair(source.name, hr, lr, limits, _kept(source.held_out, hr), blur)
+        kept = _kept(source.held_out, hr)
+        yield Pair(source.name, hr, lr, limits, kept, blur, given is not None)
 
 
 def _check_alike(name: str, hr: ImageFile, lr: ImageFile) -> None:
@@ -254,11 +262,14 @@ def noisy(pairs: Sequence[Pair], degradation: Degradation, seed: int) -> list[Pa
     """Pairs whose low-resolution sides have the noise they would be trained with.
 
     It is the same noise each time, so that what is measured on them can be compared.
+    Real pairs have theirs already.
     """
     if not degradation.is_random:
         return list(pairs)
     return [
-        Pair(
+        pair
+        if pair.is_real
+        else Pair(
             pair.name,
             pair.hr,
             {
