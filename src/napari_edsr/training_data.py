@@ -140,8 +140,8 @@ def iter_pairs(
     Raises
     ------
     TrainingError
-        If an image does not suit the network, or a given low-resolution side its
-        high-resolution one.
+        If an image does not suit the network or the degradation, or a given
+        low-resolution side its high-resolution one.
     """
     pairs: list[Pair] = []
     for done, source in enumerate(sources, start=1):
@@ -164,11 +164,20 @@ def _pairs(
         if limits[0] == limits[1]:
             continue  # a flat plane teaches nothing
         if lows is None:
+            _check_jpeg(source.name, hr, degradation)
             lr = {s: _made(hr, s, degradation, blur) for s in scales}
         else:
             lr = {s: _matched(source.name, hr, lows[number][0], s) for s in scales}
         kept = _kept(source.held_out, hr)
         yield Pair(source.name, hr, lr, limits, kept, blur, given is not None)
+
+
+def _check_jpeg(name: str, hr: NDArray, degradation: Degradation) -> None:
+    if degradation.jpeg and (hr.dtype != np.uint8 or len(hr) not in (1, 3)):
+        raise TrainingError(
+            f"JPEG can only be simulated on 8-bit grey or RGB images, and {name} is "
+            f"{hr.dtype} of {len(hr)} colours; leave out jpeg, or convert the image."
+        )
 
 
 def _check_alike(name: str, hr: ImageFile, lr: ImageFile) -> None:
