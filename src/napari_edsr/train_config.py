@@ -259,13 +259,16 @@ class TrainConfig:
         ------
         TrainingError
             If a key is unknown or a value makes no sense.
+        ModelError
+            If there can be no such network.
         """
         parts: dict[str, Any] = dict(values)
-        for key, part in (("data", DataConfig), ("degradation", Degradation)):
-            if key in parts:
-                parts[key] = _made(part, parts[key], key)
-        if parts.get("network") is not None:
-            parts["network"] = EDSRConfig.from_dict(parts["network"])
+        kinds = {"data": DataConfig, "degradation": Degradation, "network": EDSRConfig}
+        for key, kind in kinds.items():
+            if parts.get(key) is None:
+                parts.pop(key, None)  # in YAML, a key with nothing behind it
+            else:
+                parts[key] = _made(kind, parts[key], key)
         return _made(cls, parts, "the configuration")
 
 
@@ -291,10 +294,6 @@ def load_config(path: str | os.PathLike[str]) -> TrainConfig:
         return TrainConfig.from_dict(_anchored(values, path.parent))
     except (TrainingError, ModelError) as error:
         raise TrainingError(f"{path}: {error}") from error
-    except TypeError as error:
-        raise TrainingError(
-            f"{path}: the network is not understood: {error}"
-        ) from error
 
 
 def save_config(config: TrainConfig, path: str | os.PathLike[str]) -> Path:
@@ -320,6 +319,8 @@ def _anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     data = dict(data)
     for key in ("hr", "lr", "validation_hr", "validation_lr"):
         names = [data[key]] if isinstance(data.get(key), str) else data.get(key) or ()
+        if not isinstance(names, list | tuple):
+            continue  # which `TrainConfig.from_dict` will refuse
         places = (folder / os.path.expanduser(str(name)) for name in names)
         data[key] = [os.path.abspath(place) for place in places]
     anchored["data"] = data
@@ -349,21 +350,36 @@ def _as(hint: Any, value: Any, key: str) -> Any:
     if hint is bool and not isinstance(value, bool):
         raise TrainingError(f"{key} is true or false, not {value!r}.")
     plain: dict[Any, Callable[[Any], Any]] = {
-        str: str,
+        str: _text,
         Mapping[str, str]: lambda about: {str(k): str(v) for k, v in about.items()},
-        int: lambda number: int(float(number)),
+        int: _whole,
         float: float,
-        tuple[int, ...]: lambda many: tuple(int(one) for one in many),
+        tuple[int, ...]: lambda many: tuple(_whole(one) for one in many),
         tuple[str, ...]: lambda many: tuple(
-            str(one) for one in ([many] if isinstance(many, str) else many)
+            _text(one) for one in ([many] if isinstance(many, str) else many)
         ),
     }
     try:
-        if hint is int and float(value) != int(float(value)):
-            raise ValueError(value)
         return plain.get(hint, lambda same: same)(value)
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise TrainingError(f"{key}: {value!r} is not what belongs there.") from error
+
+
+def _text(value: Any) -> str:
+    """A text, which YAML may have read as a number."""
+    if not isinstance(value, str | int | float):
+        raise TypeError(value)
+    return str(value)
+
+
+def _whole(value: Any) -> int:
+    """An integer, which YAML may have read as a float or a text."""
+    if isinstance(value, int):
+        return value  # a float could not hold every seed
+    whole = int(float(value))
+    if whole != float(value):
+        raise ValueError(value)
+    return whole
 
 
 def _plain(value: Any) -> Any:
