@@ -51,6 +51,13 @@ def weights(model):
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
+def measurements(job):
+    """What a run that goes on to its end says of each measurement, and its result."""
+    events = []
+    result = drain(job, events.append)
+    return [event for event in events if isinstance(event, Validated)], result
+
+
 def assert_same(first, second):
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
@@ -96,7 +103,7 @@ def test_a_seed_makes_runs_identical_and_another_does_not():
 
 
 def test_a_run_left_in_the_middle_goes_on_exactly(tmp_path):
-    whole = train(config(), [PHOTO])
+    measured, whole = measurements(iter_train(config(), [PHOTO]))
     job = iter_train(config(), [PHOTO], folder=tmp_path)
     while not (isinstance(event := next(job), StepDone) and event.done == 4):
         pass
@@ -105,6 +112,7 @@ def test_a_run_left_in_the_middle_goes_on_exactly(tmp_path):
     result = drain(iter_train(config(), [PHOTO], folder=tmp_path), resumed.append)
     planned = next(e for e in resumed if isinstance(e, TrainPlanned))
     assert planned.step == 4
+    assert resumed[-1] == measured[-1]
     assert_same(weights(whole.model), weights(result.model))
     assert (result.psnr, result.before) == (whole.psnr, whole.before)
     again = train(config(), [PHOTO], folder=tmp_path)
@@ -148,8 +156,9 @@ def test_a_validation_that_was_broken_off_is_made_up_for(tmp_path, last):
         event = next(job)
         done = event.done if isinstance(event, StepDone) else done
     job.close()
-    resumed = train(settings, [PHOTO], folder=tmp_path)
-    whole = train(settings, [PHOTO])
+    made_up, resumed = measurements(iter_train(settings, [PHOTO], folder=tmp_path))
+    measured, whole = measurements(iter_train(settings, [PHOTO]))
+    assert made_up == measured
     assert (resumed.best_step, resumed.psnr) == (whole.best_step, whole.psnr)
     assert_same(weights(whole.model), weights(resumed.model))
 

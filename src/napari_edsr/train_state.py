@@ -31,6 +31,8 @@ class Progress:
     ----------
     step, skipped : int
         Optimiser steps done, and those whose gradient was not finite.
+    loss_sum, losses : float, int
+        Sum and number of the losses since the last measurement.
     bicubic, before : float
         PSNR in dB on the data kept aside, of bicubic and of the starting network.
     best, best_step : float, int
@@ -41,6 +43,8 @@ class Progress:
 
     step: int = 0
     skipped: int = 0
+    loss_sum: float = 0.0
+    losses: int = 0
     bicubic: float = float("nan")
     before: float = float("nan")
     best: float = float("-inf")

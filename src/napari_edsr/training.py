@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -231,7 +230,6 @@ class _Run:
             torch.compile(upscale_batch) if config.compile else upscale_batch
         )
         self._trained = team.wrapped(network, self.state.optimizer)
-        self._losses: list[float] = []
         self._failed_in_a_row = 0
         self._saved_at = 0
         self._is_whole = True
@@ -329,7 +327,8 @@ class _Run:
         self.state.optimizer.step()
         if self.state.average is not None:
             self.state.average.update_parameters(self.state.network)
-        self._losses.append(loss)
+        self.progress.loss_sum += loss
+        self.progress.losses += 1
         self._failed_in_a_row = 0
 
     def _skip(self) -> None:
@@ -360,17 +359,18 @@ class _Run:
 
     def _iter_validate(self) -> Generator[TrainEvent, bool | None, bool | None]:
         """Measure, keep the weights if they are the best, and save the state."""
-        loss = float(np.mean(self._losses)) if self._losses else math.nan
-        self._losses.clear()
         found = yield from self._iter_psnr()
+        progress = self.progress
+        loss = progress.loss_sum / progress.losses if progress.losses else math.nan
         self._is_whole = False
-        if not self.kept or found > self.progress.best:
+        if not self.kept or found > progress.best:
             self.state.keep_best(found)
-        self.progress.history.append((self.progress.step, found, loss))
+        progress.history.append((progress.step, found, loss))
+        progress.loss_sum, progress.losses = 0.0, 0
         self._is_whole = True
         self._saved_at = 0  # what was measured is new, even if the step is not
         self.save()
-        return (yield Validated(self.progress.step, found, self.progress.best, loss))
+        return (yield Validated(progress.step, found, progress.best, loss))
 
     def _iter_psnr(self) -> Generator[ImageDone, Any, float]:
         return iter_psnr(self.kept, self.state.measured, self.device)
