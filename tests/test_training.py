@@ -245,6 +245,17 @@ def test_a_run_that_stays_non_finite_stops_and_says_what_to_do(monkeypatch):
         train(config(steps=100), [PHOTO])
 
 
+def test_a_step_that_stops_the_run_is_counted_when_it_is_done(tmp_path, monkeypatch):
+    poison(monkeypatch, range(5, 1000))
+    settings, events = config(steps=100, validate_every=100), []
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="20 times in a row"):
+            drain(iter_train(settings, [PHOTO], folder=tmp_path), events.append)
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert [event.done for event in steps] == list(range(1, 44))
+    assert [event.skipped for event in steps] == [max(0, n - 5) for n in range(1, 44)]
+
+
 def test_x3_starts_from_x2_but_for_its_upsampler():
     base = load_model("edsr-light-x2")
     network = starting_network(

@@ -332,7 +332,6 @@ class _Run:
         self._failed_in_a_row = 0
 
     def _skip(self) -> None:
-        self.progress.skipped += 1
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= _PATIENCE:
             raise TrainingError(
@@ -340,6 +339,8 @@ class _Run:
                 f"{self.progress.step}; lower the learning rate, or check the images "
                 "and the starting model."
             )
+        self._is_whole = False  # nor is this step counted until it is done
+        self.progress.skipped += 1
 
     @contextlib.contextmanager
     def _arithmetic(self) -> Iterator[None]:
