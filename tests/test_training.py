@@ -352,16 +352,38 @@ def test_half_precision_trains_as_well_and_others_are_refused():
         train(config(precision="fp16"), [PHOTO])
 
 
-def test_global_settings_of_torch_are_left_alone():
-    before = (
+def global_settings():
+    return (
         torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
         torch.is_grad_enabled(),
-        torch.random.get_rng_state(),
+        torch.random.get_rng_state().tolist(),
     )
-    train(config(deterministic=True, steps=2), [PHOTO])
-    assert torch.are_deterministic_algorithms_enabled() is before[0]
-    assert torch.is_grad_enabled() is before[1]
-    assert torch.equal(torch.random.get_rng_state(), before[2])
+
+
+@pytest.fixture
+def only_warned(request):
+    """The caller's choice of deterministic kernels, with or without mere warnings."""
+    torch.use_deterministic_algorithms(request.param, warn_only=request.param)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("only_warned", [False, True], indirect=True)
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.usefixtures("only_warned")
+def test_global_settings_of_torch_are_left_alone(monkeypatch, deterministic):
+    before, within = global_settings(), []
+    genuine = torch.optim.Adam.step
+
+    def step(self):
+        within.append(global_settings())
+        return genuine(self)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    train(config(deterministic=deterministic, steps=2), [PHOTO])
+    assert global_settings() == before
+    assert within == [(True, False, *before[2:]) if deterministic else before] * 2
 
 
 def test_the_saved_model_says_how_it_was_trained(tmp_path):

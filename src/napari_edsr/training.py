@@ -346,17 +346,19 @@ class _Run:
     def _arithmetic(self) -> Iterator[None]:
         """Exact fp32 and, if asked for, deterministic kernels: here and not globally."""
         before = torch.are_deterministic_algorithms_enabled()
+        warns = torch.is_deterministic_algorithms_warn_only_enabled()
         guard = (
             exact_fp32(self.device)
             if self.precision == "fp32"
             else contextlib.nullcontext()
         )
-        torch.use_deterministic_algorithms(self.config.deterministic or before)
+        if self.config.deterministic:
+            torch.use_deterministic_algorithms(True)
         try:
             with guard:
                 yield
         finally:
-            torch.use_deterministic_algorithms(before)
+            torch.use_deterministic_algorithms(before, warn_only=warns)
 
     def _iter_validate(self) -> Generator[TrainEvent, bool | None, bool | None]:
         """Measure, keep the weights if they are the best, and save the state."""
