@@ -270,34 +270,36 @@ class _Run:
 
     def steps(self, seconds: float) -> Generator[TrainEvent, bool | None, None]:
         """Step until all are done, time is up or someone asks to end."""
-        config, ends = self.config, time.monotonic() + seconds
-        asked: bool | None = False
-        if self._missed_a_validation():
-            asked = self.team.agreed(bool((yield from self._iter_validate())))
-        while self.progress.step < config.steps and not asked:
-            step = self.progress.step
-            own = self.team.part(config.batch)
-            loss, rate = self._step(self.patches.draw(step, own), step)
-            self.progress.step += 1
-            self._is_whole = True
-            asked = yield StepDone(
-                step + 1, config.steps, loss, rate, self.progress.skipped
-            )
-            asked = self.team.agreed(bool(asked) or time.monotonic() > ends)
-            if asked or self._is_due():
-                asked = (
-                    self.team.agreed(bool((yield from self._iter_validate()))) or asked
-                )
-
-    def _missed_a_validation(self) -> bool:
-        """Whether an earlier sitting was broken off between a step and its validation."""
-        measured = [step for step, _, _ in self.progress.history]
-        step = self.progress.step
-        return step > 0 and self._is_due() and measured[-1:] != [step]
+        ends = time.monotonic() + seconds
+        asked = False
+        if self._is_due():  # where an earlier sitting was broken off before measuring
+            asked = bool((yield from self._iter_validate()))
+        while not self.team.agreed(asked) and self.progress.step < self.config.steps:
+            asked = bool((yield self._next_step()))
+            if self._is_due():
+                asked = bool((yield from self._iter_validate())) or asked
+            asked = asked or time.monotonic() > ends
+        if not self._is_measured():
+            yield from self._iter_validate()
 
     def _is_due(self) -> bool:
         step, config = self.progress.step, self.config
-        return step % config.validate_every == 0 or step == config.steps
+        due = step % config.validate_every == 0 or step == config.steps
+        return due and not self._is_measured()
+
+    def _is_measured(self) -> bool:
+        """Whether nothing was learnt since the last measurement."""
+        measured = [step for step, _, _ in self.progress.history[-1:]]
+        return self.progress.step in (0, *measured)
+
+    def _next_step(self) -> StepDone:
+        """Do a step, and count it."""
+        step, config = self.progress.step, self.config
+        own = self.team.part(config.batch)
+        loss, rate = self._step(self.patches.draw(step, own), step)
+        self.progress.step += 1
+        self._is_whole = True
+        return StepDone(step + 1, config.steps, loss, rate, self.progress.skipped)
 
     def _step(self, batch: Batch, step: int) -> tuple[float, float]:
         """One optimiser step: loss and learning rate."""
