@@ -1,5 +1,6 @@
 """The trainer: it learns, goes on exactly, survives faults and says what it reached."""
 
+import copy
 import json
 import math
 import os
@@ -18,7 +19,8 @@ from napari_edsr.errors import CheckpointError, ModelError, TrainingError
 from napari_edsr.events import ImageDone, StepDone, TrainPlanned, Validated, drain
 from napari_edsr.files import ImageFile
 from napari_edsr.metrics import psnr
-from napari_edsr.train_config import TrainConfig
+from napari_edsr.team import Team
+from napari_edsr.train_config import DataConfig, TrainConfig
 from napari_edsr.training import iter_train, save_trained, train
 from napari_edsr.training_data import Source
 from napari_edsr.transfer import starting_network
@@ -193,6 +195,42 @@ def test_a_saved_run_is_not_mixed_with_another(tmp_path):
     state.write_bytes(data[: len(data) // 2])
     with pytest.raises(CheckpointError, match="damaged"):
         train(config(), [PHOTO], folder=tmp_path)
+
+
+class First(Team):
+    """The first process, which notes what it tells the others."""
+
+    said: list  # of each test
+
+    def agreed(self, value):
+        self.said.append(copy.deepcopy(value))
+        return value
+
+
+class Second(Team):
+    """Another process, which hears the first."""
+
+    rank, said = 1, []
+
+    def agreed(self, value):
+        return self.said.pop(0)
+
+
+def test_others_go_on_from_the_state_that_only_the_first_can_see(tmp_path, monkeypatch):
+    train(config(), [PHOTO], folder=tmp_path / "seen", seconds=0.0)
+    First.said = Second.said = []
+    results = []
+    for member, folder in ((First, "seen"), (Second, "unseen")):
+        monkeypatch.setattr(
+            "napari_edsr.training.assemble", lambda device, m=member, **_: m(device)
+        )
+        results.append(
+            measurements(iter_train(config(), [PHOTO], folder=tmp_path / folder))
+        )
+    assert results[0][0] == results[1][0]
+    assert_same(weights(results[0][1].model), weights(results[1][1].model))
+    assert Second.said == []
+    assert not (tmp_path / "unseen").exists()
 
 
 def test_a_run_that_can_be_sent_to_its_end_keeps_the_best():

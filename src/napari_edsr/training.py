@@ -86,7 +86,7 @@ def iter_train(
 
     A run with a folder goes on where an earlier one was left, exactly: batches follow
     from the seed and the step. Processes that torchrun starts share each batch, and
-    train what a single one would.
+    train what a single one would; only the first reads and writes the folder.
 
     Parameters
     ----------
@@ -126,19 +126,18 @@ def iter_train(
     CVPR Workshops 2017, section 4.
     """
     network = starting_network(config)
-    team = assemble(config.device, has_branches=network.config.multi_scale)
-    pairs, kept = yield from _iter_data(config, network, sources, validation)
-    network = network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = _Run(config, network, pairs, kept, folder, team)
-    try:
-        yield from run.begin()
-        yield from run.steps(math.inf if seconds is None else seconds)
-        team.part_in_peace()
-        return run.result()
-    finally:
-        run.save()
-        del run, network
-        release_memory(team.device)
+    with assemble(config.device, has_branches=network.config.multi_scale) as team:
+        pairs, kept = yield from _iter_data(config, network, sources, validation)
+        network = network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        run = _Run(config, network, pairs, kept, folder, team)
+        try:
+            yield from run.begin()
+            yield from run.steps(math.inf if seconds is None else seconds)
+            return run.result()
+        finally:
+            run.save()
+            del run, network
+            release_memory(team.device)
 
 
 def train(
@@ -242,9 +241,8 @@ class _Run:
         """Go on from the saved state, or measure what there is before the first step."""
         if self.path is not None and self.team.rank == 0:
             _sweep(self.path.parent)
-        if self.path is not None and self.path.exists():
-            self.state.restore(self.path)
-            self._saved_at = self.progress.step
+        if self.team.agreed(self.path is not None and self.path.exists()):
+            self._resume()
         elif self.kept:
             self.progress.bicubic = bicubic_psnr(self.kept)
             self.progress.before = yield from self._iter_psnr()
@@ -258,6 +256,17 @@ class _Run:
             before=self.progress.before,
             notes=tuple(self._notes()),
         )
+
+    def _resume(self) -> None:
+        """Go on from the first process's state: others may not see its folder."""
+        saved: dict[str, Any] = {}
+        progress = self.progress
+        if self.path is not None and self.team.rank == 0:
+            saved, progress = self.state.read(self.path)
+        names = self.team.agreed(list(saved))  # one by one, for all may be gigabytes
+        shared = {name: self.team.agreed(saved.get(name)) for name in names}
+        self.state.restore(shared, self.team.agreed(progress))
+        self._saved_at = self.progress.step
 
     def _notes(self) -> Iterator[str]:
         if self.patches.patch < self.config.patch:
