@@ -11,7 +11,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from napari_edsr import load_model, samples, save_model, upscale
 from napari_edsr.config import EDSRConfig
@@ -231,6 +232,37 @@ def test_others_go_on_from_the_state_that_only_the_first_can_see(tmp_path, monke
     assert_same(weights(results[0][1].model), weights(results[1][1].model))
     assert Second.said == []
     assert not (tmp_path / "unseen").exists()
+
+
+def test_a_run_can_be_moved_but_not_turned_into_another(tmp_path):
+    def moved(folder, shape=TINY, **data):
+        start = tmp_path / folder / "start.safetensors"
+        start.parent.mkdir(exist_ok=True)
+        save_model(starting_network(config(network=shape)), start)
+        data = DataConfig(hr=(str(start.parent),), **data)
+        return config(start=str(start), network=None, data=data)
+
+    train(moved("a"), [PHOTO], folder=tmp_path, seconds=0.0)
+    resumed = train(moved("b"), [PHOTO], folder=tmp_path)
+    assert_same(weights(train(moved("a"), [PHOTO]).model), weights(resumed.model))
+    with pytest.raises(TrainingError, match=r"other settings \(data\)"):
+        train(moved("a", held_out=0.3), [PHOTO], folder=tmp_path)
+    wider = EDSRConfig(n_resblocks=1, n_feats=16)
+    with pytest.raises(TrainingError, match="a run of another network"):
+        train(moved("c", wider), [PHOTO], folder=tmp_path)
+
+
+def test_a_run_of_before_there_was_a_setting_goes_on(tmp_path):
+    train(config(), [PHOTO], folder=tmp_path, seconds=0.0)
+    state = tmp_path / "state.safetensors"
+    with safe_open(state, "pt") as file:
+        texts = {key: json.loads(text) for key, text in file.metadata().items()}
+    del texts["config"]["hold"], texts["config"]["data"]["held_out"]
+    del texts["progress"]["loss_sum"], texts["progress"]["losses"]
+    old = {key: json.dumps(text) for key, text in texts.items()}
+    save_file(load_file(state), state, old)
+    result = train(config(), [PHOTO], folder=tmp_path)
+    assert_same(weights(train(config(), [PHOTO]).model), weights(result.model))
 
 
 def test_a_run_that_can_be_sent_to_its_end_keeps_the_best():

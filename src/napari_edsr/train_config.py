@@ -18,6 +18,7 @@ from napari_edsr.errors import ModelError, TrainingError
 
 SHRINKINGS = ("bicubic", "area")
 SCHEDULES = ("cosine", "step")
+_PATHS = ("hr", "lr", "validation_hr", "validation_lr")
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9}
 
@@ -251,6 +252,12 @@ class TrainConfig:
         """As plain values for YAML or JSON."""
         return _plain(asdict(self))
 
+    def without_paths(self) -> dict[str, Any]:
+        """As `to_dict`, without the places of images and the folder of `start`."""
+        values = self.to_dict()
+        data = {k: value for k, value in values["data"].items() if k not in _PATHS}
+        return {**values, "data": data, "start": Path(self.start).name}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
         """Inverse of `to_dict`; what is left out takes its default.
@@ -317,7 +324,7 @@ def _anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if not isinstance(data, Mapping):
         return anchored  # which `TrainConfig.from_dict` will refuse
     data = dict(data)
-    for key in ("hr", "lr", "validation_hr", "validation_lr"):
+    for key in _PATHS:
         names = [data[key]] if isinstance(data.get(key), str) else data.get(key) or ()
         if not isinstance(names, list | tuple):
             continue  # which `TrainConfig.from_dict` will refuse

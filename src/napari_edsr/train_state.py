@@ -143,14 +143,16 @@ class TrainState:
         self.progress = progress
 
     def _other_settings(self, saved: dict[str, Any]) -> list[str]:
-        here = json.loads(json.dumps(self.config.to_dict()))
+        """Names of settings that differ; paths may, since a run can be moved."""
+        here = self.config.without_paths()
+        there = TrainConfig.from_dict(saved).without_paths()  # what is new has defaults
         free = {
             "device",
             "about",
             "validate_every",
         }  # these may change between sittings
         return sorted(
-            key for key in here if key not in free and here[key] != saved.get(key)
+            key for key in here if key not in free and here[key] != there[key]
         )
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:

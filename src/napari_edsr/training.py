@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from napari_edsr import zoo
 from napari_edsr.checkpoints import save_model
 from napari_edsr.device import exact_fp32, release_memory
 from napari_edsr.errors import TrainingError
@@ -151,12 +150,8 @@ def save_trained(
     result: TrainResult, config: TrainConfig, path: Path, **about: Any
 ) -> Path:
     """Save the trained network with its configuration and scores in the metadata."""
-    settings = config.to_dict()
-    settings["data"] = {"held_out": config.data.held_out}  # paths are private
-    if zoo.find_card(config.start) is None:
-        settings["start"] = Path(config.start).name
     training = {
-        "config": settings,
+        "config": config.without_paths(),  # they are private
         "steps": result.step,
         "best_step": result.best_step,
         "psnr": _finite(result.psnr),
