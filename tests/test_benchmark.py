@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from napari_edsr import drain, load_model
+from napari_edsr import drain, load_model, save_model
 from napari_edsr.benchmark import iter_benchmark, mean_of, published
 from napari_edsr.errors import ImageError
 from napari_edsr.events import ImageDone
@@ -95,6 +95,20 @@ def test_low_resolution_files_are_found_by_name(run, photos, tiny, tmp_path):
         "benchmark", "--hr", photos, "--lr", tmp_path / "lr", "--model", tiny
     )
     assert "9 x 9, which does not belong to b.png of 37 x 30 at x2" in err
+
+
+def test_of_several_low_resolution_files_that_of_the_scale_is_taken(
+    run, photos, tiny_model, tmp_path
+):
+    model = save_model(tiny_model(3), tmp_path / "x3.safetensors")
+    (tmp_path / "lr").mkdir()
+    for name in "abc":
+        for scale in (2, 3, 4):
+            small = Image.new("RGB", (37 // scale, 30 // scale))
+            small.save(tmp_path / "lr" / f"{name}x{scale}.png")
+    command = ("benchmark", "--hr", photos, "--lr", tmp_path / "lr", "--model", model)
+    code, _, err = run(*command, "--scale", 3)
+    assert (code, err) == (0, "")
 
 
 @pytest.mark.parametrize(

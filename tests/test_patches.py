@@ -247,6 +247,43 @@ def test_processes_share_a_batch(rng):
     assert torch.equal(torch.cat([part.lr for part in parts]), whole.lr)
 
 
+def test_real_pairs_keep_the_noise_they_have():
+    def flat(value):
+        return np.full((32, 32), value, np.float32)
+
+    recipe, options = Degradation(read_noise=0.1), {"normalize": (0, 1)}
+    found = pairs_of(
+        source(flat(0.25), "YX", lr=flat(0.75)[::2, ::2], held_out=0.5, **options),
+        source(flat(1.0), "YX", **options),
+        n_colors=1,
+        degradation=recipe,
+    )
+    batch = patches(found, batch=32, degradation=recipe).draw(0)
+    real = batch.hr[:, 0, 0, 0] == 0.25
+    assert 0 < real.sum() < 32
+    assert (batch.lr[real] == 0.75).all()
+    noise = batch.lr[~real].std((1, 2, 3))
+    assert ((noise > 0.05) & (noise < 0.2)).all()
+    assert len(noise.unique()) == len(noise)
+    measured = noisy([*found, found[0].aside(2)], recipe, 0)
+    assert [pair.lr[2].std() > 0.05 for pair in measured] == [False, True, False]
+
+
+def test_jpeg_is_refused_where_there_is_none(rng):
+    jpeg = Degradation(jpeg=(30, 90))
+    deep, pair = noise(rng, 16, 16, dtype="uint16"), noise(rng, 2, 16, 16)
+    with pytest.raises(TrainingError, match="a is uint16 of 1 colours; leave out jpeg"):
+        pairs_of(source(deep, "YX"), n_colors=1, degradation=jpeg)
+    with pytest.raises(
+        TrainingError, match="a is float32 of 3 colours; leave out jpeg"
+    ):
+        image = rng.random((16, 16, 3), np.float32)
+        pairs_of(source(image, "YXS"), degradation=jpeg)
+    assert pairs_of(source(pair, "ZYX"), n_colors=1, degradation=jpeg)
+    real = source(deep, "YX", lr=deep[::2, ::2])
+    assert len(pairs_of(real, n_colors=1, degradation=jpeg)) == 1
+
+
 def test_every_scale_is_drawn(rng):
     found = pairs_of(source(noise(rng, 48, 48, 3), "YXS"), scales=(2, 3, 4))
     drawn = patches(found, scales=(2, 3, 4), patch=6)

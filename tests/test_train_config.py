@@ -48,10 +48,12 @@ def test_paths_are_relative_to_the_file_and_numbers_may_be_texts(tmp_path, monke
     (tmp_path / "base.pth").touch()
     (tmp_path / "a.yaml").write_text(
         "start: base.pth\nrate: 1e-4\nsteps: 1e3\ndata: {hr: photos, lr: [x, ~/y]}\n"
+        "degradation:\nnetwork:\n"
     )
     config = load_config(tmp_path / "a.yaml")
     assert (config.rate, config.steps) == (1e-4, 1000)
     assert config.start == str(tmp_path / "base.pth")
+    assert (config.degradation, config.network) == (Degradation(), None)
     assert config.data.hr == (str(tmp_path / "photos"),)
     monkeypatch.chdir(tmp_path)
     assert load_config("a.yaml") == config
@@ -83,7 +85,14 @@ def test_paths_are_relative_to_the_file_and_numbers_may_be_texts(tmp_path, monke
         ("start: a\nschedule: linear", "choose cosine or step"),
         ("start: a\nema: 1", "shares from 0 to 1"),
         ("steps: 3", "a model to start from, or the network"),
-        ("network: {n_feats: many}", "the network is not understood"),
+        ("start: a\ndata: {hr: 5}", "hr: 5 is not what belongs there"),
+        ("start: a\ndegradation: {blur_unit: [a]}", "blur_unit: .* is not what"),
+        ("start: a\nmilestones: [1.5]", "milestones: .* is not what belongs there"),
+        ("network: {n_feats: many}", "n_feats: 'many' is not what belongs there"),
+        ("network: {n_feats: 2.5}", "n_feats: 2.5 is not what belongs there"),
+        ("network: {scales: 3}", "scales: 3 is not what belongs there"),
+        ("network: {depth: 3}", "Unknown in network: depth; known are"),
+        ("network: 3", "network must hold keys and values"),
         ("network: {n_feats: 0}", "sizes of a network must be positive"),
     ],
 )
@@ -93,6 +102,11 @@ def test_senseless_settings_are_named_with_their_file(tmp_path, text, words):
     with pytest.raises(TrainingError, match=words) as caught:
         load_config(path)
     assert str(path) in str(caught.value)
+
+
+def test_every_seed_survives_its_file(tmp_path):
+    path = save_config(TrainConfig(start="a", seed=2**63 - 1), tmp_path / "a.yaml")
+    assert load_config(path).seed == 2**63 - 1
 
 
 def test_a_cosine_rises_holds_and_falls():

@@ -1,5 +1,6 @@
 """The trainer: it learns, goes on exactly, survives faults and says what it reached."""
 
+import copy
 import json
 import math
 import os
@@ -10,7 +11,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from napari_edsr import load_model, samples, save_model, upscale
 from napari_edsr.config import EDSRConfig
@@ -18,7 +20,8 @@ from napari_edsr.errors import CheckpointError, ModelError, TrainingError
 from napari_edsr.events import ImageDone, StepDone, TrainPlanned, Validated, drain
 from napari_edsr.files import ImageFile
 from napari_edsr.metrics import psnr
-from napari_edsr.train_config import TrainConfig
+from napari_edsr.team import Team
+from napari_edsr.train_config import DataConfig, TrainConfig
 from napari_edsr.training import iter_train, save_trained, train
 from napari_edsr.training_data import Source
 from napari_edsr.transfer import starting_network
@@ -49,6 +52,13 @@ PHOTO = photo(held_out=(0, 96, 0, 96))
 
 def weights(model):
     return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def measurements(job):
+    """What a run that goes on to its end says of each measurement, and its result."""
+    events = []
+    result = drain(job, events.append)
+    return [event for event in events if isinstance(event, Validated)], result
 
 
 def assert_same(first, second):
@@ -96,7 +106,7 @@ def test_a_seed_makes_runs_identical_and_another_does_not():
 
 
 def test_a_run_left_in_the_middle_goes_on_exactly(tmp_path):
-    whole = train(config(), [PHOTO])
+    measured, whole = measurements(iter_train(config(), [PHOTO]))
     job = iter_train(config(), [PHOTO], folder=tmp_path)
     while not (isinstance(event := next(job), StepDone) and event.done == 4):
         pass
@@ -105,6 +115,7 @@ def test_a_run_left_in_the_middle_goes_on_exactly(tmp_path):
     result = drain(iter_train(config(), [PHOTO], folder=tmp_path), resumed.append)
     planned = next(e for e in resumed if isinstance(e, TrainPlanned))
     assert planned.step == 4
+    assert resumed[-1] == measured[-1]
     assert_same(weights(whole.model), weights(result.model))
     assert (result.psnr, result.before) == (whole.psnr, whole.before)
     again = train(config(), [PHOTO], folder=tmp_path)
@@ -148,8 +159,9 @@ def test_a_validation_that_was_broken_off_is_made_up_for(tmp_path, last):
         event = next(job)
         done = event.done if isinstance(event, StepDone) else done
     job.close()
-    resumed = train(settings, [PHOTO], folder=tmp_path)
-    whole = train(settings, [PHOTO])
+    made_up, resumed = measurements(iter_train(settings, [PHOTO], folder=tmp_path))
+    measured, whole = measurements(iter_train(settings, [PHOTO]))
+    assert made_up == measured
     assert (resumed.best_step, resumed.psnr) == (whole.best_step, whole.psnr)
     assert_same(weights(whole.model), weights(resumed.model))
 
@@ -184,6 +196,73 @@ def test_a_saved_run_is_not_mixed_with_another(tmp_path):
     state.write_bytes(data[: len(data) // 2])
     with pytest.raises(CheckpointError, match="damaged"):
         train(config(), [PHOTO], folder=tmp_path)
+
+
+class First(Team):
+    """The first process, which notes what it tells the others."""
+
+    said: list  # of each test
+
+    def agreed(self, value):
+        self.said.append(copy.deepcopy(value))
+        return value
+
+
+class Second(Team):
+    """Another process, which hears the first."""
+
+    rank, said = 1, []
+
+    def agreed(self, value):
+        return self.said.pop(0)
+
+
+def test_others_go_on_from_the_state_that_only_the_first_can_see(tmp_path, monkeypatch):
+    train(config(), [PHOTO], folder=tmp_path / "seen", seconds=0.0)
+    First.said = Second.said = []
+    results = []
+    for member, folder in ((First, "seen"), (Second, "unseen")):
+        monkeypatch.setattr(
+            "napari_edsr.training.assemble", lambda device, m=member, **_: m(device)
+        )
+        results.append(
+            measurements(iter_train(config(), [PHOTO], folder=tmp_path / folder))
+        )
+    assert results[0][0] == results[1][0]
+    assert_same(weights(results[0][1].model), weights(results[1][1].model))
+    assert Second.said == []
+    assert not (tmp_path / "unseen").exists()
+
+
+def test_a_run_can_be_moved_but_not_turned_into_another(tmp_path):
+    def moved(folder, shape=TINY, **data):
+        start = tmp_path / folder / "start.safetensors"
+        start.parent.mkdir(exist_ok=True)
+        save_model(starting_network(config(network=shape)), start)
+        data = DataConfig(hr=(str(start.parent),), **data)
+        return config(start=str(start), network=None, data=data)
+
+    train(moved("a"), [PHOTO], folder=tmp_path, seconds=0.0)
+    resumed = train(moved("b"), [PHOTO], folder=tmp_path)
+    assert_same(weights(train(moved("a"), [PHOTO]).model), weights(resumed.model))
+    with pytest.raises(TrainingError, match=r"other settings \(data\)"):
+        train(moved("a", held_out=0.3), [PHOTO], folder=tmp_path)
+    wider = EDSRConfig(n_resblocks=1, n_feats=16)
+    with pytest.raises(TrainingError, match="a run of another network"):
+        train(moved("c", wider), [PHOTO], folder=tmp_path)
+
+
+def test_a_run_of_before_there_was_a_setting_goes_on(tmp_path):
+    train(config(), [PHOTO], folder=tmp_path, seconds=0.0)
+    state = tmp_path / "state.safetensors"
+    with safe_open(state, "pt") as file:
+        texts = {key: json.loads(text) for key, text in file.metadata().items()}
+    del texts["config"]["hold"], texts["config"]["data"]["held_out"]
+    del texts["progress"]["loss_sum"], texts["progress"]["losses"]
+    old = {key: json.dumps(text) for key, text in texts.items()}
+    save_file(load_file(state), state, old)
+    result = train(config(), [PHOTO], folder=tmp_path)
+    assert_same(weights(train(config(), [PHOTO]).model), weights(result.model))
 
 
 def test_a_run_that_can_be_sent_to_its_end_keeps_the_best():
@@ -234,6 +313,17 @@ def test_a_run_that_stays_non_finite_stops_and_says_what_to_do(monkeypatch):
         TrainingError, match="20 times in a row.*lower the learning rate"
     ):
         train(config(steps=100), [PHOTO])
+
+
+def test_a_step_that_stops_the_run_is_counted_when_it_is_done(tmp_path, monkeypatch):
+    poison(monkeypatch, range(5, 1000))
+    settings, events = config(steps=100, validate_every=100), []
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="20 times in a row"):
+            drain(iter_train(settings, [PHOTO], folder=tmp_path), events.append)
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert [event.done for event in steps] == list(range(1, 44))
+    assert [event.skipped for event in steps] == [max(0, n - 5) for n in range(1, 44)]
 
 
 def test_x3_starts_from_x2_but_for_its_upsampler():
@@ -332,16 +422,38 @@ def test_half_precision_trains_as_well_and_others_are_refused():
         train(config(precision="fp16"), [PHOTO])
 
 
-def test_global_settings_of_torch_are_left_alone():
-    before = (
+def global_settings():
+    return (
         torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
         torch.is_grad_enabled(),
-        torch.random.get_rng_state(),
+        torch.random.get_rng_state().tolist(),
     )
-    train(config(deterministic=True, steps=2), [PHOTO])
-    assert torch.are_deterministic_algorithms_enabled() is before[0]
-    assert torch.is_grad_enabled() is before[1]
-    assert torch.equal(torch.random.get_rng_state(), before[2])
+
+
+@pytest.fixture
+def only_warned(request):
+    """The caller's choice of deterministic kernels, with or without mere warnings."""
+    torch.use_deterministic_algorithms(request.param, warn_only=request.param)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("only_warned", [False, True], indirect=True)
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.usefixtures("only_warned")
+def test_global_settings_of_torch_are_left_alone(monkeypatch, deterministic):
+    before, within = global_settings(), []
+    genuine = torch.optim.Adam.step
+
+    def step(self):
+        within.append(global_settings())
+        return genuine(self)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    train(config(deterministic=deterministic, steps=2), [PHOTO])
+    assert global_settings() == before
+    assert within == [(True, False, *before[2:]) if deterministic else before] * 2
 
 
 def test_the_saved_model_says_how_it_was_trained(tmp_path):

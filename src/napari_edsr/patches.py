@@ -54,7 +54,7 @@ class Patches:
         are continued by mirroring.
     batch : int
     degradation : Degradation
-        Its noise and JPEG are drawn anew for each patch.
+        Its noise and JPEG are drawn anew for each patch of what is no real pair.
     seed : int
     device : torch.device
     """
@@ -131,9 +131,12 @@ class Patches:
             for i, corner, form in zip(chosen, corners, forms, strict=True)
         ]
         lr = torch.stack([low for low, _ in cuts]).to(self.device)
-        if self.degradation.is_random:  # of the whole batch, whoever takes which part
+        made = [k for k, i in enumerate(chosen) if not self.pairs[areas[i][0]].is_real]
+        if (
+            made and self.degradation.is_random
+        ):  # of the whole batch, whoever takes which part
             generator = torch.Generator(self.device).manual_seed(noise_seed)
-            lr = corrupt(lr, self.degradation, generator)
+            lr[made] = corrupt(lr[made], self.degradation, generator)
         hr = torch.stack([high for _, high in cuts[part]]).to(self.device)
         return Batch(scale, lr[part], hr)
 

@@ -13,7 +13,7 @@ from napari_edsr.model import EDSR, MDSR
 
 
 class Team:
-    """A run's only process.
+    """A run's only process; ``with`` lasts as long as the run.
 
     Parameters
     ----------
@@ -33,6 +33,12 @@ class Team:
     def __init__(self, device: str) -> None:
         self.device = resolve_device(device)
 
+    def __enter__(self) -> Team:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Leave the others."""
+
     def part(self, batch: int) -> slice:
         """Which patches of a batch are this process's."""
         return slice(0, batch)
@@ -45,12 +51,9 @@ class Team:
         """Mean over the processes."""
         return value
 
-    def agreed(self, value: bool) -> bool:
+    def agreed(self, value: Any) -> Any:
         """What the first process says, so that all do the same."""
         return value
-
-    def part_in_peace(self) -> None:
-        """Wait for the others, and leave together: one that goes first aborts them."""
 
 
 class FabricTeam(Team):
@@ -62,6 +65,12 @@ class FabricTeam(Team):
         self._fabric = fabric
         self.device = fabric.device
         self.rank, self.size = fabric.global_rank, fabric.world_size
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Leave together, for one that goes first aborts the others; but not in peril."""
+        if error is None:
+            self._fabric.barrier()
+        torch.distributed.destroy_process_group()
 
     def part(self, batch: int) -> slice:
         """Which patches of a batch are this process's."""
@@ -81,14 +90,9 @@ class FabricTeam(Team):
         """Mean over the processes."""
         return self._fabric.all_reduce(value, reduce_op="mean")
 
-    def agreed(self, value: bool) -> bool:
+    def agreed(self, value: Any) -> Any:
         """What the first process says, so that all do the same."""
-        return bool(self._fabric.broadcast(value))
-
-    def part_in_peace(self) -> None:
-        """Wait for the others, and leave together: one that goes first aborts them."""
-        self._fabric.barrier()
-        torch.distributed.destroy_process_group()
+        return self._fabric.broadcast(value)
 
 
 def _fabric(device: str, has_branches: bool) -> Any:

@@ -18,6 +18,7 @@ from napari_edsr.errors import ModelError, TrainingError
 
 SHRINKINGS = ("bicubic", "area")
 SCHEDULES = ("cosine", "step")
+_PATHS = ("hr", "lr", "validation_hr", "validation_lr")
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9}
 
@@ -26,7 +27,8 @@ _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-
 class Degradation:
     """How a low-resolution image comes from a high-resolution one.
 
-    Blur, then shrinking, then noise, then JPEG, as a camera does it.
+    Blur, then shrinking, then noise, then JPEG, as a camera does it. Real
+    low-resolution images are taken as they are.
 
     Parameters
     ----------
@@ -277,6 +279,12 @@ class TrainConfig:
         """As plain values for YAML or JSON."""
         return _plain(asdict(self))
 
+    def without_paths(self) -> dict[str, Any]:
+        """As `to_dict`, without the places of images and the folder of `start`."""
+        values = self.to_dict()
+        data = {k: value for k, value in values["data"].items() if k not in _PATHS}
+        return {**values, "data": data, "start": Path(self.start).name}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
         """Inverse of `to_dict`; what is left out takes its default.
@@ -285,13 +293,16 @@ class TrainConfig:
         ------
         TrainingError
             If a key is unknown or a value makes no sense.
+        ModelError
+            If there can be no such network.
         """
         parts: dict[str, Any] = dict(values)
-        for key, part in (("data", DataConfig), ("degradation", Degradation)):
-            if key in parts:
-                parts[key] = _made(part, parts[key], key)
-        if parts.get("network") is not None:
-            parts["network"] = EDSRConfig.from_dict(parts["network"])
+        kinds = {"data": DataConfig, "degradation": Degradation, "network": EDSRConfig}
+        for key, kind in kinds.items():
+            if parts.get(key) is None:
+                parts.pop(key, None)  # in YAML, a key with nothing behind it
+            else:
+                parts[key] = _made(kind, parts[key], key)
         return _made(cls, parts, "the configuration")
 
 
@@ -317,10 +328,6 @@ def load_config(path: str | os.PathLike[str]) -> TrainConfig:
         return TrainConfig.from_dict(_anchored(values, path.parent))
     except (TrainingError, ModelError) as error:
         raise TrainingError(f"{path}: {error}") from error
-    except TypeError as error:
-        raise TrainingError(
-            f"{path}: the network is not understood: {error}"
-        ) from error
 
 
 def save_config(config: TrainConfig, path: str | os.PathLike[str]) -> Path:
@@ -344,8 +351,10 @@ def _anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if not isinstance(data, Mapping):
         return anchored  # which `TrainConfig.from_dict` will refuse
     data = dict(data)
-    for key in ("hr", "lr", "validation_hr", "validation_lr"):
+    for key in _PATHS:
         names = [data[key]] if isinstance(data.get(key), str) else data.get(key) or ()
+        if not isinstance(names, list | tuple):
+            continue  # which `TrainConfig.from_dict` will refuse
         places = (folder / os.path.expanduser(str(name)) for name in names)
         data[key] = [os.path.abspath(place) for place in places]
     anchored["data"] = data
@@ -375,27 +384,42 @@ def _as(hint: Any, value: Any, key: str) -> Any:
     if hint is bool and not isinstance(value, bool):
         raise TrainingError(f"{key} is true or false, not {value!r}.")
     plain: dict[Any, Callable[[Any], Any]] = {
-        str: str,
+        str: _text,
         Mapping[str, str]: lambda about: {str(k): str(v) for k, v in about.items()},
-        int: lambda number: int(float(number)),
+        int: _whole,
         float: float,
-        tuple[int, ...]: lambda many: tuple(int(one) for one in many),
+        tuple[int, ...]: lambda many: tuple(_whole(one) for one in many),
         tuple[tuple[int, ...], ...]: lambda rows: tuple(
-            tuple(int(one) for one in row) for row in rows
+            tuple(_whole(one) for one in row) for row in rows
         ),
         str | tuple[float, ...]: lambda either: (
             either if isinstance(either, str) else tuple(float(one) for one in either)
         ),
         tuple[str, ...]: lambda many: tuple(
-            str(one) for one in ([many] if isinstance(many, str) else many)
+            _text(one) for one in ([many] if isinstance(many, str) else many)
         ),
     }
     try:
-        if hint is int and float(value) != int(float(value)):
-            raise ValueError(value)
         return plain.get(hint, lambda same: same)(value)
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise TrainingError(f"{key}: {value!r} is not what belongs there.") from error
+
+
+def _text(value: Any) -> str:
+    """A text, which YAML may have read as a number."""
+    if not isinstance(value, str | int | float):
+        raise TypeError(value)
+    return str(value)
+
+
+def _whole(value: Any) -> int:
+    """An integer, which YAML may have read as a float or a text."""
+    if isinstance(value, int):
+        return value  # a float could not hold every seed
+    whole = int(float(value))
+    if whole != float(value):
+        raise ValueError(value)
+    return whole
 
 
 def _plain(value: Any) -> Any:

@@ -31,6 +31,8 @@ class Progress:
     ----------
     step, skipped : int
         Optimiser steps done, and those whose gradient was not finite.
+    loss_sum, losses : float, int
+        Sum and number of the losses since the last measurement.
     bicubic, before : float
         PSNR in dB on the data kept aside, of bicubic and of the starting network.
     best, best_step : float, int
@@ -41,6 +43,8 @@ class Progress:
 
     step: int = 0
     skipped: int = 0
+    loss_sum: float = 0.0
+    losses: int = 0
     bicubic: float = float("nan")
     before: float = float("nan")
     best: float = float("-inf")
@@ -97,8 +101,8 @@ class TrainState:
         with replacing(path) as partial:
             partial.write_bytes(data)
 
-    def restore(self, path: Path) -> None:
-        """Go on from a file that `save` wrote for the same configuration.
+    def read(self, path: Path) -> tuple[dict[str, Tensor], Progress]:
+        """Tensors and progress from a file that `save` wrote for this configuration.
 
         Raises
         ------
@@ -117,22 +121,38 @@ class TrainState:
                 f"{path.parent} holds a run with other settings ({', '.join(other)}); "
                 "name another folder, or delete it to start again."
             )
-        saved: Any = file.contents
+        saved = cast("dict[str, Tensor]", file.contents)
+        self._check_shapes(path, saved)
+        return saved, Progress(**json.loads(file.metadata["progress"]))
+
+    def _check_shapes(self, path: Path, saved: dict[str, Tensor]) -> None:
+        """Refuse what came from a starting model of the same name but another shape."""
+        for name, value in self._tensors():
+            if name not in saved or saved[name].shape != value.shape:
+                raise TrainingError(
+                    f"{path.parent} holds a run of another network; name another "
+                    "folder, or delete it to start again."
+                )
+
+    def restore(self, saved: dict[str, Tensor], progress: Progress) -> None:
+        """Go on from what `read` gave."""
         self._restore_optimizer(saved)
         with torch.no_grad():
             for name, value in self._tensors():
                 value.copy_(saved[name])
-        self.progress = Progress(**json.loads(file.metadata["progress"]))
+        self.progress = progress
 
     def _other_settings(self, saved: dict[str, Any]) -> list[str]:
-        here = json.loads(json.dumps(self.config.to_dict()))
+        """Names of settings that differ; paths may, since a run can be moved."""
+        here = self.config.without_paths()
+        there = TrainConfig.from_dict(saved).without_paths()  # what is new has defaults
         free = {
             "device",
             "about",
             "validate_every",
         }  # these may change between sittings
         return sorted(
-            key for key in here if key not in free and here[key] != saved.get(key)
+            key for key in here if key not in free and here[key] != there[key]
         )
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:

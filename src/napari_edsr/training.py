@@ -11,11 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from napari_edsr import zoo
 from napari_edsr.checkpoints import save_model
 from napari_edsr.device import exact_fp32, release_memory
 from napari_edsr.errors import TrainingError
@@ -94,7 +92,7 @@ def iter_train(
 
     A run with a folder goes on where an earlier one was left, exactly: batches follow
     from the seed and the step. Processes that torchrun starts share each batch, and
-    train what a single one would.
+    train what a single one would; only the first reads and writes the folder.
 
     Parameters
     ----------
@@ -134,19 +132,18 @@ def iter_train(
     CVPR Workshops 2017, section 4.
     """
     network = starting_network(config)
-    team = assemble(config.device, has_branches=network.config.multi_scale)
-    pairs, kept = yield from _iter_data(config, network, sources, validation)
-    network = network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = _Run(config, network, pairs, kept, folder, team)
-    try:
-        yield from run.begin()
-        yield from run.steps(math.inf if seconds is None else seconds)
-        team.part_in_peace()
-        return run.result()
-    finally:
-        run.save()
-        del run, network
-        release_memory(team.device)
+    with assemble(config.device, has_branches=network.config.multi_scale) as team:
+        pairs, kept = yield from _iter_data(config, network, sources, validation)
+        network = network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        run = _Run(config, network, pairs, kept, folder, team)
+        try:
+            yield from run.begin()
+            yield from run.steps(math.inf if seconds is None else seconds)
+            return run.result()
+        finally:
+            run.save()
+            del run, network
+            release_memory(team.device)
 
 
 def train(
@@ -160,12 +157,8 @@ def save_trained(
     result: TrainResult, config: TrainConfig, path: Path, **about: Any
 ) -> Path:
     """Save the trained network with its configuration and scores in the metadata."""
-    settings = config.to_dict()
-    settings["data"] = {"held_out": config.data.held_out}  # paths are private
-    if zoo.find_card(config.start) is None:
-        settings["start"] = Path(config.start).name
     training = {
-        "config": settings,
+        "config": config.without_paths(),  # they are private
         "steps": result.step,
         "best_step": result.best_step,
         "psnr": _finite(result.psnr),
@@ -238,7 +231,6 @@ class _Run:
             torch.compile(upscale_batch) if config.compile else upscale_batch
         )
         self._trained = team.wrapped(network, self.state.optimizer)
-        self._losses: list[float] = []
         self._failed_in_a_row = 0
         self._saved_at = 0
         self._is_whole = True
@@ -251,9 +243,8 @@ class _Run:
         """Go on from the saved state, or measure what there is before the first step."""
         if self.path is not None and self.team.rank == 0:
             _sweep(self.path.parent)
-        if self.path is not None and self.path.exists():
-            self.state.restore(self.path)
-            self._saved_at = self.progress.step
+        if self.team.agreed(self.path is not None and self.path.exists()):
+            self._resume()
         elif self.kept:
             self.progress.bicubic = bicubic_psnr(self.kept)
             self.progress.before = yield from self._iter_psnr()
@@ -268,6 +259,17 @@ class _Run:
             notes=tuple(self._notes()),
         )
 
+    def _resume(self) -> None:
+        """Go on from the first process's state: others may not see its folder."""
+        saved: dict[str, Any] = {}
+        progress = self.progress
+        if self.path is not None and self.team.rank == 0:
+            saved, progress = self.state.read(self.path)
+        names = self.team.agreed(list(saved))  # one by one, for all may be gigabytes
+        shared = {name: self.team.agreed(saved.get(name)) for name in names}
+        self.state.restore(shared, self.team.agreed(progress))
+        self._saved_at = self.progress.step
+
     def _notes(self) -> Iterator[str]:
         if self.patches.patch < self.config.patch:
             yield (
@@ -279,34 +281,36 @@ class _Run:
 
     def steps(self, seconds: float) -> Generator[TrainEvent, bool | None, None]:
         """Step until all are done, time is up or someone asks to end."""
-        config, ends = self.config, time.monotonic() + seconds
-        asked: bool | None = False
-        if self._missed_a_validation():
-            asked = self.team.agreed(bool((yield from self._iter_validate())))
-        while self.progress.step < config.steps and not asked:
-            step = self.progress.step
-            own = self.team.part(config.batch)
-            loss, rate = self._step(self.patches.draw(step, own), step)
-            self.progress.step += 1
-            self._is_whole = True
-            asked = yield StepDone(
-                step + 1, config.steps, loss, rate, self.progress.skipped
-            )
-            asked = self.team.agreed(bool(asked) or time.monotonic() > ends)
-            if asked or self._is_due():
-                asked = (
-                    self.team.agreed(bool((yield from self._iter_validate()))) or asked
-                )
-
-    def _missed_a_validation(self) -> bool:
-        """Whether an earlier sitting was broken off between a step and its validation."""
-        measured = [step for step, _, _ in self.progress.history]
-        step = self.progress.step
-        return step > 0 and self._is_due() and measured[-1:] != [step]
+        ends = time.monotonic() + seconds
+        asked = False
+        if self._is_due():  # where an earlier sitting was broken off before measuring
+            asked = bool((yield from self._iter_validate()))
+        while not self.team.agreed(asked) and self.progress.step < self.config.steps:
+            asked = bool((yield self._next_step()))
+            if self._is_due():
+                asked = bool((yield from self._iter_validate())) or asked
+            asked = asked or time.monotonic() > ends
+        if not self._is_measured():
+            yield from self._iter_validate()
 
     def _is_due(self) -> bool:
         step, config = self.progress.step, self.config
-        return step % config.validate_every == 0 or step == config.steps
+        due = step % config.validate_every == 0 or step == config.steps
+        return due and not self._is_measured()
+
+    def _is_measured(self) -> bool:
+        """Whether nothing was learnt since the last measurement."""
+        measured = [step for step, _, _ in self.progress.history[-1:]]
+        return self.progress.step in (0, *measured)
+
+    def _next_step(self) -> StepDone:
+        """Do a step, and count it."""
+        step, config = self.progress.step, self.config
+        own = self.team.part(config.batch)
+        loss, rate = self._step(self.patches.draw(step, own), step)
+        self.progress.step += 1
+        self._is_whole = True
+        return StepDone(step + 1, config.steps, loss, rate, self.progress.skipped)
 
     def _step(self, batch: Batch, step: int) -> tuple[float, float]:
         """One optimiser step: loss and learning rate."""
@@ -336,11 +340,11 @@ class _Run:
         self.state.optimizer.step()
         if self.state.average is not None:
             self.state.average.update_parameters(self.state.network)
-        self._losses.append(loss)
+        self.progress.loss_sum += loss
+        self.progress.losses += 1
         self._failed_in_a_row = 0
 
     def _skip(self) -> None:
-        self.progress.skipped += 1
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= _PATIENCE:
             raise TrainingError(
@@ -348,36 +352,41 @@ class _Run:
                 f"{self.progress.step}; lower the learning rate, or check the images "
                 "and the starting model."
             )
+        self._is_whole = False  # nor is this step counted until it is done
+        self.progress.skipped += 1
 
     @contextlib.contextmanager
     def _arithmetic(self) -> Iterator[None]:
         """Exact fp32 and, if asked for, deterministic kernels: here and not globally."""
         before = torch.are_deterministic_algorithms_enabled()
+        warns = torch.is_deterministic_algorithms_warn_only_enabled()
         guard = (
             exact_fp32(self.device)
             if self.precision == "fp32"
             else contextlib.nullcontext()
         )
-        torch.use_deterministic_algorithms(self.config.deterministic or before)
+        if self.config.deterministic:
+            torch.use_deterministic_algorithms(True)
         try:
             with guard:
                 yield
         finally:
-            torch.use_deterministic_algorithms(before)
+            torch.use_deterministic_algorithms(before, warn_only=warns)
 
     def _iter_validate(self) -> Generator[TrainEvent, bool | None, bool | None]:
         """Measure, keep the weights if they are the best, and save the state."""
-        loss = float(np.mean(self._losses)) if self._losses else math.nan
-        self._losses.clear()
         found = yield from self._iter_psnr()
+        progress = self.progress
+        loss = progress.loss_sum / progress.losses if progress.losses else math.nan
         self._is_whole = False
-        if not self.kept or found > self.progress.best:
+        if not self.kept or found > progress.best:
             self.state.keep_best(found)
-        self.progress.history.append((self.progress.step, found, loss))
+        progress.history.append((progress.step, found, loss))
+        progress.loss_sum, progress.losses = 0.0, 0
         self._is_whole = True
         self._saved_at = 0  # what was measured is new, even if the step is not
         self.save()
-        return (yield Validated(self.progress.step, found, self.progress.best, loss))
+        return (yield Validated(progress.step, found, progress.best, loss))
 
     def _iter_psnr(self) -> Generator[ImageDone, Any, float]:
         return iter_psnr(self.kept, self.state.measured, self.device)

@@ -75,6 +75,8 @@ class Pair:
         Index of the plane along the image's leading axes.
     corner : (int, int)
         Row and column of the plane at which `hr` begins.
+    is_real : bool
+        Whether `lr` was given, and has its own noise.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Pair:
     blur: float = 0.0
     place: tuple[int, ...] = ()
     corner: tuple[int, int] = (0, 0)
+    is_real: bool = False
 
     def aside(self, scale: int) -> Pair | None:
         """What is kept aside, as a pair of its own."""
@@ -139,8 +142,8 @@ def iter_pairs(
     Raises
     ------
     TrainingError
-        If an image does not suit the network, or a given low-resolution side its
-        high-resolution one.
+        If an image does not suit the network or the degradation, or a given
+        low-resolution side its high-resolution one.
     """
     pairs: list[Pair] = []
     for done, source in enumerate(sources, start=1):
@@ -165,21 +168,37 @@ def _pairs(
         if limits[0] == limits[1]:
             continue  # a flat plane teaches nothing
         if lows is None:
+            _check_jpeg(source.name, hr, degradation)
             lr = {s: _made(hr, s, degradation, blur) for s in scales}
         else:
             lr = {s: _matched(source.name, hr, lows[number][1], s) for s in scales}
-        kept = _kept(source.held_out, hr)
-        yield Pair(source.name, hr, lr, limits, kept, blur, place)
+        yield Pair(
+            source.name,
+            hr,
+            lr,
+            limits,
+            kept=_kept(source.held_out, hr),
+            blur=blur,
+            place=place,
+            is_real=given is not None,
+        )
+
+
+def _check_jpeg(name: str, hr: NDArray, degradation: Degradation) -> None:
+    if degradation.jpeg and (hr.dtype != np.uint8 or len(hr) not in (1, 3)):
+        raise TrainingError(
+            f"JPEG can only be simulated on 8-bit grey or RGB images, and {name} is "
+            f"{hr.dtype} of {len(hr)} colours; leave out jpeg, or convert the image."
+        )
 
 
 def _check_alike(name: str, hr: ImageFile, lr: ImageFile) -> None:
-    """Refuse sides that cannot be of one image: other types, axes or planes."""
+    """Refuse sides that cannot be of one image: other types, colours or planes."""
     small = images.understand(lr.data, lr.axes)
     large = images.understand(hr.data, hr.axes)
     for what, found, wanted in (
-        ("type", small.dtype, large.dtype),
-        ("axes", small.axes, large.axes),
-        ("planes", small.leading_shape, large.leading_shape),
+        ("type", _native(small.dtype), _native(large.dtype)),
+        ("planes", _lengths(small), _lengths(large)),
         ("samples", small.samples, large.samples),
     ):
         if found != wanted:
@@ -187,6 +206,15 @@ def _check_alike(name: str, hr: ImageFile, lr: ImageFile) -> None:
                 f"The low-resolution side of {name} has {what} {found}, the "
                 f"high-resolution one {wanted}; they must be the same."
             )
+
+
+def _native(dtype: np.dtype) -> np.dtype:
+    return dtype.newbyteorder("=")
+
+
+def _lengths(spec: images.ImageSpec) -> list[int]:
+    """Lengths of the axes that count planes, whatever these axes are called."""
+    return [length for length in spec.leading_shape if length > 1]
 
 
 def _planes(
@@ -263,11 +291,14 @@ def noisy(pairs: Sequence[Pair], degradation: Degradation, seed: int) -> list[Pa
     """Pairs whose low-resolution sides have the noise they would be trained with.
 
     It is the same noise each time, so that what is measured on them can be compared.
+    Real pairs have theirs already.
     """
     if not degradation.is_random:
         return list(pairs)
     return [
-        replace(
+        pair
+        if pair.is_real
+        else replace(
             pair,
             lr={
                 scale: _degraded(lr, pair.limits, degradation, [seed, number, scale])

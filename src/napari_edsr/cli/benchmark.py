@@ -49,7 +49,7 @@ def benchmark(
     job = iter_benchmark(
         load_model(name),
         truths,
-        _matching(truths, lr) if lr else (),
+        _matching(truths, lr, scale) if lr else (),
         scale=scale,
         protocol=protocol,
         modulo=mod,
@@ -74,12 +74,12 @@ def _images(folder: Path) -> list[Path]:
     return found
 
 
-def _matching(truths: list[Path], folder: Path) -> list[Path]:
+def _matching(truths: list[Path], folder: Path, scale: int) -> list[Path]:
     """Low-resolution images by name, with or without the ``x2`` that DIV2K adds."""
     by_name = {path.stem: path for path in _images(folder)}
     found = []
     for truth in truths:
-        names = [truth.stem, *(f"{truth.stem}x{scale}" for scale in (2, 3, 4))]
+        names = [f"{truth.stem}x{scale}", truth.stem]
         match = next((by_name[name] for name in names if name in by_name), None)
         if match is None:
             raise FileError(f"There is no {truth.stem} in {folder}.")
