@@ -212,9 +212,9 @@ def _native(dtype: np.dtype) -> np.dtype:
     return dtype.newbyteorder("=")
 
 
-def _lengths(spec: images.ImageSpec) -> list[int]:
+def _lengths(spec: images.ImageSpec) -> tuple[int, ...]:
     """Lengths of the axes that count planes, whatever these axes are called."""
-    return [length for length in spec.leading_shape if length > 1]
+    return tuple(length for length in spec.leading_shape if length > 1)
 
 
 def _planes(
