@@ -49,7 +49,7 @@ def test_list_has_one_line_for_each_model():
         line.split()[0]: line for line in printed("list").splitlines() if line.strip()
     }
     assert set(lines) >= {card.name for card in zoo.list_cards()}
-    words = ("x2", "0.3 M", "BSD-3-Clause", "built in", "37.46 Y")
+    words = ("x2", "0.3 M", "BSD-3-Clause", "built in", "37.58 Y")
     assert all(word in lines["edsr-light-x2"] for word in words)
     words = ("x2 x3 x4", "8.0 M", "MIT", "download 31.8 MB")
     assert all(word in lines["snu/mdsr"] for word in words)
@@ -99,7 +99,7 @@ def test_info_of_a_file(theirs):
 
 
 def test_info_shows_decibels_as_the_readme_has_them(tiny_model, tmp_path):
-    assert facts(printed("info", "edsr-light-x2"))["Set5 PSNR RGB"] == "35.30"
+    assert facts(printed("info", "edsr-light-x2"))["Set5 PSNR RGB"] == "35.41"
     model = tiny_model(2)
     odd = {"PSNR": "high", "own PSNR": 30, "SSIM": 0.9876}
     extra = {**model.provenance.extra, "scores": odd}

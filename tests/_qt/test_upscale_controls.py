@@ -277,7 +277,7 @@ def test_models_are_those_of_the_scale(fresh):
 
 
 def test_quality_of_the_model_is_shown(fresh):
-    assert fresh.controls.models.caption.text() == "Set5, Y: 37.5 dB, bicubic 33.7 dB"
+    assert fresh.controls.models.caption.text() == "Set5, Y: 37.6 dB, bicubic 33.7 dB"
 
 
 def test_model_of_the_same_kind_is_kept_over_scales(fresh):

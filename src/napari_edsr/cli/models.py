@@ -234,6 +234,19 @@ def _score(name: str, value: Any) -> str:
     return str(value)
 
 
+def _training_rows(training: Any) -> list[tuple[str, str]]:
+    """What training gained on the images kept aside, as its own files say it."""
+    if not isinstance(training, Mapping):
+        return [("training", str(training))]
+    kept = {
+        "PSNR kept aside": training.get("psnr"),
+        "PSNR kept aside, before": training.get("psnr_before"),
+        "PSNR kept aside, bicubic": training.get("psnr_bicubic"),
+    }
+    rows = [("Training steps", str(training["steps"]))] if "steps" in training else []
+    return rows + _score_rows({k: v for k, v in kept.items() if v is not None})
+
+
 def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
     return [
         ("Name", card.name),
@@ -253,6 +266,7 @@ def _model_rows(model: EDSR | MDSR, card: ModelCard | None) -> list[tuple[str, s
     about = model.provenance
     extra = dict(about.extra)
     title, scores = extra.pop("title", ""), extra.pop("scores", {})
+    training = extra.pop("training", {})
     return [
         ("Name", about.name),
         ("Title", card.title if card else str(title)),
@@ -265,5 +279,6 @@ def _model_rows(model: EDSR | MDSR, card: ModelCard | None) -> list[tuple[str, s
         ("Credit", about.credit),
         ("Source", about.source),
         *_score_rows(card.scores if card else scores),
+        *_training_rows(training),
         *((key, str(value)) for key, value in extra.items()),
     ]
