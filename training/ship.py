@@ -16,6 +16,7 @@ from rich.console import Console
 import napari_edsr
 from napari_edsr import EDSR, MDSR, drain, load_model, save_model
 from napari_edsr.benchmark import iter_benchmark, mean_of
+from napari_edsr.train_config import load_config
 
 MODELS = Path(napari_edsr.__file__).parent / "models"
 PROTOCOLS = {"RGB": "mmagic", "Y": "edsr-y"}
@@ -34,6 +35,16 @@ def scores(model: EDSR | MDSR, set5: Path) -> dict[str, float]:
     return found
 
 
+def kept_scores(model: EDSR | MDSR) -> dict[str, float]:
+    """PSNR on the images kept aside in training: Set5 says nothing of microscopy."""
+    training = model.provenance.extra["training"]
+    return {
+        "PSNR kept aside": training["psnr"],
+        "PSNR kept aside, before": training["psnr_before"],
+        "PSNR kept aside, bicubic": training["psnr_bicubic"],
+    }
+
+
 def main() -> None:
     """Measure, write, and print the card's lines."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -41,9 +52,12 @@ def main() -> None:
     parser.add_argument("set5", type=Path)
     arguments = parser.parse_args()
     model = load_model(str(arguments.model))
-    measured = scores(model, arguments.set5)
-    target = MODELS / f"{model.provenance.name.replace('-', '_')}.safetensors"
-    save_model(model, target, metadata={"scores": measured})
+    name = model.provenance.name
+    about = load_config(Path(__file__).parent / f"{name}.yaml").about
+    is_grey = model.config.n_colors == 1
+    measured = kept_scores(model) if is_grey else scores(model, arguments.set5)
+    target = MODELS / f"{name.replace('-', '_')}.safetensors"
+    save_model(model, target, metadata={**about, "scores": measured})
     console = Console()
     console.print(hashlib.sha256(target.read_bytes()).hexdigest())
     console.print(target.stat().st_size, measured)

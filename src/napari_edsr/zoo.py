@@ -37,6 +37,7 @@ __all__ = [
     "is_available",
     "iter_download",
     "list_cards",
+    "microscopy_model",
     "record_import",
 ]
 
@@ -80,6 +81,12 @@ def default_model(scale: int) -> str:
     """Name of the built-in model for `scale`: 2, 3 or 4."""
     upsampling_steps(scale)
     return f"edsr-light-x{scale}"
+
+
+def microscopy_model(scale: int) -> str:
+    """Name of the built-in model for grey microscopy; empty if there is none for `scale`."""
+    name = f"edsr-light-x{scale}-microscopy"
+    return name if any(card.name == name for card in BUILT_IN) else ""
 
 
 def is_available(card: ModelCard) -> bool:

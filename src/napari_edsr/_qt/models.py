@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -89,8 +89,8 @@ def _short_title(card: ModelCard) -> str:
 
 def _scores(card: ModelCard) -> str:
     """Quality in a line, e.g. ``"Set5, Y: 37.5 dB, bicubic 33.7 dB"``."""
-    if card.kind == "imported" and card.scores:
-        return _own_scores(card)
+    if "PSNR kept aside" in card.scores:
+        return _kept_scores(card.scores)
     scales = card.config.scales[:1]
     built_in = next(own for own in BUILT_IN if own.config.scales == scales)
     for colour in ("Y", "RGB"):
@@ -102,12 +102,13 @@ def _scores(card: ModelCard) -> str:
     return card.licence
 
 
-def _own_scores(card: ModelCard) -> str:
-    """Of a model that was trained here, on what was kept aside from its images."""
-    psnr, *others = (
-        f"{key.partition(', ')[2]} {value:.1f} dB" for key, value in card.scores.items()
-    )
-    return ", ".join([f"Kept aside: {psnr.partition(' ')[2]}", *others])
+def _kept_scores(scores: Mapping[str, float]) -> str:
+    """On images like those it learned from, which were kept aside."""
+    words = [f"Kept aside: {scores['PSNR kept aside']:.1f} dB"]
+    for other in ("before", "bicubic"):
+        if (key := f"PSNR kept aside, {other}") in scores:
+            words.append(f"{other} {scores[key]:.1f} dB")
+    return ", ".join(words)
 
 
 def checked_choice(
@@ -171,6 +172,10 @@ class ModelChooser(QWidget):
         )
         self.bar = QProgressBar()
         self.bar.setRange(0, _STEPS)
+        self.hint = Caption()
+        self.take_hint = QPushButton("Use it")
+        self.take_hint.setToolTip("Choose the model that is suggested.")
+        self._suggested = ""
         self._lay_out()
         self.refresh()
 
@@ -178,14 +183,19 @@ class ModelChooser(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.download)
         row.addWidget(self.bar, 1)
+        suggestion = QHBoxLayout()
+        suggestion.addWidget(self.hint, 1)
+        suggestion.addWidget(self.take_hint, 0, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
         column.addWidget(self.list)
         column.addWidget(self.caption)
         column.addLayout(row)
+        column.addLayout(suggestion)
         self.setFocusProxy(self.list)
         self.list.chosen.connect(self._on_chosen)
+        self.take_hint.clicked.connect(self._on_hint_taken)
         self.download.clicked.connect(self._on_download)
 
     def refresh(self) -> None:
@@ -246,6 +256,16 @@ class ModelChooser(QWidget):
         self.refresh()
         self.set_value(choice.key)
         self.changed.emit()
+
+    def suggest(self, name: str, reason: str) -> None:
+        """Say why another model may be better; an empty name takes the hint away."""
+        self._suggested = name
+        wanted = name in self._choices and self.list.value() != name
+        self.hint.show_text(reason if wanted else "")
+        self.take_hint.setVisible(wanted)
+
+    def _on_hint_taken(self) -> None:
+        self.set_value(self._suggested)
 
     def show_download(self, share: float | None) -> None:
         """Show how much of a download has arrived; None when it is over."""

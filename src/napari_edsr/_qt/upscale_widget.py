@@ -13,7 +13,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
 
-from napari_edsr import intensities
+from napari_edsr import intensities, zoo
 from napari_edsr._qt import planning, settings
 from napari_edsr._qt.background import DevicesFound, SpeedFound, TorchScout
 from napari_edsr._qt.dock import Dock
@@ -41,6 +41,12 @@ _DESCRIBED = 4
 _VIEW_SETTLES = 150
 #: Seconds of a run from which its speed says something.
 _TELLING = 0.5
+
+
+_MICROSCOPY = (
+    "A grey layer: for fluorescence with noise there is a model that was trained on such "
+    "images, and takes noise and blur away as it enlarges."
+)
 
 
 class UpscaleWidget(Dock):
@@ -222,6 +228,14 @@ class UpscaleWidget(Dock):
         self.controls.layer.describe("\n".join(texts[:_DESCRIBED]))
         self.controls.intensities.set_automatic(method if len(layers) == 1 else "")
         self.controls.region.set_stack(is_stack)
+        self._suggest(layers)
+
+    def _suggest(self, layers: list[Image]) -> None:
+        """Point to the model for microscopy where all layers are of one channel."""
+        is_grey = bool(layers) and not any(layer.rgb for layer in layers)
+        scale = int(str(self.controls.scale.value()))
+        name = zoo.microscopy_model(scale) if is_grey else ""
+        self.controls.models.suggest(name, _MICROSCOPY)
 
     def _show_plan(self, layers: list[Image]) -> None:
         """Say what will happen, or why it can't."""

@@ -234,6 +234,11 @@ def _score(name: str, value: Any) -> str:
     return str(value)
 
 
+def _tested(scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores on benchmarks; those of its training are in the file itself."""
+    return {k: v for k, v in scores.items() if not k.startswith("PSNR kept aside")}
+
+
 def _training_rows(training: Any) -> list[tuple[str, str]]:
     """What training gained on the images kept aside, as its own files say it."""
     if not isinstance(training, Mapping):
@@ -243,8 +248,8 @@ def _training_rows(training: Any) -> list[tuple[str, str]]:
         "PSNR kept aside, before": training.get("psnr_before"),
         "PSNR kept aside, bicubic": training.get("psnr_bicubic"),
     }
-    rows = [("Training steps", str(training["steps"]))] if "steps" in training else []
-    return rows + _score_rows({k: v for k, v in kept.items() if v is not None})
+    rows = _score_rows({k: v for k, v in kept.items() if v is not None})
+    return [("Training steps", str(training.get("steps", "unknown"))), *rows]
 
 
 def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
@@ -278,7 +283,7 @@ def _model_rows(model: EDSR | MDSR, card: ModelCard | None) -> list[tuple[str, s
         ("Licence", about.licence or "unknown"),
         ("Credit", about.credit),
         ("Source", about.source),
-        *_score_rows(card.scores if card else scores),
-        *_training_rows(training),
+        *_score_rows(_tested(card.scores) if card else scores),
+        *(_training_rows(training) if training else ()),
         *((key, str(value)) for key, value in extra.items()),
     ]

@@ -51,7 +51,7 @@ def test_a_run_makes_a_model_that_upscale_offers_at_once(
     assert "cells-x2" in names(upscale.controls.models)
     assert hashlib.sha256(base.read_bytes()).hexdigest() == before
     card = zoo.get_card("cells-x2")
-    assert card.scores["PSNR kept aside, psnr"] == outcome.result.psnr
+    assert card.scores["PSNR kept aside"] == outcome.result.psnr
     assert card.scores["PSNR kept aside, before"] == outcome.result.before
     with safe_open(zoo.fetch("cells-x2"), "pt") as file:
         training = json.loads(file.metadata()["provenance"])["extra"]["training"]

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from napari_edsr.training import TrainEvent, TrainResult
     from napari_edsr.training_data import Source, Window
 
-_SCORES = ("psnr", "before", "bicubic")
+_SCORES = {
+    "PSNR kept aside": "psnr",
+    "PSNR kept aside, before": "before",
+    "PSNR kept aside, bicubic": "bicubic",
+}
 
 
 @dataclass(frozen=True)
@@ -241,7 +245,7 @@ def register(
     name = name or config.name
     target = zoo.import_target(name, replace_existing=replace_existing)
     save_trained(result, config, target, title=name, **about)
-    scores = {f"PSNR kept aside, {key}": getattr(result, key) for key in _SCORES}
+    scores = {name: getattr(result, key) for name, key in _SCORES.items()}
     origin = result.model.provenance
     zoo.record_import(
         name,

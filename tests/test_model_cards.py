@@ -1,0 +1,52 @@
+"""Each built-in model has a card in the documentation that says what its file says."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from napari_edsr.cards import BUILT_IN
+from napari_edsr.train_config import load_config
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def model_cards():
+    path = ROOT / "docs" / "model_cards.py"
+    spec = importlib.util.spec_from_file_location("model_cards", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("card", BUILT_IN, ids=lambda card: card.name)
+def test_the_card_is_up_to_date(model_cards, card):
+    path = ROOT / "docs" / "models" / f"{card.name}.md"
+    written = path.read_text(encoding="utf-8")
+    assert written == model_cards.card_text(card)
+    assert f"[{card.name}](docs/models/{card.name}.md)" in (
+        ROOT / "README.md"
+    ).read_text(encoding="utf-8").replace("`", "")
+
+
+@pytest.mark.parametrize("card", BUILT_IN, ids=lambda card: card.name)
+def test_the_file_tells_its_training_and_scores(card):
+    with safe_open(card.path, "np") as file:
+        extra = json.loads(file.metadata()["provenance"])["extra"]
+    recipe = load_config(ROOT / "training" / f"{card.name}.yaml")
+    trained = extra["training"]["config"]
+    for key in ("steps", "batch", "patch", "rate", "seed", "start"):
+        assert trained[key] == getattr(recipe, key), key
+    assert trained["degradation"] == json.loads(
+        json.dumps(recipe.to_dict()["degradation"])
+    )
+    for name, value in card.scores.items():
+        assert extra["scores"][name] == pytest.approx(value, abs=0.006)
+    assert extra["training"]["psnr"] > extra["training"]["psnr_bicubic"]
+
+
+def test_the_models_stay_small():
+    assert sum(card.path.stat().st_size for card in BUILT_IN) < 26e6
