@@ -158,7 +158,7 @@ def test_blur_in_micrometres_follows_the_layer(dock, viewer, photo, qtbot):
     dock.controls.degradation.unit.set_value("um")
 
     dock.controls.see.click()
-    qtbot.waitUntil(lambda: dock._job is None, timeout=WAIT)
+    qtbot.waitUntil(lambda: not dock.side_jobs.is_running, timeout=WAIT)
 
     expected = shrink(photo, 2, Degradation(blur=1.5))
     np.testing.assert_array_equal(viewer.layers[-1].data, expected)

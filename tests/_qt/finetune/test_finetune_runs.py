@@ -108,12 +108,14 @@ def test_saved_yaml_repeats_the_run_on_the_command_line(
     outcome = train(dock)
     path = tmp_path / "run.yaml"
     monkeypatch.setattr(
-        "napari_edsr._qt.finetune.widget.QFileDialog.getSaveFileName",
+        "napari_edsr._qt.finetune.side_jobs.QFileDialog.getSaveFileName",
         lambda *_: (str(path), ""),
     )
 
     dock.panel.yaml.click()
-    qtbot.waitUntil(lambda: path.exists() and dock._job is None, timeout=WAIT)
+    qtbot.waitUntil(
+        lambda: path.exists() and not dock.side_jobs.is_running, timeout=WAIT
+    )
 
     config = load_config(path)
     assert bool(config.data.windows) is (kept == "rectangle")
@@ -388,10 +390,10 @@ def test_what_the_network_will_see(dock, viewer, photo, qtbot):
         seen.data_to_world((0, 0)), source.data_to_world((0.5, 0.5))
     )
     assert list(viewer.layers.selection) == [source]
-    qtbot.waitUntil(lambda: dock._job is None, timeout=WAIT)
+    qtbot.waitUntil(lambda: not dock.side_jobs.is_running, timeout=WAIT)
     dock.controls.degradation.photons.setValue(50)
     dock.controls.see.click()
-    qtbot.waitUntil(lambda: dock._job is None, timeout=WAIT)
+    qtbot.waitUntil(lambda: not dock.side_jobs.is_running, timeout=WAIT)
     assert len(viewer.layers) == 2
     assert (viewer.layers[1].data != seen.data).mean() > 0.5
 

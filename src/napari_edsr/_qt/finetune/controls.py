@@ -9,12 +9,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLineEdit, QPushButton, QWidget
 
 from napari_edsr._qt.controls import Section, Segments
-from napari_edsr._qt.finetune.options import (
-    DegradationOptions,
-    KeptAside,
-    SideOptions,
-    TrainingOptions,
-)
+from napari_edsr._qt.finetune.degradation import DegradationOptions, SideOptions
+from napari_edsr._qt.finetune.options import KeptAside, TrainingOptions
 from napari_edsr._qt.finetune.teach_list import TeachList
 from napari_edsr._qt.form import Form
 from napari_edsr._qt.models import ModelChooser

@@ -13,7 +13,7 @@ from napari.layers import Image
 
 from napari_edsr import files, zoo
 from napari_edsr._qt import layers as geometry
-from napari_edsr._qt.finetune.options import BY_POSITION
+from napari_edsr._qt.finetune.degradation import BY_POSITION
 from napari_edsr._qt.finetune.pairing import find_partner
 from napari_edsr._qt.finetune.requests import FinetuneRequest, LayerPart, Lesson
 from napari_edsr._qt.models import ModelChoice

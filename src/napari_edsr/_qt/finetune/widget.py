@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Image, Shapes
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_edsr._qt import settings
 from napari_edsr._qt.background import DevicesFound, TorchScout
@@ -20,31 +20,22 @@ from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.finetune import planning
 from napari_edsr._qt.finetune.blending import Blender
 from napari_edsr._qt.finetune.controls import FinetuneControls
-from napari_edsr._qt.finetune.export import iter_export
-from napari_edsr._qt.finetune.kept_layers import shown_layer
-from napari_edsr._qt.finetune.options import BY_POSITION
+from napari_edsr._qt.finetune.degradation import BY_POSITION
 from napari_edsr._qt.finetune.panel import FinetunePanel
-from napari_edsr._qt.finetune.requests import (
-    FinetuneOutcome,
-    FinetuneRequest,
-    Shown,
-    iter_save,
-    iter_show,
-)
+from napari_edsr._qt.finetune.requests import FinetuneOutcome, FinetuneRequest
 from napari_edsr._qt.finetune.session import FinetuneSession
+from napari_edsr._qt.finetune.side_jobs import SideJobs, ask_path
 from napari_edsr._qt.finetune.wording import outcome_text
-from napari_edsr._qt.layers import add_unselected, image_layers, is_preview
+from napari_edsr._qt.layers import image_layers, is_preview
 from napari_edsr._qt.model_source import ModelSource
 from napari_edsr._qt.news import models
 from napari_edsr._qt.viewer_link import ViewerLink
 from napari_edsr._qt.wording import device_name
-from napari_edsr._qt.worker import Job
 from napari_edsr.errors import EDSRError
 from napari_edsr.events import ImageMeasured, StepDone, TrainPlanned, Validated
 
 if TYPE_CHECKING:
     import napari
-    from napari.layers import Layer
 
 _CATEGORY, _SECTIONS = "finetune", "open_sections_finetune"
 _SETTLES = 150  # milliseconds between a change in the viewer and what follows from it
@@ -70,10 +61,9 @@ class FinetuneWidget(Dock):
         self.blender = Blender(self)
         self.scout = TorchScout(self, measures=False)
         self.model_source = ModelSource(self.controls.models, self)
-        self._seen: dict[str, Image] = {}
-        self._job: Job | None = None
+        self.side_jobs = SideJobs(napari_viewer, self)
         self.link = ViewerLink(
-            napari_viewer, self.follow_layers, self._on_view, self._on_removed
+            napari_viewer, self.follow_layers, self._on_view, lambda layer: None
         )
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -116,9 +106,11 @@ class FinetuneWidget(Dock):
         session.ended.connect(self._on_ended)
         blender.measured.connect(self._on_blend_measured)
         blender.said.connect(self._on_blend_said)
-        for worker in (session, blender, self.model_source):
+        self.side_jobs.saved.connect(self._on_saved)
+        for worker in (session, blender, self.model_source, self.side_jobs):
             worker.failed.connect(self._on_failure)
-        self.model_source.updated.connect(self._update)
+        for changed in (self.model_source.updated, self.side_jobs.changed):
+            changed.connect(self._update)
         self.scout.devices_found.connect(self._on_devices)
         models().added.connect(self._on_model_added)
 
@@ -197,13 +189,9 @@ class FinetuneWidget(Dock):
     def see(self) -> None:
         """Add the low-resolution images as layers."""
         try:
-            request = self.request()
+            self.side_jobs.show(self.request())
         except EDSRError as error:
             self._on_failure(Failure.of(error, "Making the low-resolution side"))
-            return
-        self._run_small(
-            iter_show(request), "Making the low-resolution side", self._on_shown
-        )
 
     def use(self) -> None:
         """Let the Upscale dock take the new model, and open it if there is a window."""
@@ -222,11 +210,11 @@ class FinetuneWidget(Dock):
     def save_model(self) -> None:
         """Ask where to write the new model, and write it."""
         outcome = self.session.outcome
-        path = self._ask_path("Save model", ".safetensors")
-        if path and outcome is not None:
-            self._run_small(
-                iter_save(outcome, path), "Saving the model", self._on_saved
-            )
+        if outcome is None:
+            return
+        name = outcome.request.config.name
+        if path := ask_path(self, "Save model", name, ".safetensors"):
+            self.side_jobs.save_model(outcome, path)
 
     def save_yaml(self) -> None:
         """Ask where to write the configuration of the run, and write it."""
@@ -235,39 +223,14 @@ class FinetuneWidget(Dock):
         except EDSRError as error:
             self._on_failure(Failure.of(error, "Saving the run"))
             return
-        path = self._ask_path("Save run", ".yaml")
-        if path:
-            self._run_small(
-                iter_export(request, path), "Saving the run", self._on_saved
-            )
-
-    def _ask_path(self, title: str, suffix: str) -> str:
-        folder = Path(settings.load("remembered")["folder"] or Path.home())
-        suggestion = str(folder / f"{self.controls.name.text()}{suffix}")
-        path, _ = QFileDialog.getSaveFileName(self, title, suggestion, f"(*{suffix})")
-        if path:
-            settings.save("remembered", folder=str(Path(path).parent))
-        return path if not path or Path(path).suffix else path + suffix
-
-    def _run_small(
-        self, generator: Any, doing: str, on_result: Callable[[Any], None]
-    ) -> None:
-        """A job beside the runs: to show or to save something."""
-        if self._job is not None:
-            return
-        self.panel.error.hide()
-        job = self._job = Job(generator, doing, self)
-        job.returned.connect(on_result)
-        job.failed.connect(lambda error: self._on_failure(Failure.of(error, doing)))
-        job.ended.connect(self._on_small_ended)
-        job.start()
-        self._update()
+        if path := ask_path(self, "Save run", request.config.name, ".yaml"):
+            self.side_jobs.save_yaml(request, path)
 
     def stop_all(self) -> None:
         """End whatever runs; of a training the best weights are kept."""
         self.session.finish()
         self.blender.stop()
-        for worker in (self.scout, self.model_source):
+        for worker in (self.scout, self.model_source, self.side_jobs):
             worker.stop()
 
     # what is there
@@ -306,9 +269,6 @@ class FinetuneWidget(Dock):
         if self.controls.kept.is_rectangle:
             self._timer.start()
 
-    def _on_removed(self, layer: Layer) -> None:
-        self._seen = {k: seen for k, seen in self._seen.items() if seen is not layer}
-
     def _on_choices(self) -> None:
         self.panel.error.hide()
         settings.save(_CATEGORY, **self.controls.settings())
@@ -346,7 +306,7 @@ class FinetuneWidget(Dock):
         self.panel.estimate.show_text(text)
         adapt = "" if self._active() is not None else "Select one image layer."
         self.panel.set_reasons(reason, adapt)
-        self.controls.see.setEnabled(not reason and self._job is None)
+        self.controls.see.setEnabled(not (reason or self.side_jobs.is_running))
         self.panel.show_ready(can_resume=self.session.can_resume)
 
     # what the workers report
@@ -395,24 +355,8 @@ class FinetuneWidget(Dock):
     def _on_blend_said(self, text: str, can_keep: bool) -> None:
         self.panel.blend.show_text(text, can_keep=can_keep)
 
-    def _on_shown(self, shown: list[Shown]) -> None:
-        """Add the layers, in the place of those of the last time."""
-        for item in shown:
-            old = self._seen.pop(item.name, None)
-            if old is not None and old in self._viewer.layers:
-                self._viewer.layers.remove(old)
-            layer = shown_layer(item)
-            self._seen[item.name] = layer
-            add_unselected(self._viewer, layer)
-
     def _on_saved(self, path: str) -> None:
         self.panel.outcome.show_text(f"Saved {Path(path).name}.")
-
-    def _on_small_ended(self) -> None:
-        job, self._job = self._job, None
-        if job is not None:
-            job.deleteLater()
-        self._update()
 
     def _on_devices(self, found: DevicesFound) -> None:
         self.controls.set_devices(found.names, found.auto)

@@ -1,0 +1,122 @@
+"""What the dock does beside training: show the low-resolution side, and save things."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_edsr._qt import settings
+from napari_edsr._qt.failure import Failure
+from napari_edsr._qt.finetune.export import iter_export
+from napari_edsr._qt.finetune.kept_layers import shown_layer
+from napari_edsr._qt.finetune.requests import (
+    FinetuneOutcome,
+    FinetuneRequest,
+    Shown,
+    iter_save,
+    iter_show,
+)
+from napari_edsr._qt.layers import add_unselected
+from napari_edsr._qt.worker import Job
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+
+class SideJobs(QObject):
+    """One small job at a time, in the background.
+
+    Signals
+    -------
+    changed
+        A job began or ended.
+    saved(str)
+        Path of what was written.
+    failed(Failure)
+    """
+
+    changed = Signal()
+    saved = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._job: Job | None = None
+        self._doing = ""
+        self._shown: dict[str, Image] = {}
+
+    @property
+    def is_running(self) -> bool:
+        """Whether something is being done."""
+        return self._job is not None
+
+    def show(self, request: FinetuneRequest) -> None:
+        """Add the low-resolution images of a run as layers."""
+        job = self._make(iter_show(request), "Making the low-resolution side")
+        if job is not None:
+            job.returned.connect(self._on_shown)
+            job.start()
+
+    def save_model(self, outcome: FinetuneOutcome, path: str) -> None:
+        """Write the model of a run to a file."""
+        self._save(iter_save(outcome, path), "Saving the model")
+
+    def save_yaml(self, request: FinetuneRequest, path: str) -> None:
+        """Write a run to a file, from which it can be repeated."""
+        self._save(iter_export(request, path), "Saving the run")
+
+    def stop(self) -> None:
+        """Break off what is being done."""
+        if self._job is not None:
+            self._job.stop()
+
+    def _save(self, generator: Generator[Any, Any, str], doing: str) -> None:
+        job = self._make(generator, doing)
+        if job is not None:
+            job.returned.connect(self.saved)
+            job.start()
+
+    def _make(self, generator: Generator[Any, Any, Any], doing: str) -> Job | None:
+        """A job whose end is taken care of; None while another is at work."""
+        if self._job is not None:
+            return None
+        self._doing = doing
+        self._job = job = Job(generator, doing, self)
+        job.failed.connect(self._on_failed)
+        job.ended.connect(self._on_ended)
+        self.changed.emit()
+        return job
+
+    def _on_shown(self, shown: list[Shown]) -> None:
+        """Add the layers, in the place of those of the last time."""
+        for item in shown:
+            old = self._shown.pop(item.name, None)
+            if old is not None and old in self._viewer.layers:
+                self._viewer.layers.remove(old)
+            layer = self._shown[item.name] = shown_layer(item)
+            add_unselected(self._viewer, layer)
+
+    def _on_failed(self, error: Exception) -> None:
+        self.failed.emit(Failure.of(error, self._doing))
+
+    def _on_ended(self) -> None:
+        job, self._job = self._job, None
+        if job is not None:
+            job.deleteLater()
+        self.changed.emit()
+
+
+def ask_path(window: QWidget, title: str, name: str, suffix: str) -> str:
+    """Ask where to write; empty if the user thinks better of it."""
+    folder = Path(settings.load("remembered")["folder"] or Path.home())
+    suggestion = str(folder / f"{name}{suffix}")
+    path, _ = QFileDialog.getSaveFileName(window, title, suggestion, f"(*{suffix})")
+    if path:
+        settings.save("remembered", folder=str(Path(path).parent))
+    return path if not path or Path(path).suffix else path + suffix
