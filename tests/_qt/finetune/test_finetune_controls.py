@@ -304,3 +304,27 @@ def test_tiny_images_are_refused(dock, viewer, shape):
     viewer.add_image(np.zeros(shape, np.uint8), name="tiny")
 
     assert dock.panel.reason.text() == "tiny is too small to learn from."
+
+
+def test_saved_run_is_the_last_one_until_another_is_described(
+    dock, viewer, photo, train, tmp_path, monkeypatch, qtbot
+):
+    from napari_edsr.train_config import load_config
+
+    paths = iter([tmp_path / "first.yaml", tmp_path / "second.yaml"])
+    monkeypatch.setattr(
+        "napari_edsr._qt.finetune.side_jobs.QFileDialog.getSaveFileName",
+        lambda *_: (str(next(paths)), ""),
+    )
+    viewer.add_image(photo, name="cells")
+    train(dock)
+
+    for change in (lambda: None, lambda: dock.controls.training.steps.setValue(7)):
+        change()
+        with qtbot.waitSignal(dock.side_jobs.saved, timeout=WAIT):
+            dock.panel.yaml.click()
+        qtbot.waitUntil(lambda: not dock.side_jobs.is_running, timeout=WAIT)
+
+    first, second = (load_config(tmp_path / f"{n}.yaml") for n in ("first", "second"))
+    assert (first.name, first.steps) == ("cells-x2", 6)
+    assert (second.name, second.steps) == ("cells-x2-2", 7)

@@ -59,13 +59,12 @@ class FinetunePanel(QWidget):
         self.error = ErrorView()
         self._lay_out()
         self._connect()
-        self.show_ready(can_resume=False)
+        self.show_ready()
         self.show_outcome("")
 
     def _lay_out(self) -> None:
         buttons, ending = QHBoxLayout(), QHBoxLayout()
         buttons.addWidget(self.adapt, 1)
-        buttons.addWidget(self.pause, 1)
         buttons.addWidget(self.start, 1)
         for button in (self.use, self.save, self.yaml):
             button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
@@ -76,6 +75,7 @@ class FinetunePanel(QWidget):
         column.setSpacing(6)
         column.addWidget(self.estimate)
         column.addLayout(buttons)
+        column.addWidget(self.pause)
         column.addWidget(self.reason)
         column.addWidget(self.progress)
         self._curve_place = column.count()
@@ -107,13 +107,13 @@ class FinetunePanel(QWidget):
         self.yaml.setVisible(not start)
         self.reason.show_text(start)
 
-    def show_ready(self, *, can_resume: bool) -> None:
-        """Offer to start, and to go on with a run that was stopped."""
+    def show_ready(self, resumable: str = "") -> None:
+        """Offer to start, and to go on with the run of this name that was stopped."""
         self.progress.hide()
         for button in (self.start, self.adapt):
             button.show()
-        self.pause.setText(_RESUME)
-        self.pause.setVisible(can_resume)
+        self.pause.setText(f"{_RESUME} {resumable}")
+        self.pause.setVisible(bool(resumable))
 
     def begin(self, status: str) -> None:
         """Show the bar, and take away what an earlier run left."""

@@ -100,11 +100,11 @@ class FinetuneSession(QObject):
         return self._job is not None and self._job.is_paused
 
     @property
-    def can_resume(self) -> bool:
-        """Whether the last run was stopped before all its steps were done."""
-        if self.is_running or self.request is None:
-            return False
-        return self.request.folder.is_dir()
+    def resumable(self) -> str:
+        """Name of the last run, if it was stopped before all its steps were done."""
+        if self.is_running or self.request is None or not self.request.folder.is_dir():
+            return ""
+        return self.request.config.name
 
     def start(self, request: FinetuneRequest) -> None:
         """Begin; does nothing while a run goes on."""

@@ -62,6 +62,7 @@ class FinetuneWidget(Dock):
         self.scout = TorchScout(self, measures=False)
         self.model_source = ModelSource(self.controls.models, self)
         self.side_jobs = SideJobs(napari_viewer, self)
+        self._is_changed = False  # since the last run
         self.link = ViewerLink(
             napari_viewer, self.follow_layers, self._on_view, lambda layer: None
         )
@@ -167,6 +168,7 @@ class FinetuneWidget(Dock):
         except EDSRError as error:
             self._on_failure(Failure.of(error, "Fine-tuning"))
             return
+        self._is_changed = False
         self.blender.begin(None)
         self.session.start(request)
 
@@ -219,12 +221,16 @@ class FinetuneWidget(Dock):
     def save_yaml(self) -> None:
         """Ask where to write the configuration of the run, and write it."""
         try:
-            request = self.session.request or self.request()
+            request = self._run_done() or self.request()
         except EDSRError as error:
             self._on_failure(Failure.of(error, "Saving the run"))
             return
         if path := ask_path(self, "Save run", request.config.name, ".yaml"):
             self.side_jobs.save_yaml(request, path)
+
+    def _run_done(self) -> FinetuneRequest | None:
+        """The last run, as long as nobody has begun to describe another."""
+        return None if self._is_changed else self.session.request
 
     def stop_all(self) -> None:
         """End whatever runs; of a training the best weights are kept."""
@@ -270,6 +276,7 @@ class FinetuneWidget(Dock):
             self._timer.start()
 
     def _on_choices(self) -> None:
+        self._is_changed = True
         self.panel.error.hide()
         settings.save(_CATEGORY, **self.controls.settings())
         self._update()
@@ -307,7 +314,7 @@ class FinetuneWidget(Dock):
         adapt = "" if self._active() is not None else "Select one image layer."
         self.panel.set_reasons(reason, adapt)
         self.controls.see.setEnabled(not (reason or self.side_jobs.is_running))
-        self.panel.show_ready(can_resume=self.session.can_resume)
+        self.panel.show_ready(self.session.resumable)
 
     # what the workers report
 
@@ -336,7 +343,7 @@ class FinetuneWidget(Dock):
 
     def _on_ended(self, outcome: FinetuneOutcome | None) -> None:
         registered = outcome is not None and outcome.registered
-        self.panel.show_ready(can_resume=self.session.can_resume)
+        self.panel.show_ready(self.session.resumable)
         text = outcome_text(outcome) if outcome else ""
         self.panel.show_outcome(text, has_model=registered)
         if registered:
