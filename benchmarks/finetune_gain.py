@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -31,7 +32,9 @@ SEEDS = (0, 1, 2)
 
 def sources(names: Iterable[str]) -> list[Source]:
     """The images named, or the one that comes with scikit-image."""
-    found = [Source(name, lambda name=name: read_image(name)) for name in names]
+    found = [
+        Source(Path(name).stem, lambda name=name: read_image(name)) for name in names
+    ]
     return found or [Source("cell", lambda: ImageFile(data.cell(), "YX"))]
 
 
