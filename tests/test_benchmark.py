@@ -9,7 +9,7 @@ from conftest import ROOT
 from PIL import Image
 
 from napari_edsr import drain, load_model, save_model
-from napari_edsr.benchmark import iter_benchmark, mean_of, published
+from napari_edsr.benchmark import iter_benchmark, mean_of, published, set5_scores
 from napari_edsr.errors import ImageError
 from napari_edsr.events import ImageDone
 
@@ -42,6 +42,19 @@ def test_both_tables_of_bicubic_and_the_shipped_row(folder, scale):
     cropped = mean_of(drain(iter_benchmark(model, hr, scale=scale, modulo=12)))
     assert cropped[2] == pytest.approx(BICUBIC[scale][1][0], abs=2e-4)
     assert cropped[3] == pytest.approx(BICUBIC[scale][1][1], abs=1e-4)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_table_of_the_readme_is_what_is_measured(folder, scale):
+    model = load_model(f"edsr-light-x{scale}")
+    scores = set5_scores(model, folder, scale)
+    rgb, bicubic_rgb, y, bicubic_y = (f"{value:.2f}" for value in scores.values())
+    row = f"| {rgb} | {y} | {bicubic_rgb} / {bicubic_y} |"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,) = [
+        line for line in readme.splitlines() if f"| [`edsr-light-x{scale}`]" in line
+    ]
+    assert line.endswith(row)
 
 
 @pytest.fixture

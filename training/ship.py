@@ -1,8 +1,8 @@
 """Put a trained model into the package, with its scores on Set5 in its metadata.
 
 ``python training/ship.py runs/edsr-light-x2/edsr-light-x2.safetensors Set5`` measures the
-model by the protocols of the README's table, writes it among the models of the package
-and prints what its card in ``cards.py`` is to say. Set5 holds ``HR`` and ``LRx2`` ...
+model as the README's table does (one for microscopy keeps the scores of its training),
+writes it among the models of the package, and prints what ``cards.py`` is to say of it.
 """
 
 from __future__ import annotations
@@ -14,25 +14,11 @@ from pathlib import Path
 from rich.console import Console
 
 import napari_edsr
-from napari_edsr import EDSR, MDSR, drain, load_model, save_model
-from napari_edsr.benchmark import iter_benchmark, mean_of
+from napari_edsr import EDSR, MDSR, load_model, save_model
+from napari_edsr.benchmark import set5_scores
 from napari_edsr.train_config import load_config
 
 MODELS = Path(napari_edsr.__file__).parent / "models"
-PROTOCOLS = {"RGB": "mmagic", "Y": "edsr-y"}
-
-
-def scores(model: EDSR | MDSR, set5: Path) -> dict[str, float]:
-    """PSNR of the model and of bicubic on Set5, in dB."""
-    (scale,) = model.config.scales
-    highs, lows = (sorted((set5 / name).iterdir()) for name in ("HR", f"LRx{scale}"))
-    found = {}
-    for colour, protocol in PROTOCOLS.items():
-        job = iter_benchmark(model, highs, lows, scale=scale, protocol=protocol)
-        psnr, _, bicubic, _ = mean_of(drain(job))
-        found[f"Set5 PSNR {colour}"] = round(psnr, 4)
-        found[f"Set5 PSNR {colour}, bicubic"] = round(bicubic, 4)
-    return found
 
 
 def kept_scores(model: EDSR | MDSR) -> dict[str, float]:
@@ -55,9 +41,13 @@ def main() -> None:
     name = model.provenance.name
     about = load_config(Path(__file__).parent / f"{name}.yaml").about
     is_grey = model.config.n_colors == 1
-    measured = kept_scores(model) if is_grey else scores(model, arguments.set5)
+    scale = model.config.scales[0]
+    measured = (
+        kept_scores(model) if is_grey else set5_scores(model, arguments.set5, scale)
+    )
     target = MODELS / f"{name.replace('-', '_')}.safetensors"
-    save_model(model, target, metadata={**about, "scores": measured})
+    rounded = {key: round(value, 4) for key, value in measured.items()}
+    save_model(model, target, metadata={**about, "scores": rounded})
     console = Console()
     console.print(hashlib.sha256(target.read_bytes()).hexdigest())
     console.print(target.stat().st_size, measured)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_edsr import files
 from napari_edsr.errors import ImageError
-from napari_edsr.events import ImageDone, relay
+from napari_edsr.events import ImageDone, drain, relay
 from napari_edsr.metrics import Score, score
 from napari_edsr.resampling import imresize
 
@@ -121,6 +121,30 @@ def mean_of(rows: Sequence[Row]) -> tuple[float, float, float, float]:
     ]
     a, b, c, d = (statistics.fmean(column) for column in columns)
     return a, b, c, d
+
+
+def set5_scores(model: EDSR | MDSR, folder: Path, scale: int) -> dict[str, float]:
+    """PSNR on Set5 as the README's table and the model cards have it, in dB.
+
+    Parameters
+    ----------
+    model : EDSR or MDSR
+    folder : Path
+        Holds ``HR`` and, made from it, ``LRx2``, ``LRx3`` and ``LRx4``.
+    scale : int
+
+    Returns
+    -------
+    dict of str to float
+        Of the model and of bicubic, in RGB (protocol ``mmagic``) and Y (``edsr-y``).
+    """
+    highs, lows = (files.images_at(folder / name) for name in ("HR", f"LRx{scale}"))
+    scores: dict[str, float] = {}
+    for colour, protocol in (("RGB", "mmagic"), ("Y", "edsr-y")):
+        job = iter_benchmark(model, highs, lows, scale=scale, protocol=protocol)
+        psnr, _, bicubic, _ = mean_of(drain(job))
+        scores |= {f"Set5 PSNR {colour}": psnr, f"Set5 PSNR {colour}, bicubic": bicubic}
+    return scores
 
 
 def published(folder: Path, scale: int) -> tuple[float, float] | None:
