@@ -16,6 +16,7 @@ from rich.console import Console
 import napari_edsr
 from napari_edsr import EDSR, MDSR, load_model, save_model
 from napari_edsr.benchmark import set5_scores
+from napari_edsr.cards import KEPT_SCORES
 from napari_edsr.train_config import load_config
 
 MODELS = Path(napari_edsr.__file__).parent / "models"
@@ -24,11 +25,8 @@ MODELS = Path(napari_edsr.__file__).parent / "models"
 def kept_scores(model: EDSR | MDSR) -> dict[str, float]:
     """PSNR on the images kept aside in training: Set5 says nothing of microscopy."""
     training = model.provenance.extra["training"]
-    return {
-        "PSNR kept aside": training["psnr"],
-        "PSNR kept aside, before": training["psnr_before"],
-        "PSNR kept aside, bicubic": training["psnr_bicubic"],
-    }
+    keys = ("psnr", "psnr_before", "psnr_bicubic")
+    return {name: training[key] for name, key in zip(KEPT_SCORES, keys, strict=True)}
 
 
 def main() -> None:

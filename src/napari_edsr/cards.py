@@ -10,6 +10,13 @@ from typing import Literal
 from napari_edsr import cache
 from napari_edsr.config import EDSRConfig, upsampling_steps
 
+#: Names of the scores of a model on the images kept aside in its training: its own, that
+#: of the model it started from, and bicubic interpolation's.
+KEPT_SCORES = (
+    "PSNR kept aside",
+    "PSNR kept aside, before",
+    "PSNR kept aside, bicubic",
+)
 SNU_URL = "https://cv.snu.ac.kr/research/EDSR/models/"
 OPENMMLAB_URL = "https://download.openmmlab.com/mmediting/restorers/edsr/"
 

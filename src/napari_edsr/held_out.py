@@ -47,7 +47,7 @@ def iter_psnr(
                 normalize=pair.limits,
             )
             result = yield from relay(
-                job, partial(ImageDone.at_work, number, len(pairs))
+                job, partial(ImageDone.at_work, number + 1, len(pairs))
             )
             scores.append(_score(result.image, pair, scale))
             yield ImageMeasured(

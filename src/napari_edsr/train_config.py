@@ -19,6 +19,7 @@ from napari_edsr.errors import ModelError, TrainingError
 SHRINKINGS = ("bicubic", "area")
 SCHEDULES = ("cosine", "step")
 _PATHS = ("hr", "lr", "validation_hr", "validation_lr")
+_EMA_STEPS = 100  # over which the average of a fine-tuning run reaches, at most
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9}
 
@@ -73,7 +74,8 @@ class Degradation:
             len(self.jpeg) == 2 and 1 <= self.jpeg[0] <= self.jpeg[1] <= 100
         ):
             raise TrainingError(
-                f"JPEG qualities are two numbers from 1 to 100, not {self.jpeg}."
+                f"JPEG qualities are two numbers from 1 to 100, the lower one first, not "
+                f"{self.jpeg}."
             )
 
     @property
@@ -304,6 +306,19 @@ class TrainConfig:
             else:
                 parts[key] = _made(kind, parts[key], key)
         return _made(cls, parts, "the configuration")
+
+
+def finetuning(steps: int) -> dict[str, Any]:
+    """Settings of `TrainConfig` that suit a short run from a trained model.
+
+    The learning rate rises over the first steps, and the average of the weights reaches
+    over a tenth of the run at most, so that the start is forgotten by its end.
+    """
+    return {
+        "warmup": min(steps // 20, 200),
+        "ema": 1 - 1 / min(max(steps // 10, 2), _EMA_STEPS),
+        "validate_every": max(1, min(200, steps // 5)),
+    }
 
 
 def load_config(path: str | os.PathLike[str]) -> TrainConfig:

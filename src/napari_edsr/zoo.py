@@ -32,6 +32,7 @@ __all__ = [
     "download_url",
     "fetch",
     "find_card",
+    "free_name",
     "get_card",
     "import_target",
     "is_available",
@@ -201,6 +202,15 @@ def check_import_name(name: str, *, replace_existing: bool = False) -> None:
         raise ModelError(
             f"The name {name!r} is taken by the {taken} model; choose another."
         )
+
+
+def free_name(name: str) -> str:
+    """The name, with a number after it if some model has it already."""
+    taken = {card.name.lower() for card in list_cards()}
+    free, number = name, 2
+    while free.lower() in taken:
+        free, number = f"{name}-{number}", number + 1
+    return free
 
 
 def record_import(

@@ -41,8 +41,15 @@ _ROUNDING = 1e-6  # pixels by which a way through the world may be off
 
 
 def image_layers(layers: Sequence[Layer]) -> list[Image]:
-    """Those layers that can be upscaled, in the order of the layer list."""
-    return [layer for layer in layers if isinstance(layer, Image)]
+    """Image layers in the order of the layer list, without our own previews."""
+    return [
+        layer for layer in layers if isinstance(layer, Image) and not is_preview(layer)
+    ]
+
+
+def is_made_here(layer: Layer) -> bool:
+    """Whether a layer is one of our results."""
+    return METADATA_KEY in layer.metadata
 
 
 def is_preview(layer: Layer) -> bool:
@@ -146,21 +153,31 @@ def result_settings(
     region : mapping of str to (int, int), optional
         Part of the source the result shows, in its pixels.
     """
-    settings: dict[str, Any] = dict(layer.as_layer_data_tuple()[1])
-    for key in _DROPPED:
-        settings.pop(key, None)
-    factors, origin = np.ones(layer.ndim), np.zeros(layer.ndim)
+    attributes = layer.as_layer_data_tuple()[1]
+    return placed_settings(attributes, layer_axes(layer), scale, region)
+
+
+def placed_settings(
+    attributes: Mapping[str, Any],
+    axes: str,
+    scale: float,
+    region: Mapping[str, tuple[int, int]] | None = None,
+) -> dict[str, Any]:
+    """As `result_settings`, of a layer's attributes and axes as they once were."""
+    settings = {k: v for k, v in attributes.items() if k not in _DROPPED}
+    spatial = axes.replace("S", "")
+    factors, origin = np.ones(len(spatial)), np.zeros(len(spatial))
     factors[-2:] = scale
-    for i, axis in enumerate(layer_axes(layer).replace("S", "")):
+    for i, axis in enumerate(spatial):
         origin[i] = (region or {}).get(axis, (0, 0))[0]
     shift = origin + (1 / factors - 1) / 2
-    linear = Affine(
-        scale=layer.scale, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim
-    ).linear_matrix
-    metadata = {k: v for k, v in layer.metadata.items() if k != METADATA_KEY}
-    settings["scale"] = np.asarray(layer.scale) / factors
-    settings["translate"] = np.asarray(layer.translate) + linear @ shift
-    settings["metadata"] = metadata
+    turns = {key: attributes[key] for key in ("scale", "rotate", "shear")}
+    linear = Affine(**turns, ndim=len(spatial)).linear_matrix
+    settings["scale"] = np.asarray(attributes["scale"]) / factors
+    settings["translate"] = np.asarray(attributes["translate"]) + linear @ shift
+    settings["metadata"] = {
+        k: v for k, v in attributes["metadata"].items() if k != METADATA_KEY
+    }
     return settings
 
 

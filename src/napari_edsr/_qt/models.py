@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_edsr import zoo
 from napari_edsr._qt.controls import Caption, Choice
 from napari_edsr._qt.wording import in_bytes, model_label, times
-from napari_edsr.cards import BUILT_IN
+from napari_edsr.cards import BUILT_IN, KEPT_SCORES
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ModelError
 from napari_edsr.zoo import ModelCard
@@ -89,7 +89,7 @@ def _short_title(card: ModelCard) -> str:
 
 def _scores(card: ModelCard) -> str:
     """Quality in a line, e.g. ``"Set5, Y: 37.5 dB, bicubic 33.7 dB"``."""
-    if "PSNR kept aside" in card.scores:
+    if KEPT_SCORES[0] in card.scores:
         return _kept_scores(card.scores)
     scales = card.config.scales[:1]
     built_in = next(own for own in BUILT_IN if own.config.scales == scales)
@@ -104,11 +104,9 @@ def _scores(card: ModelCard) -> str:
 
 def _kept_scores(scores: Mapping[str, float]) -> str:
     """On images like those it learned from, which were kept aside."""
-    words = [f"Kept aside: {scores['PSNR kept aside']:.1f} dB"]
-    for other in ("before", "bicubic"):
-        if (key := f"PSNR kept aside, {other}") in scores:
-            words.append(f"{other} {scores[key]:.1f} dB")
-    return ", ".join(words)
+    own, *others = (key for key in KEPT_SCORES if key in scores)
+    words = [f"{key.rpartition(', ')[2]} {scores[key]:.1f} dB" for key in others]
+    return ", ".join([f"Kept aside: {scores[own]:.1f} dB", *words])
 
 
 def checked_choice(
@@ -175,8 +173,8 @@ class ModelChooser(QWidget):
         self.hint = Caption()
         self.take_hint = QPushButton("Use it")
         self.take_hint.setToolTip("Choose the model that is suggested.")
-        self._suggested = ""
         self._lay_out()
+        self.suggest("", "")
         self.refresh()
 
     def _lay_out(self) -> None:

@@ -7,7 +7,7 @@ from functools import cache
 from qtpy.QtCore import QObject, Signal
 
 
-class Models(QObject):
+class ModelNews(QObject):
     """News of models.
 
     Signals
@@ -23,6 +23,6 @@ class Models(QObject):
 
 
 @cache
-def models() -> Models:
+def model_news() -> ModelNews:
     """The one object whose signals all docks hear."""
-    return Models()
+    return ModelNews()

@@ -35,6 +35,15 @@ def file_name(layer_name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", plain).strip("_") + ".tif"
 
 
+def ask_path(window: QWidget, title: str, name: str, types: str) -> str:
+    """Ask where to write; empty if the user thinks better of it."""
+    folder = Path(settings.load("remembered")["folder"] or Path.home())
+    path, _ = QFileDialog.getSaveFileName(window, title, str(folder / name), types)
+    if path:
+        settings.save("remembered", folder=str(Path(path).parent))
+    return path
+
+
 class ResultSaver(QObject):
     """Asks where, and writes in the background.
 
@@ -50,13 +59,8 @@ class ResultSaver(QObject):
 
     def ask_and_save(self, window: QWidget, layer: Image) -> None:
         """Ask for a file, and write the layer to it unless the user thinks better of it."""
-        folder = Path(settings.load("remembered")["folder"] or Path.home())
-        suggestion = str(folder / file_name(layer.name))
-        path, _ = QFileDialog.getSaveFileName(
-            window, "Save result", suggestion, _FILE_TYPES
-        )
+        path = ask_path(window, "Save result", file_name(layer.name), _FILE_TYPES)
         if path:
-            settings.save("remembered", folder=str(Path(path).parent))
             self.save(path, layer)
 
     def save(self, path: str, layer: Image) -> None:

@@ -19,9 +19,9 @@ from napari_edsr._qt.background import DevicesFound, SpeedFound, TorchScout
 from napari_edsr._qt.dock import Dock
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.layer_chooser import SELECTED
-from napari_edsr._qt.layers import image_layers, is_preview, layer_spec, pixel_size
+from napari_edsr._qt.layers import image_layers, layer_spec, pixel_size
 from napari_edsr._qt.model_source import ModelSource
-from napari_edsr._qt.news import models
+from napari_edsr._qt.news import model_news
 from napari_edsr._qt.requests import UpscaleRequest
 from napari_edsr._qt.run_panel import RunPanel
 from napari_edsr._qt.saving import ResultSaver
@@ -68,6 +68,7 @@ class UpscaleWidget(Dock):
         self.scout = TorchScout(self)
         self.model_source = ModelSource(self.controls.models, self)
         self.saver = ResultSaver(self)
+        self._handed_over: tuple[str, int] | None = None
         self.link = ViewerLink(
             napari_viewer, self.follow_layers, self._on_view, self._on_removed
         )
@@ -104,8 +105,8 @@ class UpscaleWidget(Dock):
         self.scout.devices_found.connect(self._on_devices)
         self.scout.speed_found.connect(self._on_speed)
         self._view_timer.timeout.connect(self._update)
-        models().added.connect(self._on_model_added)
-        models().chosen.connect(self._on_model_chosen)
+        model_news().added.connect(self._on_model_added)
+        model_news().chosen.connect(self._on_model_chosen)
         self.link.connect()
         self.destroyed.connect(self.link.disconnect)
 
@@ -157,14 +158,13 @@ class UpscaleWidget(Dock):
         """The layers to be upscaled: the one chosen, or all that are selected."""
         key = self.controls.layer.value()
         if key == SELECTED:
-            return [layer for layer in self._offered() if self._is_selected(layer)]
-        return [layer for layer in self._offered() if id(layer) == key]
-
-    def _offered(self) -> list[Image]:
+            return [
+                layer
+                for layer in image_layers(self._viewer.layers)
+                if self._is_selected(layer)
+            ]
         return [
-            layer
-            for layer in image_layers(self._viewer.layers)
-            if not is_preview(layer)
+            layer for layer in image_layers(self._viewer.layers) if id(layer) == key
         ]
 
     def _is_selected(self, layer: Image) -> bool:
@@ -172,7 +172,7 @@ class UpscaleWidget(Dock):
 
     def follow_layers(self) -> None:
         """Follow the viewer's list and selection."""
-        offered, chooser = self._offered(), self.controls.layer
+        offered, chooser = image_layers(self._viewer.layers), self.controls.layer
         keys = [id(layer) for layer in offered]
         selected = [id(layer) for layer in offered if self._is_selected(layer)]
         before = chooser.value()
@@ -277,6 +277,9 @@ class UpscaleWidget(Dock):
     def _on_ended(self, outcome: str) -> None:
         self.panel.end()
         self.panel.show_outcome(outcome, can_save=bool(self.session.results))
+        if self._handed_over is not None:
+            handed_over, self._handed_over = self._handed_over, None
+            self._on_model_chosen(*handed_over)
         self._update()
 
     def _on_saved(self, path: str) -> None:
@@ -294,10 +297,13 @@ class UpscaleWidget(Dock):
         self._update()
 
     def _on_model_chosen(self, name: str, scale: int) -> None:
-        if not self.session.is_running:
-            self.controls.models.refresh()
-            self.controls.scale.set_value(scale)
-            self.controls.models.set_value(name)
+        """Take a model that another dock hands over, after a run that is under way."""
+        if self.session.is_running:
+            self._handed_over = (name, scale)
+            return
+        self.controls.models.refresh()
+        self.controls.scale.set_value(scale)
+        self.controls.models.set_value(name)
 
     def _on_speed(self, found: SpeedFound) -> None:
         self._learn_speed(found.device, found.flops_per_second)

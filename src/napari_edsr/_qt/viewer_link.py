@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-_LAYER_EVENTS = ("data", "scale", "contrast_limits", "axis_labels", "units")
+_PLACE_EVENTS = ("scale", "translate", "rotate", "shear", "affine")
+_LAYER_EVENTS = ("data", *_PLACE_EVENTS, "contrast_limits", "axis_labels", "units")
 #: Of a Shapes layer; the highlight follows what is selected in it.
-_SHAPE_EVENTS = ("data", "highlight", "scale", "translate", "rotate", "affine")
+_SHAPE_EVENTS = ("data", "highlight", *_PLACE_EVENTS)
 
 
 class ViewerLink:

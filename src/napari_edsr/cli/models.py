@@ -15,6 +15,7 @@ from rich.filesize import decimal
 from rich.table import Column, Table
 
 from napari_edsr import cache, zoo
+from napari_edsr.cards import KEPT_SCORES
 from napari_edsr.cli.parameters import FLAG, table_console
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.config import EDSRConfig
@@ -236,18 +237,15 @@ def _score(name: str, value: Any) -> str:
 
 def _tested(scores: Mapping[str, float]) -> dict[str, float]:
     """Scores on benchmarks; those of its training are in the file itself."""
-    return {k: v for k, v in scores.items() if not k.startswith("PSNR kept aside")}
+    return {k: v for k, v in scores.items() if k not in KEPT_SCORES}
 
 
 def _training_rows(training: Any) -> list[tuple[str, str]]:
     """What training gained on the images kept aside, as its own files say it."""
     if not isinstance(training, Mapping):
         return [("training", str(training))]
-    kept = {
-        "PSNR kept aside": training.get("psnr"),
-        "PSNR kept aside, before": training.get("psnr_before"),
-        "PSNR kept aside, bicubic": training.get("psnr_bicubic"),
-    }
+    keys = ("psnr", "psnr_before", "psnr_bicubic")
+    kept = dict(zip(KEPT_SCORES, map(training.get, keys), strict=True))
     rows = _score_rows({k: v for k, v in kept.items() if v is not None})
     return [("Training steps", str(training.get("steps", "unknown"))), *rows]
 

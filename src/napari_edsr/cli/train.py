@@ -21,6 +21,7 @@ from napari_edsr.train_config import (
     DataConfig,
     Degradation,
     TrainConfig,
+    finetuning,
     load_config,
     save_config,
 )
@@ -86,7 +87,8 @@ def finetune(
         float, typer.Option(help="Photons at white: Poisson noise; 0 for none.")
     ] = 0.0,
     read_noise: Annotated[
-        float, typer.Option(help="Gaussian noise, in photons.")
+        float,
+        typer.Option(help="Gaussian noise in photons; without these a share of white."),
     ] = 0.0,
     grey: Annotated[
         bool,
@@ -119,7 +121,7 @@ def finetune(
         ),
         steps=steps,
         rate=rate,
-        validate_every=max(1, min(200, steps // 5)),
+        **finetuning(steps),
         seed=seed,
         device=device,
     )

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_edsr import zoo
@@ -133,6 +133,7 @@ def test_degradation_of_the_controls(dock):
     options.unit.set_value("um")
     options.photons.setValue(300)
     options.read_noise.setValue(2.5)
+    assert options.read_noise.isEnabled()
     options.jpeg.setChecked(True)
     options.worst.setValue(50)
     options.best.setValue(90)
@@ -234,8 +235,9 @@ def test_closing_the_dock_ends_the_run_and_keeps_the_best(
     assert outcome.result.step < 100_000
     assert outcome.registered is (outcome.result.gain > 0)
     assert (zoo.find_card("cells-x2") is not None) is outcome.registered
+    viewer.layers.clear()
     dock.setParent(window)
-    assert dock.panel.start.isEnabled() or dock.panel.reason.text()
+    assert "Tick a sharp image" in dock.panel.reason.text()
 
 
 def test_destroyed_dock_stops_its_run(make_dock, viewer, photo, qtbot):
@@ -249,6 +251,9 @@ def test_destroyed_dock_stops_its_run(make_dock, viewer, photo, qtbot):
         dock.deleteLater()
 
     viewer.add_image(photo)  # nobody listens any more
+    QThreadPool.globalInstance().waitForDone(WAIT)
+    with computing("A test"):
+        """The run has let go of the devices."""
 
 
 def test_real_folder_needs_its_counterpart(dock, viewer, photo, tmp_path, train):
@@ -313,7 +318,7 @@ def test_saved_run_is_the_last_one_until_another_is_described(
 
     paths = iter([tmp_path / "first.yaml", tmp_path / "second.yaml"])
     monkeypatch.setattr(
-        "napari_edsr._qt.finetune.side_jobs.QFileDialog.getSaveFileName",
+        "napari_edsr._qt.saving.QFileDialog.getSaveFileName",
         lambda *_: (str(next(paths)), ""),
     )
     viewer.add_image(photo, name="cells")
@@ -328,3 +333,98 @@ def test_saved_run_is_the_last_one_until_another_is_described(
     first, second = (load_config(tmp_path / f"{n}.yaml") for n in ("first", "second"))
     assert (first.name, first.steps) == ("cells-x2", 6)
     assert (second.name, second.steps) == ("cells-x2-2", 7)
+
+
+def test_moving_a_layer_frees_the_start(dock, viewer, photo):
+    from napari_edsr.resampling import imresize
+
+    sharp = viewer.add_image(photo, name="sharp", scale=(0.5, 0.5), translate=(1, 1))
+    low = viewer.add_image(imresize(photo, [32, 48]), name="low", translate=(1.4, 1.25))
+    viewer.layers.selection = {sharp}
+    dock.controls.side.kind.button("real").click()
+    assert "register them first" in dock.panel.reason.text()
+
+    low.translate = (1.25, 1.25)
+
+    assert dock.panel.start.isEnabled() and not dock.panel.reason.text()
+    assert "low-resolution side: low" in dock.panel.estimate.text()
+
+
+def test_own_low_resolution_layer_is_no_partner(dock, viewer, photo, qtbot):
+    viewer.add_image(photo, name="sharp", scale=(0.5, 0.5), translate=(1, 1))
+    dock.controls.see.click()
+    qtbot.waitUntil(lambda: not dock.side_jobs.is_running, timeout=WAIT)
+    assert len(viewer.layers) == 2
+
+    dock.controls.side.kind.button("real").click()
+
+    assert "Open the low-resolution layer" in dock.panel.reason.text()
+
+
+def test_rectangle_beside_the_common_part_is_refused(dock, viewer, photo):
+    from napari_edsr.resampling import imresize
+
+    low = imresize(photo, [32, 48])[16:]
+    sharp = viewer.add_image(photo, name="sharp", scale=(0.5, 0.5), translate=(1, 1))
+    viewer.add_image(low, name="low", translate=(17.25, 1.25))
+    viewer.add_shapes([[[3, 3], [3, 9], [9, 9], [9, 3]]])
+    viewer.layers.selection = {sharp}
+    dock.controls.side.kind.button("real").click()
+    dock.controls.kept.part.button("rectangle").click()
+
+    assert "holds no pixel" in dock.panel.reason.text()
+
+
+def test_start_waits_for_a_blend_that_is_being_measured(
+    dock, viewer, photo, train, qtbot
+):
+    viewer.add_image(photo, name="cells")
+    assert train(dock).registered
+    dock.blender.mix(0.5)
+    assert dock.blender.is_running
+
+    outcome = train(dock)
+
+    assert outcome.request.config.name == "cells-x2-2"
+    assert dock.errors_shown == []
+
+
+def test_run_that_could_not_begin_leaves_the_one_before(dock, viewer, photo, train):
+    viewer.add_image(photo, name="cells")
+    before = train(dock)
+
+    with computing("Upscaling of scans"):
+        train(dock)
+
+    assert dock.session.outcome is before
+    assert not dock.panel.use.isHidden()
+    assert "is under way" in dock.panel.error.message.text()
+
+
+def test_nothing_is_suggested_in_this_dock(dock, viewer, photo):
+    viewer.add_image(photo, name="cells")
+
+    assert dock.controls.models.take_hint.isHidden()
+
+
+def test_name_can_be_written_anew(dock, viewer, photo):
+    viewer.add_image(photo, name="cells")
+    name = dock.controls.name
+    name.setText("")
+    name.textEdited.emit("")
+    assert name.text() == "" and "no model name" in dock.panel.reason.text()
+
+    name.editingFinished.emit()
+
+    assert name.text() == "cells-x2" and not dock.panel.reason.text()
+
+
+def test_hidden_jpeg_qualities_do_not_block_real_pairs(dock):
+    options = dock.controls.degradation
+    options.jpeg.setChecked(True)
+    options.best.setValue(70)
+    options.worst.setValue(90)
+
+    assert options.value().jpeg == (90, 90)
+    options.photons.setValue(0)
+    assert not options.read_noise.isEnabled()

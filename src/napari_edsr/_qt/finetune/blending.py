@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QObject, QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QLabeledSlider
 
 from napari_edsr._qt.controls import Caption
 from napari_edsr._qt.failure import Failure
-from napari_edsr._qt.finetune.requests import FinetuneOutcome, iter_blend, register
-from napari_edsr._qt.news import models
+from napari_edsr._qt.finetune.requests import FinetuneOutcome, iter_blend, iter_keep
+from napari_edsr._qt.news import model_news
 from napari_edsr._qt.worker import Job
+
+if TYPE_CHECKING:
+    from napari_edsr.training import TrainResult
 
 _SETTLES = 250  # milliseconds without a move of the slider before it is measured
 
@@ -54,8 +59,7 @@ class BlendSlider(QWidget):
 
     def _lay_out(self) -> None:
         row = QHBoxLayout()
-        title = QLabel("Before")
-        row.addWidget(title)
+        row.addWidget(QLabel("Before"))
         row.addWidget(self.slider, 1)
         row.addWidget(QLabel("After"))
         row.addWidget(self.keep)
@@ -72,10 +76,14 @@ class BlendSlider(QWidget):
 
     def begin(self) -> None:
         """Stand at what was learned, and offer nothing to be kept yet."""
-        self.slider.blockSignals(True)
-        self.slider.setValue(100)
-        self.slider.blockSignals(False)
+        with QSignalBlocker(self.slider):
+            self.slider.setValue(100)
+        self._timer.stop()
         self.show_text("", can_keep=False)
+
+    def stop(self) -> None:
+        """Forget a move that was not asked about yet."""
+        self._timer.stop()
 
     def show_text(self, text: str, *, can_keep: bool) -> None:
         """Say what the mixture gives."""
@@ -100,11 +108,14 @@ class Blender(QObject):
     said(str, bool)
         What the mixture gives, and whether it can be kept.
     failed(Failure)
+    idle
+        Nothing is being done any more.
     """
 
     measured = Signal(object)
     said = Signal(str, bool)
     failed = Signal(object)
+    idle = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -112,20 +123,20 @@ class Blender(QObject):
         self._job: Job | None = None
         self._share = 1.0
         self._waiting: float | None = None
-        self._mixed: Any = None
+        self._mixed: TrainResult | None = None
 
     @property
     def is_running(self) -> bool:
-        """Whether a mixture is being measured."""
+        """Whether a mixture is being measured or kept."""
         return self._job is not None
 
     def begin(self, outcome: FinetuneOutcome | None) -> None:
-        """Mix what this run gave from now on."""
+        """Mix what this run gave from now on; None for nothing at all."""
         self.stop()
         self._outcome, self._mixed = outcome, None
 
     def stop(self) -> None:
-        """Break off what is being measured."""
+        """Break off what is being done."""
         self._waiting = None
         if self._job is not None:
             self._job.stop()
@@ -139,36 +150,40 @@ class Blender(QObject):
             self._waiting = share
             return
         self._share, self._mixed = share, None
-        job = self._job = Job(iter_blend(self._outcome, share), "", self)
-        job.yielded.connect(self.measured)
-        job.returned.connect(self._on_mixed)
-        job.failed.connect(self._on_failed)
-        job.ended.connect(self._on_ended)
         self.said.emit("Measuring the blend…", False)
+        job = self._begin(iter_blend(self._outcome, share), "Measuring the blend")
+        job.yielded.connect(self._on_event)
+        job.returned.connect(self._on_mixed)
         job.start()
 
     def keep(self) -> None:
         """Make the mixture a model of the zoo."""
-        if self._outcome is None or self._mixed is None:
+        if self._outcome is None or self._mixed is None or self._job is not None:
             return
-        config = self._outcome.request.config
-        name = f"{config.name}-{round(100 * self._share)}"
-        try:
-            register(self._mixed, config, name, blend=f"{self._share:g}")
-        except Exception as error:  # a full disk, or the name is taken
-            self.failed.emit(Failure.of(error, "Keeping the blend"))
-            return
-        self.said.emit(f"Kept as {name}.", False)
-        models().added.emit(name)
+        keeping = iter_keep(self._outcome, self._mixed, self._share)
+        job = self._begin(keeping, "Keeping the blend")
+        job.returned.connect(self._on_kept)
+        job.start()
 
-    def _on_mixed(self, mixed: Any) -> None:
+    def _begin(self, generator: Generator[Any, Any, Any], doing: str) -> Job:
+        job = self._job = Job(generator, "", self)
+        job.failed.connect(lambda error: self.failed.emit(Failure.of(error, doing)))
+        job.ended.connect(self._on_ended)
+        return job
+
+    def _on_event(self, event: object) -> None:
+        if self._job is not None and not self._job.is_stopping:
+            self.measured.emit(event)
+
+    def _on_mixed(self, mixed: TrainResult) -> None:
         self._mixed = mixed
-        measured = "" if mixed.psnr != mixed.psnr else f": {mixed.psnr:.2f} dB"
-        share = f"{self._share:.0%} of what was learned{measured}"
-        self.said.emit(share, 0 < self._share < 1)
+        measured = "" if math.isnan(mixed.psnr) else f": {mixed.psnr:.2f} dB"
+        text = f"{self._share:.0%} of what was learned{measured}"
+        self.said.emit(text, 0 < self._share < 1)
 
-    def _on_failed(self, error: Exception) -> None:
-        self.failed.emit(Failure.of(error, "Measuring the blend"))
+    def _on_kept(self, name: str) -> None:
+        self.said.emit(f"Kept as {name}.", False)
+        model_news().added.emit(name)
 
     def _on_ended(self) -> None:
         job, self._job = self._job, None
@@ -177,3 +192,5 @@ class Blender(QObject):
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             self.mix(waiting)
+        else:
+            self.idle.emit()

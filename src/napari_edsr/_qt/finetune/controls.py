@@ -60,7 +60,7 @@ class FinetuneControls(Form):
         self.rows.addRow("&Teach", self.teach)
         self.rows.addRow("Scale", self.scale)
         self.rows.addRow("Start fro&m", self.models)
-        self.rows.addRow("&Low side", self.side)
+        self.rows.addRow("&Low res.", self.side)
         self.add_sections(
             {
                 "degradation": Section(
@@ -90,6 +90,7 @@ class FinetuneControls(Form):
             options.changed.connect(self._on_change)
         self.see.clicked.connect(self.see_asked)
         self.name.textEdited.connect(self._on_change)
+        self.name.editingFinished.connect(self._on_name)
         self._summarise()
 
     def _on_change(self) -> None:
@@ -103,9 +104,15 @@ class FinetuneControls(Form):
 
     def suggest_name(self, name: str) -> None:
         """Put in a name, unless the user has written one."""
-        if self.name.text() in ("", self._suggested):
+        if self.name.text() == self._suggested:
             self.name.setText(name)
-            self._suggested = name
+        self._suggested = name
+
+    def _on_name(self) -> None:
+        """Put the suggestion back where nothing was written."""
+        if not self.name.text().strip():
+            self.name.setText(self._suggested)
+            self._on_change()
 
     def set_devices(self, devices: Sequence[str], auto: str) -> None:
         """Complete the list of devices."""

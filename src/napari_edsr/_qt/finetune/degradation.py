@@ -54,7 +54,9 @@ class DegradationOptions(QWidget):
             _MOST, 0, "Photons that white stands for: fewer of them mean more noise."
         )
         self.read_noise = amount(
-            _MOST, 1, "Standard deviation of the camera's own noise, in photons."
+            _MOST,
+            1,
+            "Standard deviation of the camera's own noise, if photons are given.",
         )
         self.jpeg = QCheckBox()
         self.jpeg.setToolTip("Compress as a JPEG file does. For 8-bit images.")
@@ -78,7 +80,14 @@ class DegradationOptions(QWidget):
         for box in (self.blur, self.photons, self.read_noise, self.worst, self.best):
             box.valueChanged.connect(self.changed)
         self.jpeg.toggled.connect(self._on_jpeg)
+        self.worst.valueChanged.connect(self.best.setMinimum)
+        self.photons.valueChanged.connect(self._on_photons)
         self._on_jpeg()
+        self._on_photons()
+
+    def _on_photons(self) -> None:
+        """Read noise is counted in photons, so that these must be known."""
+        self.read_noise.setEnabled(self.photons.value() > 0)
 
     def _on_jpeg(self) -> None:
         for box in (self.worst, self.best):
@@ -93,7 +102,7 @@ class DegradationOptions(QWidget):
             blur=self.blur.value(),
             blur_unit=str(self.unit.value()),
             photons=self.photons.value(),
-            read_noise=self.read_noise.value(),
+            read_noise=self.read_noise.value() if self.photons.value() else 0.0,
             jpeg=qualities if self.jpeg.isChecked() else (),
         )
 
@@ -144,7 +153,11 @@ class SideOptions(QWidget):
         super().__init__(parent)
         self.kind = Segments(
             [
-                ("Made smaller", MADE, "Make them from the sharp images."),
+                (
+                    "Made smaller",
+                    MADE,
+                    "Make the low-resolution images from the sharp ones.",
+                ),
                 (
                     "Real images",
                     REAL,

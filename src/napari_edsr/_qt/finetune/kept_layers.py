@@ -110,4 +110,5 @@ def shown_layer(shown: Shown) -> Image:
     """What the network will see, over the layer it was made from."""
     settings = shown.part.settings((0, 0), 1 / shown.scale) if shown.part else {}
     settings["rgb"] = shown.is_rgb
+    settings["metadata"] = {METADATA_KEY: {"low_resolution_of": shown.name}}
     return Image(shown.image, **settings, name=f"{shown.name} as the network sees it")

@@ -53,8 +53,8 @@ class KeptAside(QWidget):
         self.share.setValue(10)
         self.share.setSuffix(" %")
         self.share.setToolTip(
-            "Never trained on: the network is measured on it, so that it is seen whether "
-            "it learns. With 0 % nothing is measured."
+            "Never trained on: the network is measured on it to see whether it learns. "
+            "With 0 % nothing is measured."
         )
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)

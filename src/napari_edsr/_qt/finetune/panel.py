@@ -46,6 +46,7 @@ class FinetunePanel(QWidget):
         self.pause.setToolTip("Wait after this step, or go on where it was.")
         self.curve: LiveCurve | None = None
         self.outcome = Caption()
+        self.saved = Caption()
         self.blend = BlendSlider()
         self.use = QPushButton("Use in Upscal&e")
         self.use.setToolTip("Choose the new model in the Upscale dock.")
@@ -82,6 +83,7 @@ class FinetunePanel(QWidget):
         column.addWidget(self.outcome)
         column.addWidget(self.blend)
         column.addLayout(ending)
+        column.addWidget(self.saved)
         column.addWidget(self.error)
 
     def _connect(self) -> None:
@@ -100,12 +102,17 @@ class FinetunePanel(QWidget):
             self._column.insertWidget(self._curve_place, self.curve)
         return self.curve
 
-    def set_reasons(self, start: str, adapt: str) -> None:
-        """Free the buttons, or say why they are not; an empty reason frees one."""
-        self.start.setEnabled(not start)
-        self.adapt.setEnabled(not adapt)
-        self.yaml.setVisible(not start)
-        self.reason.show_text(start)
+    def set_ready(self, reason: str, *, can_adapt: bool) -> None:
+        """Free Start, or say why it is not; an empty reason frees it."""
+        self.start.setEnabled(not reason)
+        self.adapt.setEnabled(can_adapt)
+        self.reason.show_text(reason)
+
+    def set_saving(self, *, has_run: bool, is_free: bool) -> None:
+        """Offer to save a run where there is one, and nothing while something is saved."""
+        self.yaml.setVisible(has_run)
+        for button in (self.yaml, self.save):
+            button.setEnabled(is_free)
 
     def show_ready(self, resumable: str = "") -> None:
         """Offer to start, and to go on with the run of this name that was stopped."""
@@ -136,9 +143,6 @@ class FinetunePanel(QWidget):
     def show_outcome(self, text: str, *, has_model: bool = False) -> None:
         """Say what came of the run; with a model, what can be done with it."""
         self.outcome.show_text(text)
+        self.saved.show_text("")
         for widget in (self.blend, self.use, self.save):
             widget.setVisible(has_model)
-
-    def show_failure(self, message: str, details: str) -> None:
-        """Say what went wrong."""
-        self.error.show_error(message, details)

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psutil
 from napari.layers import Image
 
-from napari_edsr import files, zoo
+from napari_edsr import zoo
 from napari_edsr._qt import layers as geometry
-from napari_edsr._qt.finetune.degradation import BY_POSITION
 from napari_edsr._qt.finetune.pairing import find_partner
 from napari_edsr._qt.finetune.requests import FinetuneRequest, LayerPart, Lesson
 from napari_edsr._qt.models import ModelChoice
 from napari_edsr._qt.wording import in_bytes
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ImageError, TrainingError
-from napari_edsr.train_config import DataConfig, Degradation, TrainConfig
+from napari_edsr.train_config import (
+    DataConfig,
+    Degradation,
+    TrainConfig,
+    finetuning,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -29,7 +33,6 @@ if TYPE_CHECKING:
 
 #: Bytes that a run holds for each byte of its images: they, a copy, and the small side.
 _COPIES = 2.5
-_EMA_STEPS = 100  # over which the average of the weights reaches, at most
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,12 @@ class Choices:
     model : ModelChoice
         To start from.
     scale : int
-    folders : sequence of str
-        Folders of sharp images.
+    folders : mapping of str to int
+        Folders of sharp images, and how many there are in each.
     degradation : Degradation
     is_real : bool
         Whether the low-resolution side is of real images,
-    partner : Image, str or None
+    partner : Image or str
         and which layer that is; `BY_POSITION` to find it.
     lr_folder : str
         Those that belong to the folder.
@@ -65,15 +68,15 @@ class Choices:
     name: str
     model: ModelChoice
     scale: int
-    folders: Sequence[str] = ()
-    degradation: Degradation = field(default_factory=Degradation)
-    is_real: bool = False
-    partner: Image | str | None = BY_POSITION
-    lr_folder: str = ""
-    rectangle: bool = False
-    share: float = 0.1
-    grey: bool = True
-    training: dict[str, Any] = field(default_factory=dict)
+    folders: Mapping[str, int]
+    degradation: Degradation
+    is_real: bool
+    partner: Image | str
+    lr_folder: str
+    rectangle: bool
+    share: float
+    grey: bool
+    training: Mapping[str, Any]
 
 
 def plan(
@@ -91,7 +94,7 @@ def plan(
     return FinetuneRequest(_config(layers, choices), lessons)
 
 
-def check_ticked(layers: Sequence[Image], folders: Sequence[str]) -> None:
+def check_ticked(layers: Sequence[Image], folders: Collection[str]) -> None:
     """Refuse, with an `ImageError`, to learn from nothing."""
     if not (layers or folders):
         raise ImageError("Tick a sharp image to learn from, or add a folder.")
@@ -106,34 +109,30 @@ def _check_folders(choices: Choices) -> None:
         )
     if choices.is_real and not choices.lr_folder:
         raise TrainingError("Choose the folder of the low-resolution images as well.")
-    for folder in choices.folders:
-        if not files.images_at(folder):
+    for folder, images_in in choices.folders.items():
+        if not images_in:
             raise TrainingError(f"There are no images in {folder}; untick it.")
 
 
 def _lesson(viewer: ViewerModel, layer: Image, choices: Choices) -> Lesson:
     spec = geometry.layer_spec(layer)
-    hr = LayerPart.of(layer)
-    lr = None
+    hr, lr = LayerPart.of(layer), None
     if choices.is_real:
-        partner, match = find_partner(
-            layer, _candidates(viewer, layer, choices.partner), choices.scale
-        )
-        hr, lr = replace(hr, region=match.hr), LayerPart.of(partner, match.lr)
+        candidates = _candidates(viewer, layer, choices.partner)
+        partner, match = find_partner(layer, candidates, choices.scale)
+        hr, lr = LayerPart.of(layer, match.hr), LayerPart.of(partner, match.lr)
     if min(spec.size("Y"), spec.size("X")) < 2 * choices.scale:
         raise TrainingError(f"{layer.name} is too small to learn from.")
     return Lesson(hr, lr, _held_out(viewer, layer, choices, hr))
 
 
-def _candidates(
-    viewer: ViewerModel, layer: Image, partner: Image | str | None
-) -> list[Image]:
+def _candidates(viewer: ViewerModel, layer: Image, partner: Image | str) -> list[Image]:
     if isinstance(partner, Image):
         return [partner]
     return [
         other
         for other in geometry.image_layers(viewer.layers)
-        if other is not layer and not geometry.is_preview(other)
+        if other is not layer and not geometry.is_made_here(other)
     ]
 
 
@@ -145,9 +144,12 @@ def _held_out(
     region = geometry.rectangle_region(geometry.drawn_shapes(viewer), layer)
     if region is None:
         return 0.0  # it lies in another of the images
-    (y0, y1), (x0, x1) = region["Y"], region["X"]
-    y, x = hr.corner
-    return max(0, y0 - y), y1 - y, max(0, x0 - x), x1 - x
+    edges = []
+    for axis, start in zip("YX", hr.corner, strict=True):
+        length = hr.data.shape[hr.axes.index(axis)]
+        edges += [min(max(edge - start, 0), length) for edge in region[axis]]
+    y0, y1, x0, x1 = edges
+    return (y0, y1, x0, x1) if y0 < y1 and x0 < x1 else 0.0
 
 
 def _check_memory(lessons: Sequence[Lesson]) -> None:
@@ -162,7 +164,6 @@ def _check_memory(lessons: Sequence[Lesson]) -> None:
 
 
 def _config(layers: Sequence[Image], choices: Choices) -> TrainConfig:
-    steps = choices.training["steps"]
     return TrainConfig(
         name=choices.name,
         start=choices.model.key,
@@ -172,10 +173,8 @@ def _config(layers: Sequence[Image], choices: Choices) -> TrainConfig:
             lr=(choices.lr_folder,) if choices.is_real and choices.folders else (),
             held_out=0.0 if choices.rectangle else choices.share,
         ),
-        degradation=Degradation() if choices.is_real else choices.degradation,
-        warmup=min(steps // 20, 200),
-        ema=1 - 1 / min(max(steps // 10, 2), _EMA_STEPS),
-        **choices.training,
+        degradation=choices.degradation,
+        **{**finetuning(choices.training["steps"]), **choices.training},
     )
 
 
@@ -192,29 +191,29 @@ def all_grey(layers: Sequence[Image], folders: Collection[str]) -> bool:
     return bool(layers) and not folders and not any(layer.rgb for layer in layers)
 
 
-def suggested_name(layers: Sequence[Image], folders: Sequence[str], scale: int) -> str:
+def suggested_name(
+    layers: Sequence[Image], folders: Collection[str], scale: int
+) -> str:
     """A name for the new model that no other has, e.g. ``"cells-x2"``."""
-    first = layers[0].name if layers else (folders[0] if folders else "tuned")
+    first = layers[0].name if layers else next(iter(folders), "tuned")
     last = re.split(r"[\\/]", first.rstrip("\\/"))[-1]
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._") or "tuned"
-    taken = {card.name.lower() for card in zoo.list_cards()}
-    name = base = f"{plain[:60]}-x{scale}"
-    number = 2
-    while name.lower() in taken:
-        name, number = f"{base}-{number}", number + 1
-    return name
+    return zoo.free_name(f"{plain[:60]}-x{scale}")
 
 
 def estimate_text(request: FinetuneRequest, device: str) -> str:
     """What will happen, e.g. ``"2000 steps of 16 squares of 48 px, on CPU"``."""
     config = request.config
+    partners = sorted({lesson.lr.name for lesson in request.lessons if lesson.lr})
     text = f"{config.steps} steps of {config.batch} squares of {config.patch} px, on {device}"
+    if partners:
+        text += f"; low-resolution side: {', '.join(partners)}"
     if config.network is not None:
         text += "; the network becomes one of a single channel"
     return text
 
 
-def describe(layers: Sequence[Image], folders: Sequence[str]) -> str:
+def describe(layers: Sequence[Image], folders: Mapping[str, int]) -> str:
     """How much there is to learn from, e.g. ``"3 images, 12 Mpx"``."""
     specs = [geometry.layer_spec(layer) for layer in layers]
     pixels = sum(s.n_planes * s.size("Y") * s.size("X") for s in specs)
@@ -222,8 +221,7 @@ def describe(layers: Sequence[Image], folders: Sequence[str]) -> str:
     texts = [f"{planes} image{'s' * (planes != 1)}, {_megapixels(pixels)}"] * bool(
         specs
     )
-    counts = [len(files.images_at(folder)) for folder in folders]
-    texts += [f"{count} image{'s' * (count != 1)} in a folder" for count in counts]
+    texts += [f"{n} image{'s' * (n != 1)} in a folder" for n in folders.values()]
     return "; ".join(texts)
 
 

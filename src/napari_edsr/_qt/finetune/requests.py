@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,8 @@ import numpy as np
 
 from napari_edsr import cache, files, zoo
 from napari_edsr._qt.busy import computing
-from napari_edsr._qt.layers import layer_array, result_settings
+from napari_edsr._qt.layers import layer_array, layer_axes, placed_settings
+from napari_edsr.cards import KEPT_SCORES
 from napari_edsr.files import ImageFile
 from napari_edsr.images import Region
 from napari_edsr.train_config import TrainConfig
@@ -24,11 +27,7 @@ if TYPE_CHECKING:
     from napari_edsr.training import TrainEvent, TrainResult
     from napari_edsr.training_data import Source, Window
 
-_SCORES = {
-    "PSNR kept aside": "psnr",
-    "PSNR kept aside, before": "before",
-    "PSNR kept aside, bicubic": "bicubic",
-}
+_KEPT_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -37,25 +36,30 @@ class LayerPart:
 
     Attributes
     ----------
-    layer : Image
-        For its place in the world.
-    data, attributes
-        As for `napari_edsr.files.layer_file`.
-    region : mapping of str to (int, int)
-        Rows and columns; empty for all of them.
+    data : array
+        Possibly lazy.
+    attributes : mapping
+        Of the layer, as for `napari_edsr.files.layer_file`.
+    axes : str
+        One letter for each axis of `data`.
+    corner : (int, int)
+        Row and column of the layer at which the part begins.
     """
 
-    layer: Image
     data: Any
     attributes: Mapping[str, Any]
-    region: Region = field(default_factory=dict)
+    axes: str
+    corner: tuple[int, int] = (0, 0)
 
     @classmethod
     def of(cls, layer: Image, region: Region | None = None) -> LayerPart:
-        """A layer as it is now."""
+        """A layer as it is now, or the part of it in these rows and columns."""
+        axes, spans = layer_axes(layer), dict(region or {})
+        parts = tuple(slice(*spans.get(axis, (None,))) for axis in axes)
         attributes = {**layer.as_layer_data_tuple()[1], "metadata": {}}
         attributes["multiscale"] = False
-        return cls(layer, layer_array(layer), attributes, dict(region or {}))
+        corner = spans.get("Y", (0, 0))[0], spans.get("X", (0, 0))[0]
+        return cls(layer_array(layer)[parts], attributes, axes, corner)
 
     @property
     def name(self) -> str:
@@ -64,20 +68,12 @@ class LayerPart:
 
     def read(self) -> ImageFile:
         """The image as its file would hold it."""
-        image = files.layer_file(self.data, self.attributes)
-        parts = [slice(*self.region.get(axis, (None,))) for axis in image.axes]
-        image.data = image.data[tuple(parts)]
-        return image
-
-    @property
-    def corner(self) -> tuple[int, int]:
-        """Row and column of the layer at which the part begins."""
-        return self.region.get("Y", (0, 0))[0], self.region.get("X", (0, 0))[0]
+        return files.layer_file(self.data, self.attributes)
 
     @property
     def leading_shape(self) -> tuple[int, ...]:
         """Lengths of the axes before rows and columns."""
-        return tuple(self.data.shape[: -3 if self.attributes["rgb"] else -2])
+        return tuple(self.data.shape[: self.axes.index("Y")])
 
     def settings(self, corner: tuple[int, int], scale: float = 1.0) -> dict[str, Any]:
         """Arguments of an `Image` whose first pixel lies at `corner` of the part.
@@ -90,7 +86,7 @@ class LayerPart:
         """
         (y, x), (y0, x0) = corner, self.corner
         start = {"Y": (y0 + y, y0 + y + 1), "X": (x0 + x, x0 + x + 1)}
-        return result_settings(self.layer, scale, start)
+        return placed_settings(self.attributes, self.axes, scale, start)
 
 
 @dataclass(frozen=True)
@@ -109,6 +105,13 @@ class Lesson:
     hr: LayerPart
     lr: LayerPart | None = None
     held_out: Window | float = 0.0
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for lessons that teach the same: the pixels are told by where they are."""
+        parts = (part for part in (self.hr, self.lr) if part is not None)
+        places = [(part.name, part.corner, part.data.shape) for part in parts]
+        return (*places, self.held_out)
 
     def source(self) -> Source:
         """For the trainer."""
@@ -140,6 +143,15 @@ class FinetuneRequest:
     def folder(self) -> Path:
         """Where the state of the run lies until all steps are done."""
         return cache.folder() / "runs" / self.config.name
+
+    def is_like(self, other: FinetuneRequest) -> bool:
+        """Whether the two do the same, whatever they are called."""
+        if replace(self.config, name=other.config.name) != other.config:
+            return False
+        mine, theirs = (
+            [part for x in r.lessons for part in x.key] for r in (self, other)
+        )
+        return mine == theirs
 
     def sources(self) -> list[Source]:
         """Layers and images of folders to learn from."""
@@ -181,12 +193,13 @@ def iter_finetune(
     EDSRError
         As `napari_edsr.training.iter_train`, and if the name of the model is taken.
     """
-    with computing("A training"):
+    with computing(f"Fine-tuning of {request.config.name}"):
         if not request.resumes:
             zoo.import_target(request.config.name)  # refused now rather than at the end
             shutil.rmtree(request.folder, ignore_errors=True)
-        yield None
-        result = yield from _iter_until_asked(request)
+            _sweep(request.folder.parent)
+        asked = bool((yield None))
+        result = yield from _iter_until_asked(request, asked)
         registered = not result.gain <= 0
         if registered:
             register(result, request.config, replace_existing=request.resumes)
@@ -195,14 +208,21 @@ def iter_finetune(
         return FinetuneOutcome(request, result, registered)
 
 
+def _sweep(runs: Path) -> None:
+    """Take away the states of runs that nobody went on with."""
+    oldest = time.time() - _KEPT_SECONDS
+    for folder in runs.glob("*"):
+        if folder.stat().st_mtime < oldest:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _iter_until_asked(
-    request: FinetuneRequest,
+    request: FinetuneRequest, asked: bool
 ) -> Generator[TrainEvent, Any, TrainResult]:
     """Keep in mind that someone asked to end, until the trainer hears it."""
     from napari_edsr.training import iter_train
 
     job = iter_train(request.config, request.sources(), folder=request.folder)
-    asked = False
     try:
         event = next(job)
         while True:
@@ -221,7 +241,7 @@ def register(
     *,
     replace_existing: bool = False,
     **about: str,
-) -> str:
+) -> None:
     """Make the network of a result a model of the zoo, its scores with it.
 
     Parameters
@@ -234,29 +254,25 @@ def register(
         Whether an imported model of the name may be replaced.
     **about : str
         More for the metadata of the file.
-
-    Returns
-    -------
-    str
-        The name.
     """
     from napari_edsr.training import save_trained
 
     name = name or config.name
     target = zoo.import_target(name, replace_existing=replace_existing)
     save_trained(result, config, target, title=name, **about)
-    scores = {name: getattr(result, key) for name, key in _SCORES.items()}
+    scores = dict(
+        zip(KEPT_SCORES, (result.psnr, result.before, result.bicubic), strict=True)
+    )
     origin = result.model.provenance
     zoo.record_import(
         name,
         result.model.config,
-        scores={key: value for key, value in scores.items() if value == value},
+        scores={key: v for key, v in scores.items() if math.isfinite(v)},
         title=name,
         licence=origin.licence,
         credit=origin.credit,
         source=origin.source,
     )
-    return name
 
 
 def iter_blend(
@@ -269,7 +285,7 @@ def iter_blend(
     TrainResult
         That of the run with the mixed network and its PSNR.
     """
-    with computing("A blend"):
+    with computing("Measuring a blend"):
         yield None
         from napari_edsr.device import resolve_device
         from napari_edsr.held_out import iter_psnr
@@ -282,14 +298,31 @@ def iter_blend(
         return replace(result, model=network.cpu(), psnr=psnr)
 
 
+def iter_keep(
+    outcome: FinetuneOutcome, mixed: TrainResult, share: float
+) -> Generator[None, None, str]:
+    """Make a mixture of weights a model of the zoo; the job of a worker.
+
+    Returns
+    -------
+    str
+        What it is called.
+    """
+    yield
+    config = outcome.request.config
+    name = zoo.free_name(f"{config.name}-{round(100 * share)}")
+    register(mixed, config, name, blend=f"{share:g}")
+    return name
+
+
 def iter_save(outcome: FinetuneOutcome, path: str) -> Generator[None, None, str]:
     """Write the new model to a file; the job of a worker."""
     yield
     from napari_edsr.training import save_trained
 
     config = outcome.request.config
-    save_trained(outcome.result, config, Path(path), title=config.name)
-    return path
+    target = Path(path).with_suffix(".safetensors")
+    return str(save_trained(outcome.result, config, target, title=config.name))
 
 
 @dataclass(frozen=True)

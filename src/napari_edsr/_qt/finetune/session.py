@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from napari_edsr._qt.finetune.requests import (
     FinetuneRequest,
     iter_finetune,
 )
-from napari_edsr._qt.news import models
+from napari_edsr._qt.news import model_news
 from napari_edsr._qt.wording import clock
 from napari_edsr._qt.worker import Job
 from napari_edsr.events import (
@@ -64,10 +65,12 @@ class FinetuneSession(QObject):
         What is being done; share from 0 to 1 and the time left.
     planned(TrainPlanned), stepped(StepDone), validated(Validated)
         As the trainer yields them.
+    warned(str)
+        The run goes on, but the user should know.
     failed(Failure)
         It went wrong; `ended` follows.
     ended(FinetuneOutcome or None)
-        All is over; None if there is no result.
+        All is over; with the last result, or None.
     """
 
     began = Signal(str)
@@ -87,7 +90,8 @@ class FinetuneSession(QObject):
         self._job: Job | None = None
         self._watch = Stopwatch()
         self._first_step = 0
-        self._is_ending = False
+        self._beginning: FinetuneRequest | None = None
+        self._is_planned = self._is_ending = False
 
     @property
     def is_running(self) -> bool:
@@ -110,9 +114,8 @@ class FinetuneSession(QObject):
         """Begin; does nothing while a run goes on."""
         if self.is_running:
             return
-        self.request, self.outcome, self._is_ending = request, None, False
+        self._beginning, self._is_ending, self._is_planned = request, False, False
         self._watch = Stopwatch()
-        self.kept.begin(request.lessons, resumes=request.resumes)
         title = f"Fine-tuning {request.config.name}"
         job = self._job = Job(iter_finetune(request), title, self)
         job.yielded.connect(self._on_event)
@@ -132,18 +135,19 @@ class FinetuneSession(QObject):
                 self._watch.rest()
 
     def finish(self) -> None:
-        """End after the step at work, and keep the best weights."""
-        if self._job is not None:
-            self._is_ending = True
+        """End after the step at work, and keep the best weights; before the first, none."""
+        if self._job is None:
+            return
+        self._is_ending = True
+        if self._is_planned:
             self._job.send(True)
             self._job.pause(False)
-
-    def stop(self) -> None:
-        """Break off; the state stays on disk."""
-        if self._job is not None:
+        else:
             self._job.stop()
 
     def _on_event(self, event: object) -> None:
+        if self._beginning is not None:
+            self._take_over(self._beginning)
         if isinstance(event, ImageMeasured):
             self.kept.show(event)
         if isinstance(event, ImageDone):
@@ -155,13 +159,21 @@ class FinetuneSession(QObject):
         elif isinstance(event, Validated):
             self.validated.emit(event)
 
+    def _take_over(self, request: FinetuneRequest) -> None:
+        """Forget the run before, now that this one could begin."""
+        before, self._beginning = self.request, None
+        self.request, self.outcome = request, None
+        if before is not None and before.folder != request.folder:
+            shutil.rmtree(before.folder, ignore_errors=True)
+        self.kept.begin(request.lessons, resumes=request.resumes)
+
     def _on_image(self, event: ImageDone) -> None:
         if not self._watch.seconds and not self._is_ending:
             text = f"Preparing and measuring: image {event.image} of {event.images}"
             self.began.emit(text)
 
     def _on_planned(self, event: TrainPlanned) -> None:
-        self._first_step = event.step
+        self._first_step, self._is_planned = event.step, True
         self.kept.trained()
         self._watch.run()
         self.planned.emit(event)
@@ -184,7 +196,7 @@ class FinetuneSession(QObject):
     def _on_outcome(self, outcome: FinetuneOutcome) -> None:
         self.outcome = outcome
         if outcome.registered:
-            models().added.emit(outcome.request.config.name)
+            model_news().added.emit(outcome.request.config.name)
 
     def _on_failed(self, error: Exception) -> None:
         self.failed.emit(Failure.of(error, "Fine-tuning"))
@@ -193,4 +205,5 @@ class FinetuneSession(QObject):
         job, self._job = self._job, None
         if job is not None:
             job.deleteLater()
+        self._beginning = None
         self.ended.emit(self.outcome)

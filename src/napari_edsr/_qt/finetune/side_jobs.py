@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_edsr._qt import settings
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.finetune.export import iter_export
 from napari_edsr._qt.finetune.kept_layers import shown_layer
@@ -89,6 +87,8 @@ class SideJobs(QObject):
         self._doing = doing
         self._job = job = Job(generator, doing, self)
         job.failed.connect(self._on_failed)
+        job.warned.connect(show_warning)
+        job.cancel_asked.connect(job.stop)
         job.ended.connect(self._on_ended)
         self.changed.emit()
         return job
@@ -110,13 +110,3 @@ class SideJobs(QObject):
         if job is not None:
             job.deleteLater()
         self.changed.emit()
-
-
-def ask_path(window: QWidget, title: str, name: str, suffix: str) -> str:
-    """Ask where to write; empty if the user thinks better of it."""
-    folder = Path(settings.load("remembered")["folder"] or Path.home())
-    suggestion = str(folder / f"{name}{suffix}")
-    path, _ = QFileDialog.getSaveFileName(window, title, suggestion, f"(*{suffix})")
-    if path:
-        settings.save("remembered", folder=str(Path(path).parent))
-    return path if not path or Path(path).suffix else path + suffix

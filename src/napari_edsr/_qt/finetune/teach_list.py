@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_edsr import files
 from napari_edsr._qt.controls import Caption
 
 _KEY = Qt.ItemDataRole.UserRole
@@ -35,6 +36,7 @@ class TeachList(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._is_touched = False
+        self._counts: dict[str, int] = {}
         self.list = QListWidget()
         self.list.setToolTip(
             "The sharp images to learn from. Tick several layers, or add a folder."
@@ -76,8 +78,9 @@ class TeachList(QWidget):
         self._fit()
 
     def add_folder(self, path: str) -> None:
-        """Add a folder, ticked."""
-        if path not in self.folders():
+        """Add a folder, ticked; its images are counted once."""
+        if path not in self._counts:
+            self._counts[path] = len(files.images_at(path))
             with QSignalBlocker(self.list):
                 self._append(_folder_title(path), path, _CHECKED)
             self._is_touched = True
@@ -97,9 +100,10 @@ class TeachList(QWidget):
         """Keys of the layers that are ticked."""
         return [item.data(_KEY) for item in self._items(int) if _is_ticked(item)]
 
-    def folders(self) -> list[str]:
-        """Paths of the folders that are ticked."""
-        return [item.data(_KEY) for item in self._items(str) if _is_ticked(item)]
+    def folders(self) -> dict[str, int]:
+        """Folders that are ticked, and how many images there were in each."""
+        ticked = (item.data(_KEY) for item in self._items(str) if _is_ticked(item))
+        return {path: self._counts[path] for path in ticked}
 
     def describe(self, text: str) -> None:
         """Say what was understood of the images."""

@@ -20,19 +20,21 @@ from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.finetune import planning
 from napari_edsr._qt.finetune.blending import Blender
 from napari_edsr._qt.finetune.controls import FinetuneControls
-from napari_edsr._qt.finetune.degradation import BY_POSITION
+from napari_edsr._qt.finetune.degradation import BY_POSITION, MADE
 from napari_edsr._qt.finetune.panel import FinetunePanel
 from napari_edsr._qt.finetune.requests import FinetuneOutcome, FinetuneRequest
 from napari_edsr._qt.finetune.session import FinetuneSession
-from napari_edsr._qt.finetune.side_jobs import SideJobs, ask_path
+from napari_edsr._qt.finetune.side_jobs import SideJobs
 from napari_edsr._qt.finetune.wording import outcome_text
-from napari_edsr._qt.layers import image_layers, is_preview
+from napari_edsr._qt.layers import image_layers
 from napari_edsr._qt.model_source import ModelSource
-from napari_edsr._qt.news import models
+from napari_edsr._qt.news import model_news
+from napari_edsr._qt.saving import ask_path
 from napari_edsr._qt.viewer_link import ViewerLink
-from napari_edsr._qt.wording import device_name
+from napari_edsr._qt.wording import device_name, times
 from napari_edsr.errors import EDSRError
 from napari_edsr.events import ImageMeasured, StepDone, TrainPlanned, Validated
+from napari_edsr.train_config import Degradation
 
 if TYPE_CHECKING:
     import napari
@@ -62,7 +64,8 @@ class FinetuneWidget(Dock):
         self.scout = TorchScout(self, measures=False)
         self.model_source = ModelSource(self.controls.models, self)
         self.side_jobs = SideJobs(napari_viewer, self)
-        self._is_changed = False  # since the last run
+        self._waiting: FinetuneRequest | None = None
+        self._has_failed = False
         self.link = ViewerLink(
             napari_viewer, self.follow_layers, self._on_view, lambda layer: None
         )
@@ -107,13 +110,14 @@ class FinetuneWidget(Dock):
         session.ended.connect(self._on_ended)
         blender.measured.connect(self._on_blend_measured)
         blender.said.connect(self._on_blend_said)
+        blender.idle.connect(self._on_blender_idle)
         self.side_jobs.saved.connect(self._on_saved)
         for worker in (session, blender, self.model_source, self.side_jobs):
             worker.failed.connect(self._on_failure)
         for changed in (self.model_source.updated, self.side_jobs.changed):
             changed.connect(self._update)
         self.scout.devices_found.connect(self._on_devices)
-        models().added.connect(self._on_model_added)
+        model_news().added.connect(self._on_model_added)
 
     # what is asked for
 
@@ -126,8 +130,7 @@ class FinetuneWidget(Dock):
         layer = self._active()
         if layer is not None:
             self.controls.teach.tick_only(id(layer))
-            self.controls.side.kind.set_value("made")
-            self.follow_layers()
+            self.controls.side.kind.set_value(MADE)
             self._start(self.request)
 
     def request(self) -> FinetuneRequest:
@@ -144,8 +147,10 @@ class FinetuneWidget(Dock):
             name=controls.name.text().strip(),
             model=controls.models.checked(scale),
             scale=scale,
-            folders=tuple(controls.teach.folders()),
-            degradation=controls.degradation.value(),
+            folders=controls.teach.folders(),
+            degradation=(
+                Degradation() if controls.side.is_real else controls.degradation.value()
+            ),
             is_real=controls.side.is_real,
             partner=self._partner(),
             lr_folder=controls.side.lr_folder,
@@ -157,7 +162,9 @@ class FinetuneWidget(Dock):
 
     def _partner(self) -> Image | str:
         key = self.controls.side.partner.value()
-        found = [layer for layer in self._offered() if id(layer) == key]
+        found = [
+            layer for layer in image_layers(self._viewer.layers) if id(layer) == key
+        ]
         return found[0] if found else BY_POSITION
 
     def _start(self, make_request: Callable[[], FinetuneRequest]) -> None:
@@ -168,9 +175,18 @@ class FinetuneWidget(Dock):
         except EDSRError as error:
             self._on_failure(Failure.of(error, "Fine-tuning"))
             return
-        self._is_changed = False
+        self.panel.blend.stop()
         self.blender.begin(None)
-        self.session.start(request)
+        if self.blender.is_running:
+            self._waiting = request
+        else:
+            self.session.start(request)
+
+    def _on_blender_idle(self) -> None:
+        """Begin the run that waited for a blend to end."""
+        request, self._waiting = self._waiting, None
+        if request is not None:
+            self.session.start(request)
 
     def pause(self) -> None:
         """Wait, go on, or take up the run that was stopped."""
@@ -207,34 +223,39 @@ class FinetuneWidget(Dock):
             dock, _ = window.add_plugin_dock_widget(_PLUGIN, _UPSCALE, tabify=True)
             dock.show()
             dock.raise_()
-        models().chosen.emit(name, scale)
+        model_news().chosen.emit(name, scale)
 
     def save_model(self) -> None:
         """Ask where to write the new model, and write it."""
         outcome = self.session.outcome
         if outcome is None:
             return
-        name = outcome.request.config.name
-        if path := ask_path(self, "Save model", name, ".safetensors"):
+        name = f"{outcome.request.config.name}.safetensors"
+        if path := ask_path(self, "Save model", name, "Weights (*.safetensors)"):
             self.side_jobs.save_model(outcome, path)
 
     def save_yaml(self) -> None:
         """Ask where to write the configuration of the run, and write it."""
-        try:
-            request = self._run_done() or self.request()
-        except EDSRError as error:
-            self._on_failure(Failure.of(error, "Saving the run"))
+        request = self._run_to_save()
+        if request is None:
             return
-        if path := ask_path(self, "Save run", request.config.name, ".yaml"):
+        name = f"{request.config.name}.yaml"
+        if path := ask_path(self, "Save run", name, "YAML (*.yaml *.yml)"):
             self.side_jobs.save_yaml(request, path)
 
-    def _run_done(self) -> FinetuneRequest | None:
-        """The last run, as long as nobody has begun to describe another."""
-        return None if self._is_changed else self.session.request
+    def _run_to_save(self) -> FinetuneRequest | None:
+        """The run that is described; under its name the last one, if that was the same."""
+        last = self.session.request
+        try:
+            described = self.request()
+        except EDSRError:
+            return last
+        return last if last and last.is_like(described) else described
 
     def stop_all(self) -> None:
         """End whatever runs; of a training the best weights are kept."""
         self.session.finish()
+        self.panel.blend.stop()
         self.blender.stop()
         for worker in (self.scout, self.model_source, self.side_jobs):
             worker.stop()
@@ -244,25 +265,20 @@ class FinetuneWidget(Dock):
     def layers(self) -> list[Image]:
         """The layers that are ticked."""
         ticked = self.controls.teach.layers()
-        return [layer for layer in self._offered() if id(layer) in ticked]
-
-    def _offered(self) -> list[Image]:
         return [
-            layer
-            for layer in image_layers(self._viewer.layers)
-            if not is_preview(layer)
+            layer for layer in image_layers(self._viewer.layers) if id(layer) in ticked
         ]
 
     def _active(self) -> Image | None:
         """The layer that is selected, or the only one there is."""
-        offered = self._offered()
+        offered = image_layers(self._viewer.layers)
         selected = [lay for lay in offered if lay in self._viewer.layers.selection]
         candidates = selected or offered
         return candidates[0] if len(candidates) == 1 else None
 
     def follow_layers(self) -> None:
         """Follow the viewer's list and selection."""
-        offered = self._offered()
+        offered = image_layers(self._viewer.layers)
         names = [(layer.name, id(layer)) for layer in offered]
         chosen = [id(lay) for lay in offered if lay in self._viewer.layers.selection]
         if not chosen and len(offered) == 1:
@@ -276,7 +292,6 @@ class FinetuneWidget(Dock):
             self._timer.start()
 
     def _on_choices(self) -> None:
-        self._is_changed = True
         self.panel.error.hide()
         settings.save(_CATEGORY, **self.controls.settings())
         self._update()
@@ -288,7 +303,9 @@ class FinetuneWidget(Dock):
         """Bring every text up to date with the controls and the viewer."""
         layers, folders = self.layers(), self.controls.teach.folders()
         shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
-        self.link.watch([*layers, *shapes])
+        is_real = self.controls.side.is_real
+        seen = image_layers(self._viewer.layers) if is_real else layers
+        self.link.watch([*seen, *shapes])
         scale = int(str(self.controls.scale.value()))
         self.controls.side.ask_folder(bool(folders))
         self.controls.training.grey.setEnabled(planning.all_grey(layers, folders))
@@ -298,7 +315,7 @@ class FinetuneWidget(Dock):
         if not running:
             self._show_plan(layers, folders)
 
-    def _show_plan(self, layers: list[Image], folders: list[str]) -> None:
+    def _show_plan(self, layers: list[Image], folders: dict[str, int]) -> None:
         """Say what will happen, or why it can't."""
         reason = described = text = ""
         try:
@@ -308,18 +325,21 @@ class FinetuneWidget(Dock):
                 request, device_name(self.controls.training.actual_device)
             )
         except EDSRError as error:
-            reason = str(error)
+            reason = times(str(error))
         self.controls.teach.describe(described)
         self.panel.estimate.show_text(text)
-        adapt = "" if self._active() is not None else "Select one image layer."
-        self.panel.set_reasons(reason, adapt)
-        self.controls.see.setEnabled(not (reason or self.side_jobs.is_running))
+        self.panel.set_ready(reason, can_adapt=self._active() is not None)
+        is_free = not self.side_jobs.is_running
+        has_run = not reason or self.session.request is not None
+        self.panel.set_saving(has_run=has_run, is_free=is_free)
+        self.controls.see.setEnabled(is_free and not reason)
         self.panel.show_ready(self.session.resumable)
 
     # what the workers report
 
     def _on_began(self, status: str) -> None:
         if self.panel.progress.isHidden():
+            self._has_failed = False
             self.panel.begin(status)
             self._update()
         self.panel.progress.status.setText(status)
@@ -344,15 +364,22 @@ class FinetuneWidget(Dock):
     def _on_ended(self, outcome: FinetuneOutcome | None) -> None:
         registered = outcome is not None and outcome.registered
         self.panel.show_ready(self.session.resumable)
-        text = outcome_text(outcome) if outcome else ""
-        self.panel.show_outcome(text, has_model=registered)
-        if registered:
-            self.panel.blend.begin()
+        self.panel.show_outcome(self._outcome_text(outcome), has_model=registered)
+        self.panel.blend.begin()
+        if outcome is not None and registered:
             self.blender.begin(outcome)
+            if outcome.result.best_step != outcome.result.step:
+                self.blender.mix(1.0)  # the layers show the last weights, not the best
         self._update()
 
+    def _outcome_text(self, outcome: FinetuneOutcome | None) -> str:
+        if outcome is not None:
+            return outcome_text(outcome)
+        return "" if self._has_failed else "Stopped; nothing was learned yet."
+
     def _on_failure(self, failure: Failure) -> None:
-        self.panel.show_failure(failure.message, failure.details)
+        self._has_failed = True
+        self.panel.error.show_error(times(failure.message), failure.details)
         show_error(failure.message)
 
     def _on_blend_measured(self, event: object) -> None:
@@ -363,7 +390,7 @@ class FinetuneWidget(Dock):
         self.panel.blend.show_text(text, can_keep=can_keep)
 
     def _on_saved(self, path: str) -> None:
-        self.panel.outcome.show_text(f"Saved {Path(path).name}.")
+        self.panel.saved.show_text(f"Saved {Path(path).name}.")
 
     def _on_devices(self, found: DevicesFound) -> None:
         self.controls.set_devices(found.names, found.auto)
