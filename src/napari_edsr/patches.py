@@ -174,7 +174,11 @@ def _positions(area: Window, patch: int) -> int:
 def _unit(values: Tensor, limits: Range) -> Tensor:
     """As `napari_edsr.intensities.to_unit`, on the device."""
     low, high = limits
-    return (values.float() - low) / (high - low)
+    is_wide = values.dtype.itemsize > 2 and values.dtype != torch.float32
+    exact = (
+        values.double() if is_wide and values.device.type != "mps" else values.float()
+    )
+    return ((exact - low) / (high - low)).float()
 
 
 def _filled(image: Tensor, side: int) -> Tensor:

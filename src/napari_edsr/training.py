@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from napari_edsr.atomic import make_folder
 from napari_edsr.checkpoints import save_model
 from napari_edsr.device import exact_fp32, release_memory
 from napari_edsr.errors import TrainingError
@@ -38,6 +39,7 @@ TrainEvent = ImageDone | TrainPlanned | StepDone | Validated
 Training = Generator[TrainEvent, bool | None, "TrainResult"]
 
 STATE_NAME = "state.safetensors"
+_TELLING = 0.005  # decibels of gain that are more than nothing
 _PATIENCE = 20  # steps in a row whose gradients are not finite
 
 
@@ -73,6 +75,11 @@ class TrainResult:
     skipped: int
     finished: bool
     kept: Sequence[Pair] = ()
+
+    @property
+    def helped(self) -> bool:
+        """Whether the network got better, as far as that was measured."""
+        return math.isnan(self.psnr) or self.gain >= _TELLING
 
     @property
     def gain(self) -> float:
@@ -196,7 +203,9 @@ def _iter_data(
     if not measured:
         asides = [pair.aside(scale) for pair in pairs for scale in shape.scales]
         measured = [pair for pair in asides if pair is not None]
-    return pairs, noisy(measured, config.degradation, config.seed)
+    # Of a flat truth, as at an empty margin, anything smooth is infinitely good.
+    told = [pair for pair in measured if pair.hr.min() < pair.hr.max()]
+    return pairs, noisy(told, config.degradation, config.seed)
 
 
 class _Run:
@@ -395,7 +404,7 @@ class _Run:
         """Save the state, unless that has just been done."""
         new = self._is_whole and self._saved_at != self.progress.step
         if self.path is not None and new and self.team.rank == 0:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             self.state.save(self.path)
             self._saved_at = self.progress.step
 

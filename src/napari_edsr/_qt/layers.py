@@ -96,6 +96,17 @@ def has_unit(unit: Unit) -> bool:
     return f"{unit:~P}" not in ("px", "pixel", "")
 
 
+def unit_factors(source: Layer, target: Layer) -> NDArray:
+    """One unit of `source` in those of `target`, of rows and columns; 1 where unknown."""
+    pairs = zip(source.units[-2:], target.units[-2:], strict=True)
+    return np.array(
+        [
+            (1 * unit).m_as(wanted) if unit.is_compatible_with(wanted) else 1.0
+            for unit, wanted in pairs
+        ]
+    )
+
+
 def iter_enlarge(
     data: Any, axes: str, scale: int, region: Mapping | None = None
 ) -> Generator[None, None, NDArray]:
@@ -229,7 +240,10 @@ def rectangle_region(shapes: Shapes, layer: Image) -> Region | None:
         return None
     chosen = max(shapes.selected_data, default=shapes.nshapes - 1)
     world = [shapes.data_to_world(vertex) for vertex in shapes.data[chosen]]
-    corners = np.array([_world_to_data(layer, point) for point in world])[:, -2:]
+    factors = unit_factors(shapes, layer)
+    corners = np.array(
+        [_world_to_data(layer, [*point[:-2], *point[-2:] * factors]) for point in world]
+    )[:, -2:]
     shape = layer_array(layer).shape[layer.ndim - 2 : layer.ndim]
     starts = np.clip(np.ceil(corners.min(axis=0) - _ROUNDING), 0, shape).astype(int)
     stops = np.clip(np.floor(corners.max(axis=0) + _ROUNDING) + 1, 0, shape).astype(int)

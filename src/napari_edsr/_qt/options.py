@@ -41,6 +41,7 @@ def option_form(parent: QWidget) -> QFormLayout:
     form.setHorizontalSpacing(8)
     form.setVerticalSpacing(4)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
     return form
 
 

@@ -36,12 +36,29 @@ def file_name(layer_name: str) -> str:
 
 
 def ask_path(window: QWidget, title: str, name: str, types: str) -> str:
-    """Ask where to write; empty if the user thinks better of it."""
+    """Ask where to write; empty if the user thinks better of it.
+
+    A name that is left without a suffix gets that of `name`. If there is such a file
+    already, the dialog comes again, to ask about replacing it.
+    """
     folder = Path(settings.load("remembered")["folder"] or Path.home())
-    path, _ = QFileDialog.getSaveFileName(window, title, str(folder / name), types)
-    if path:
-        settings.save("remembered", folder=str(Path(path).parent))
+    suggestion, suffix = str(folder / name), Path(name).suffix
+    while True:
+        path, _ = QFileDialog.getSaveFileName(window, title, suggestion, types)
+        if not path:
+            return ""
+        if Path(path).suffix.lower() in _suffixes(types):
+            break
+        path = suggestion = path + suffix
+        if not Path(path).exists():
+            break
+    settings.save("remembered", folder=str(Path(path).parent))
     return path
+
+
+def _suffixes(types: str) -> set[str]:
+    """Of the file types of a dialog, e.g. ``{".tif", ".tiff"}``."""
+    return set(re.findall(r"\*(\.\w+)", types))
 
 
 class ResultSaver(QObject):

@@ -82,6 +82,7 @@ def test_the_dock_trains_what_the_trainer_does(dock, viewer, train, photo):
     viewer.add_image(photo, name="cells")
     dock.controls.degradation.blur.setValue(1.0)
     dock.controls.degradation.photons.setValue(300)
+    dock.controls.training.steps.setValue(30)
     request = dock.request()
 
     outcome = train(dock)
@@ -503,3 +504,78 @@ def test_iter_train_says_where_each_measured_image_lies(tiny_model, tmp_path, ph
         assert event.corner == (12, 0)
         np.testing.assert_array_equal(event.truth[0], stack[event.place[0], 12:30, :40])
         assert event.upscaled.shape[1:] == (18, 40)
+
+
+def test_identical_or_empty_parts_are_no_gain(dock, viewer, train, photo):
+    half = photo.copy()
+    half[:, 60:] = 30  # what is kept aside is empty: any network is perfect there
+    viewer.add_image(half, name="cells")
+
+    outcome = train(dock)
+
+    assert outcome.result.kept == []
+    assert np.isnan(outcome.result.psnr)
+    assert "not known whether it is better" in dock.panel.outcome.text()
+
+
+def test_file_of_a_layers_name(dock, viewer, train, photo, tmp_path):
+    from PIL import Image
+
+    Image.fromarray(photo[:40, :60]).save(tmp_path / "cells.png")
+    viewer.add_image(photo, name="cells.png")
+    dock.controls.teach.list.item(0).setCheckState(_checked())
+    dock.controls.teach.add_folder(str(tmp_path))
+
+    outcome = train(dock)
+
+    names = [pair.name for pair in outcome.result.kept]
+    assert names == ["cells.png", "cells.png (file)"]
+    assert viewer.layers[-1].data.shape == (64, 10)
+
+
+def test_rectangle_in_another_unit_of_length(dock, viewer, photo):
+    viewer.add_image(photo, name="a", scale=(0.1, 0.1), units="um")
+    viewer.add_image(photo, name="b", scale=(100, 100), units="nm")
+    viewer.add_shapes(
+        [np.array([[1.0, 2.0], [1.0, 4.95], [3.05, 4.95], [3.05, 2.0]])], units="um"
+    )
+    for row in range(2):
+        dock.controls.teach.list.item(row).setCheckState(_checked())
+    dock.controls.kept.part.button("rectangle").click()
+
+    held_out = [lesson.held_out for lesson in dock.request().lessons]
+
+    assert held_out == [(10, 31, 20, 50)] * 2
+
+
+def test_network_of_several_scales(dock, viewer, train, photo, tiny_model, tmp_path):
+    from napari_edsr import EDSRConfig, save_model
+    from napari_edsr._qt.models import ModelChoice
+    from napari_edsr.model import build_model
+
+    config = EDSRConfig((2, 3, 4), n_resblocks=1, n_feats=4, multi_scale=True)
+    path = save_model(build_model(config), tmp_path / "mdsr.safetensors")
+    dock.controls.models.add_file(ModelChoice.of_file(path, config))
+    dock.controls.scale.button(4).click()
+    dock.controls.models.set_value(str(path))
+    viewer.add_image(photo, name="cells")
+    dock.controls.kept.share.setValue(30)
+
+    assert dock.request().scale == 4
+    outcome = train(dock)
+
+    assert outcome.result.model.config.scales == (2, 3, 4)
+    assert {next(iter(pair.lr)) for pair in outcome.result.kept} == {2, 3, 4}
+    dock.controls.side.kind.button("real").click()
+    assert "several scales" in dock.panel.reason.text()
+
+
+def test_wide_numbers_keep_their_digits(dock, viewer, train, photo):
+    low = photo.astype(np.float64) / 255
+    viewer.add_image(low, name="near")
+    near = train(dock)
+    viewer.layers.clear()
+    viewer.add_image(low + 1e8, name="far")
+    far = train(dock)
+
+    assert far.result.psnr == pytest.approx(near.result.psnr, abs=0.01)

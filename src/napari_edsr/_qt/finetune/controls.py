@@ -108,6 +108,11 @@ class FinetuneControls(Form):
             self.name.setText(name)
         self._suggested = name
 
+    def renew_name(self, name: str) -> None:
+        """Put in another name, as the one that stands there is taken now."""
+        self._suggested = name
+        self.name.setText(name)
+
     def _on_name(self) -> None:
         """Put the suggestion back where nothing was written."""
         if not self.name.text().strip():

@@ -11,6 +11,7 @@ from pathlib import Path
 from napari_edsr import files, zoo
 from napari_edsr._qt.finetune.requests import FinetuneRequest, LayerPart, Lesson
 from napari_edsr.atomic import make_folder
+from napari_edsr.errors import FileError
 from napari_edsr.train_config import DataConfig, TrainConfig, save_config
 
 
@@ -34,6 +35,10 @@ def iter_export(request: FinetuneRequest, path: str) -> Generator[None, None, st
     """
     target = Path(path)
     folder = target.with_name(f"{target.stem}-images")
+    if folder.exists() and not target.exists():
+        raise FileError(
+            f"{folder} is there already; choose another name for the run, or move it."
+        )
     highs: list[str] = []
     lows: list[str] = []
     for number, lesson in enumerate(request.lessons):

@@ -20,7 +20,7 @@ _BEFORE, _NOW, _TRUTH = "before", "now", "truth"
 
 
 class KeptLayers:
-    """Makes and redraws the layers; those of an earlier run go when another begins.
+    """Makes and redraws the layers; those of an earlier run go when others come.
 
     Parameters
     ----------
@@ -31,6 +31,7 @@ class KeptLayers:
         self._viewer = viewer
         self._parts: dict[str, LayerPart] = {}
         self._layers: dict[tuple[str, int, str], Image] = {}
+        self._outdated: list[Image] = []
         self._stage = _BEFORE
 
     @property
@@ -43,7 +44,7 @@ class KeptLayers:
     def begin(self, lessons: Sequence[Lesson], *, resumes: bool = False) -> None:
         """Get ready for a run; one that goes on keeps its layers."""
         if not resumes:
-            self.remove()
+            self._outdated += self.layers
             self._layers.clear()
             self._stage = _BEFORE
         self._parts = {lesson.hr.name: lesson.hr for lesson in lessons}
@@ -52,10 +53,16 @@ class KeptLayers:
         """What is measured from now on is of the network in training."""
         self._stage = _NOW
 
-    def remove(self) -> None:
-        """Take the layers out of the viewer."""
-        for layer in self.layers:
-            self._viewer.layers.remove(layer)
+    def _remove_outdated(self) -> None:
+        """Take the layers of an earlier run out of the viewer, now that others come.
+
+        Not earlier: OpenGL drivers were seen to crash where several layers had gone and
+        none was added until the next drawing but one.
+        """
+        for layer in self._outdated:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._outdated.clear()
 
     def show(self, event: ImageMeasured) -> None:
         """Show what was measured; where there are no layers, of the first image only."""
@@ -96,6 +103,7 @@ class KeptLayers:
             settings["contrast_limits"] = _limits(event.truth)
         layer = Image(data, **settings)
         layer.metadata[METADATA_KEY] = {"preview": True, "kept_aside": stage}
+        self._remove_outdated()
         add_unselected(self._viewer, layer)
         self._layers[event.name, event.scale, stage] = layer
         return layer

@@ -85,13 +85,19 @@ def plan(
     """The run; an `EDSRError` says in a sentence why there is none."""
     zoo.check_import_name(choices.name)
     _check_folders(choices)
+    if choices.is_real and choices.model.config.multi_scale:
+        raise TrainingError(
+            "A network of several scales learns all of them at once, which real pairs do "
+            "not show; start from one of a single scale."
+        )
     lessons = [_lesson(viewer, layer, choices) for layer in layers]
     if choices.rectangle and not any(lesson.held_out for lesson in lessons):
         raise ImageError(
-            "The rectangle holds no pixel of the ticked images; move it there."
+            "The rectangle holds no pixel of the ticked images, or too few; move it or "
+            "draw a larger one."
         )
     _check_memory(lessons)
-    return FinetuneRequest(_config(layers, choices), lessons)
+    return FinetuneRequest(_config(layers, choices), lessons, choices.scale)
 
 
 def check_ticked(layers: Sequence[Image], folders: Collection[str]) -> None:
@@ -121,6 +127,11 @@ def _lesson(viewer: ViewerModel, layer: Image, choices: Choices) -> Lesson:
         candidates = _candidates(viewer, layer, choices.partner)
         partner, match = find_partner(layer, candidates, choices.scale)
         hr, lr = LayerPart.of(layer, match.hr), LayerPart.of(partner, match.lr)
+    if spec.dtype.kind not in "iuf":
+        raise TrainingError(
+            f"{layer.name} holds {spec.dtype}; convert it to integers or floats to learn "
+            "from it."
+        )
     if min(spec.size("Y"), spec.size("X")) < 2 * choices.scale:
         raise TrainingError(f"{layer.name} is too small to learn from.")
     return Lesson(hr, lr, _held_out(viewer, layer, choices, hr))
@@ -149,7 +160,9 @@ def _held_out(
         length = hr.data.shape[hr.axes.index(axis)]
         edges += [min(max(edge - start, 0), length) for edge in region[axis]]
     y0, y1, x0, x1 = edges
-    return (y0, y1, x0, x1) if y0 < y1 and x0 < x1 else 0.0
+    if min(y1 - y0, x1 - x0) < 2 * choices.scale:
+        return 0.0  # no whole pixel of the low-resolution side
+    return y0, y1, x0, x1
 
 
 def _check_memory(lessons: Sequence[Lesson]) -> None:

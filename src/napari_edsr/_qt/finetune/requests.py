@@ -131,12 +131,15 @@ class FinetuneRequest:
         Its `data` names the folders, and no layer.
     lessons : sequence of Lesson
         The layers.
+    scale : int
+        Of interest to the user, if the network has several.
     resumes : bool
         Whether to go on where a run of the same name was stopped.
     """
 
     config: TrainConfig
-    lessons: Sequence[Lesson] = ()
+    lessons: Sequence[Lesson]
+    scale: int
     resumes: bool = False
 
     @property
@@ -159,7 +162,14 @@ class FinetuneRequest:
 
         data = self.config.data
         found = find_sources(data)[0] if data.hr else []
-        return [*(lesson.source() for lesson in self.lessons), *found]
+        taken = {lesson.hr.name for lesson in self.lessons}
+        named = (
+            replace(source, name=f"{source.name} (file)")
+            if source.name in taken
+            else source
+            for source in found
+        )
+        return [*(lesson.source() for lesson in self.lessons), *named]
 
 
 @dataclass(frozen=True)
@@ -200,7 +210,7 @@ def iter_finetune(
             _sweep(request.folder.parent)
         asked = bool((yield None))
         result = yield from _iter_until_asked(request, asked)
-        registered = not result.gain <= 0
+        registered = result.helped
         if registered:
             register(result, request.config, replace_existing=request.resumes)
         if result.finished:
@@ -259,7 +269,7 @@ def register(
 
     name = name or config.name
     target = zoo.import_target(name, replace_existing=replace_existing)
-    save_trained(result, config, target, title=name, **about)
+    save_trained(result, config, target, name=name, title=name, **about)
     scores = dict(
         zip(KEPT_SCORES, (result.psnr, result.before, result.bicubic), strict=True)
     )
@@ -321,8 +331,8 @@ def iter_save(outcome: FinetuneOutcome, path: str) -> Generator[None, None, str]
     from napari_edsr.training import save_trained
 
     config = outcome.request.config
-    target = Path(path).with_suffix(".safetensors")
-    return str(save_trained(outcome.result, config, target, title=config.name))
+    save_trained(outcome.result, config, Path(path), title=config.name)
+    return path
 
 
 @dataclass(frozen=True)
@@ -353,24 +363,24 @@ def iter_show(request: FinetuneRequest) -> Generator[Any, Any, list[Shown]]:
     from napari_edsr.training_data import iter_pairs, noisy
 
     config = request.config
-    scales, n_colors = _shape(config)
+    scale, n_colors = request.scale, _colours(config)
     parts = {lesson.hr.name: lesson.hr for lesson in request.lessons}
     shown = []
     for source in request.sources()[: max(1, len(request.lessons))]:
         pairs = yield from iter_pairs(
             [source],
-            scales=scales[:1],
+            scales=[scale],
             n_colors=n_colors,
             degradation=config.degradation,
         )
         if pairs:
             made = noisy(pairs, config.degradation, config.seed)
-            planes = {pair.place: pair.lr[scales[0]] for pair in made}
+            planes = {pair.place: pair.lr[scale] for pair in made}
             shown.append(
                 Shown(
                     source.name,
                     assembled(planes),
-                    scales[0],
+                    scale,
                     is_rgb=len(made[0].hr) == 3,
                     part=parts.get(source.name),
                 )
@@ -378,12 +388,11 @@ def iter_show(request: FinetuneRequest) -> Generator[Any, Any, list[Shown]]:
     return shown
 
 
-def _shape(config: TrainConfig) -> tuple[tuple[int, ...], int]:
-    """Scales and colours of the network to be trained."""
+def _colours(config: TrainConfig) -> int:
+    """Colours of the network to be trained."""
     from napari_edsr.checkpoints import load_model
 
-    shape = config.network or load_model(config.start).config
-    return shape.scales, shape.n_colors
+    return (config.network or load_model(config.start).config).n_colors
 
 
 def assembled(planes: Mapping[tuple[int, ...], NDArray]) -> NDArray:

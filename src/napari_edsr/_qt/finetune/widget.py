@@ -13,6 +13,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
 
+from napari_edsr import zoo
 from napari_edsr._qt import settings
 from napari_edsr._qt.background import DevicesFound, TorchScout
 from napari_edsr._qt.dock import Dock
@@ -112,7 +113,8 @@ class FinetuneWidget(Dock):
         blender.said.connect(self._on_blend_said)
         blender.idle.connect(self._on_blender_idle)
         self.side_jobs.saved.connect(self._on_saved)
-        for worker in (session, blender, self.model_source, self.side_jobs):
+        blender.failed.connect(self._on_blend_failed)
+        for worker in (session, self.model_source, self.side_jobs):
             worker.failed.connect(self._on_failure)
         for changed in (self.model_source.updated, self.side_jobs.changed):
             changed.connect(self._update)
@@ -216,7 +218,7 @@ class FinetuneWidget(Dock):
         outcome = self.session.outcome
         if outcome is None:
             return
-        name, scale = outcome.request.config.name, outcome.result.model.config.scales[0]
+        name, scale = outcome.request.config.name, outcome.request.scale
         settings.save(model=name, scale=scale)
         window = getattr(self._viewer, "window", None)
         if window is not None:
@@ -230,8 +232,8 @@ class FinetuneWidget(Dock):
         outcome = self.session.outcome
         if outcome is None:
             return
-        name = f"{outcome.request.config.name}.safetensors"
-        if path := ask_path(self, "Save model", name, "Weights (*.safetensors)"):
+        name, types = outcome.request.config.name, "Weights (*.safetensors)"
+        if path := ask_path(self, "Save model", f"{name}.safetensors", types):
             self.side_jobs.save_model(outcome, path)
 
     def save_yaml(self) -> None:
@@ -239,8 +241,8 @@ class FinetuneWidget(Dock):
         request = self._run_to_save()
         if request is None:
             return
-        name = f"{request.config.name}.yaml"
-        if path := ask_path(self, "Save run", name, "YAML (*.yaml *.yml)"):
+        name, types = request.config.name, "YAML (*.yaml *.yml)"
+        if path := ask_path(self, "Save run", f"{name}.yaml", types):
             self.side_jobs.save_yaml(request, path)
 
     def _run_to_save(self) -> FinetuneRequest | None:
@@ -367,6 +369,7 @@ class FinetuneWidget(Dock):
         self.panel.show_outcome(self._outcome_text(outcome), has_model=registered)
         self.panel.blend.begin()
         if outcome is not None and registered:
+            self.controls.renew_name(zoo.free_name(outcome.request.config.name))
             self.blender.begin(outcome)
             if outcome.result.best_step != outcome.result.step:
                 self.blender.mix(1.0)  # the layers show the last weights, not the best
@@ -386,7 +389,12 @@ class FinetuneWidget(Dock):
         if isinstance(event, ImageMeasured):
             self.session.kept.show(event)
 
+    def _on_blend_failed(self, failure: Failure) -> None:
+        self.panel.blend.show_text("", can_keep=False)
+        self._on_failure(failure)
+
     def _on_blend_said(self, text: str, can_keep: bool) -> None:
+        self.panel.error.hide()
         self.panel.blend.show_text(text, can_keep=can_keep)
 
     def _on_saved(self, path: str) -> None:
