@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QWidget
+
+from napari_edsr._qt.finetune import requests
 
 WAIT = 60_000
 NARROWEST = 320  # pixels
@@ -30,12 +34,26 @@ def draw(milliseconds=100):
 
 
 @pytest.mark.gui
-def test_two_runs_show_what_is_kept_aside(docked, train, photo):
+def test_two_runs_show_what_is_kept_aside(docked, qtbot, photo, monkeypatch):
+    """Drawing between the going of layers and the coming of others crashed OpenGL."""
     viewer, dock = docked
-    viewer.add_image(photo, name="cells", colormap="gray", contrast_limits=(0, 255))
+    viewer.add_image(photo, name="cells")
+    gate = threading.Event()
+    real = requests.LayerPart.read
+
+    def wait_and_read(part):
+        assert gate.wait(20)
+        return real(part)
+
+    monkeypatch.setattr(requests.LayerPart, "read", wait_and_read)
     for _ in range(2):
-        train(dock)
-        draw(800)
+        gate.clear()
+        with qtbot.waitSignal(dock.session.ended, timeout=WAIT):
+            dock.panel.start.click()
+            draw(1000)
+            gate.set()
+        draw(500)
+
     assert [layer.name for layer in viewer.layers] == [
         "cells",
         "cells kept aside, before",
