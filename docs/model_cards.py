@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_edsr import load_model
-from napari_edsr.cards import BUILT_IN, ModelCard
+from napari_edsr.cards import BUILT_IN, KEPT_SCORES, ModelCard
 
 FOLDER = Path(__file__).parent / "models"
 
@@ -35,6 +35,11 @@ LIMITS = (
     "show. On images that came about otherwise than its training images it can be worse "
     "than bicubic interpolation; fine-tune it then."
 )
+#: Measured on the same five images, made small by bicubic interpolation and nothing else.
+CLEAN = (
+    " On the images kept aside without blur and noise it reaches 42.8 dB, less than bicubic "
+    "interpolation (45.9 dB) and the model for photographs (46.9 dB)."
+)
 
 
 def card_text(card: ModelCard) -> str:
@@ -53,7 +58,7 @@ def card_text(card: ModelCard) -> str:
         f"colour{'s' * (config.n_colors > 1)}, {card.parameters:,} parameters.",
         f"- **Data:** {DATA['microscopy' if is_grey else 'photos']}",
         *_training(card, extra.get("training", {})),
-        f"- **Limits:** {LIMITS}",
+        f"- **Limits:** {LIMITS}{CLEAN if is_grey else ''}",
         "",
         *_table(card.scores, extra.get("training", {})),
     ]
@@ -93,7 +98,7 @@ def _table(scores: Mapping[str, float], training: Mapping[str, Any]) -> Iterator
     yield "| PSNR in dB | model | bicubic |"
     yield "|---|---|---|"
     for key, value in scores.items():
-        if not key.endswith("bicubic"):
+        if key not in KEPT_SCORES and not key.endswith("bicubic"):
             yield f"| {key.replace(' PSNR', ',')} | {value:.2f} | {_of(scores, key)} |"
     if training:
         psnr, bicubic = training["psnr"], training["psnr_bicubic"]

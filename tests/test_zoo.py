@@ -44,7 +44,8 @@ def test_official_cards_agree_with_what_was_published(name):
 
 def test_built_in_models_come_first_and_official_ones_last():
     names = [card.name for card in zoo.list_cards()]
-    assert names == ["edsr-light-x2", "edsr-light-x3", "edsr-light-x4", *OFFICIAL]
+    light = [f"edsr-light-x{scale}" for scale in (2, 3, 4)]
+    assert names == [*light, "edsr-light-x2-microscopy", *OFFICIAL]
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -111,7 +112,7 @@ def add(name: str, content: bytes = b"weights", **about: str) -> zoo.ModelCard:
 
 def test_an_imported_model_is_listed_between_the_others(own_cache):
     card = add("mine", licence="MIT", credit="me", source="mine.pth")
-    assert zoo.list_cards()[3] == card == zoo.get_card("mine")
+    assert zoo.list_cards()[4] == card == zoo.get_card("mine")
     assert (card.kind, card.title, card.licence) == ("imported", "mine", "MIT")
     assert (card.credit, card.source) == ("me", "mine.pth")
     assert card.config == EDSRConfig.light(3)
@@ -178,7 +179,7 @@ def test_a_recorded_name_can_not_lead_out_of_the_folder(own_cache):
     record["imported"]["../good"] = record["imported"]["good"]
     path.write_text(json.dumps(record))
     with pytest.warns(EDSRWarning, match="'../good' is damaged"):
-        assert zoo.list_cards()[3:-11] == [card]
+        assert zoo.list_cards()[4:-11] == [card]
 
 
 def test_importing_keeps_what_was_recorded_before(own_cache):
@@ -196,7 +197,7 @@ def test_a_cache_folder_that_can_not_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("NAPARI_EDSR_CACHE", str(tmp_path / "file"))
     with pytest.raises(DownloadError, match="Cannot write.*set NAPARI_EDSR_CACHE"):
         zoo.import_target("mine")
-    assert len(zoo.list_cards()) == 14
+    assert len(zoo.list_cards()) == 15
 
 
 def test_a_folder_that_can_not_be_looked_into_is_named(tmp_path, monkeypatch):
@@ -204,7 +205,7 @@ def test_a_folder_that_can_not_be_looked_into_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("NAPARI_EDSR_CACHE", str(tmp_path / ("x" * 300)))
     with pytest.warns(EDSRWarning, match="cannot be read .*set NAPARI_EDSR_CACHE"):
         assert [zoo.is_available(card) for card in zoo.list_cards()] == (
-            [True] * 3 + [False] * 11
+            [True] * 4 + [False] * 11
         )
     with (
         pytest.warns(EDSRWarning, match="cannot be read"),

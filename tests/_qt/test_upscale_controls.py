@@ -564,3 +564,23 @@ def test_it_fits_a_narrow_dock_on_a_small_screen(fresh, viewer, image):
     assert 320 <= fresh.sizeHint().width() <= 420
     assert fresh.sizeHint().height() <= 600
     assert isinstance(fresh.parent(), QWidget | None)
+
+
+def test_microscopy_model_is_suggested_for_grey_layers(make_widget, viewer, image, rng):
+    widget = make_widget()
+    models = widget.controls.models
+    models.set_value("edsr-light-x2")
+    viewer.add_image(image, name="cells")
+    assert "trained on such fluorescence images" in models.hint.text()
+
+    models.take_hint.click()
+    assert models.value().key == "edsr-light-x2-microscopy"
+    assert models.hint.isHidden() and models.take_hint.isHidden()
+
+    models.set_value("edsr-light-x2")
+    viewer.add_image(rng.integers(0, 255, (20, 24, 3), np.uint8), rgb=True)
+    assert models.hint.isHidden()
+    viewer.layers.selection = {viewer.layers[0]}
+    assert not models.hint.isHidden()
+    widget.controls.scale.button(3).click()
+    assert models.hint.isHidden()

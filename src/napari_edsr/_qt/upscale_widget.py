@@ -44,8 +44,8 @@ _TELLING = 0.5
 
 
 _MICROSCOPY = (
-    "A grey layer: for fluorescence with noise there is a model that was trained on such "
-    "images, and takes noise and blur away as it enlarges."
+    "If this layer is noisy and blurred: there is a model trained on such fluorescence "
+    "images, which takes that away as it enlarges. On clean images this one is better."
 )
 
 

@@ -179,7 +179,7 @@ def _check_suffix(output: Path, layout: str) -> None:
 def _row(card: ModelCard) -> Iterable[str]:
     return (
         card.name,
-        " ".join(f"x{scale}" for scale in card.config.scales),
+        f"x{','.join(map(str, card.config.scales))}",
         f"{card.parameters / 1e6:.1f} M",
         _where(card),
         card.licence,
