@@ -256,9 +256,13 @@ class ModelChooser(QWidget):
         self.changed.emit()
 
     def suggest(self, name: str, reason: str) -> None:
-        """Say why another model may be better; an empty name takes the hint away."""
+        """Say why a model may be better than the built-in one that is chosen.
+
+        An empty name takes the hint away.
+        """
         self._suggested = name
-        wanted = name in self._choices and self.list.value() != name
+        others = {card.name for card in BUILT_IN} - {name}
+        wanted = name in self._choices and self.list.value() in others
         self.hint.show_text(reason if wanted else "")
         self.take_hint.setVisible(wanted)
 
