@@ -571,7 +571,7 @@ def test_microscopy_model_is_suggested_for_grey_layers(make_widget, viewer, imag
     models = widget.controls.models
     models.set_value("edsr-light-x2")
     viewer.add_image(image, name="cells")
-    assert "trained on such fluorescence images" in models.hint.text()
+    assert "trained on such images" in models.hint.text()
 
     models.take_hint.click()
     assert models.value().key == "edsr-light-x2-microscopy"

@@ -44,8 +44,8 @@ _TELLING = 0.5
 
 
 _MICROSCOPY = (
-    "If this layer is noisy and blurred: there is a model trained on such fluorescence "
-    "images, which takes that away as it enlarges. On clean images this one is better."
+    "Noisy, blurred fluorescence? A model trained on such images takes both away. On "
+    "clean ones this model is better."
 )
 
 

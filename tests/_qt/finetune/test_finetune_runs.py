@@ -200,7 +200,7 @@ def test_it_says_plainly_when_it_did_not_help(dock, viewer, train, photo):
     loss = outcome.result.reached - outcome.result.before
     assert loss < 0
     assert text.startswith(f"Fine-tuning did not help ({loss:+.2f} dB).")
-    assert "light is unchanged" in text
+    assert "The model you started from is unchanged" in text
     assert zoo.find_card("second") is None
     assert dock.panel.use.isHidden() and dock.panel.blend.isHidden()
 
