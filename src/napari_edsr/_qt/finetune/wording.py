@@ -27,9 +27,9 @@ def outcome_text(outcome: FinetuneOutcome) -> str:
             text += " It is still worse than bicubic; let it learn longer."
     else:
         text = (
-            f"Fine-tuning did not help{_loss(outcome)}. The model you started "
-            "from is unchanged and none was made; try more images, more steps, or a low-resolution side that is "
-            "more like your images."
+            f"Fine-tuning did not help{_loss(outcome)}. The model you started from is "
+            "unchanged and none was made; try more images, more steps, or a "
+            "low-resolution side that is more like your images."
         )
     if result.skipped:
         text += (
