@@ -22,7 +22,8 @@ from skimage import data
 from napari_edsr import load_model
 from napari_edsr.files import ImageFile, read_image
 from napari_edsr.train_config import Degradation, TrainConfig
-from napari_edsr.training import TrainResult, train
+from napari_edsr.train_result import TrainResult
+from napari_edsr.training import train
 from napari_edsr.training_data import Source
 
 BLURRED_AND_NOISY = Degradation(blur=1.5, photons=200.0, read_noise=3.0)

@@ -22,7 +22,8 @@ from napari_edsr.files import ImageFile
 from napari_edsr.metrics import psnr
 from napari_edsr.team import Team
 from napari_edsr.train_config import DataConfig, TrainConfig
-from napari_edsr.training import iter_train, save_trained, train
+from napari_edsr.train_result import save_trained
+from napari_edsr.training import iter_train, train
 from napari_edsr.training_data import Source
 from napari_edsr.transfer import starting_network
 

@@ -27,7 +27,7 @@ from napari_edsr.train_config import (
 )
 
 if TYPE_CHECKING:
-    from napari_edsr.training import TrainResult
+    from napari_edsr.train_result import TrainResult
 
 CONFIG_NAME = "config.yaml"
 
@@ -145,7 +145,8 @@ def _run(
     minutes: float | None,
     model_path: Path | None = None,
 ) -> None:
-    from napari_edsr.training import iter_train, save_trained
+    from napari_edsr.train_result import save_trained
+    from napari_edsr.training import iter_train
     from napari_edsr.training_files import find_sources
 
     learn, measure = find_sources(config.data)

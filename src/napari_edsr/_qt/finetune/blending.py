@@ -17,7 +17,7 @@ from napari_edsr._qt.news import model_news
 from napari_edsr._qt.worker import Job
 
 if TYPE_CHECKING:
-    from napari_edsr.training import TrainResult
+    from napari_edsr.train_result import TrainResult
 
 _SETTLES = 250  # milliseconds without a move of the slider before it is measured
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
-    from napari_edsr.training import TrainEvent, TrainResult
+    from napari_edsr.train_result import TrainResult
+    from napari_edsr.training import TrainEvent
     from napari_edsr.training_data import Source, Window
 
 _KEPT_SECONDS = 7 * 24 * 3600
@@ -265,7 +266,7 @@ def register(
     **about : str
         More for the metadata of the file.
     """
-    from napari_edsr.training import save_trained
+    from napari_edsr.train_result import save_trained
 
     name = name or config.name
     target = zoo.import_target(name, replace_existing=replace_existing)
@@ -328,7 +329,7 @@ def iter_keep(
 def iter_save(outcome: FinetuneOutcome, path: str) -> Generator[None, None, str]:
     """Write the new model to a file; the job of a worker."""
     yield
-    from napari_edsr.training import save_trained
+    from napari_edsr.train_result import save_trained
 
     config = outcome.request.config
     save_trained(outcome.result, config, Path(path), title=config.name)
