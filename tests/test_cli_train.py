@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from napari_edsr import load_model, samples
-from napari_edsr.train_config import DataConfig, load_config
+from napari_edsr.train_config import DataConfig, Degradation, load_config
 from napari_edsr.training_files import find_sources
 
 CONFIG = """
@@ -195,3 +195,14 @@ def test_rectangles_that_make_no_sense(run, here, data, message):
     code, _, err = run("train", "mine.yaml")
     assert code == 1
     assert message in " ".join(err.split())
+
+
+def test_every_degradation_can_be_asked_for(run, here, tiny):
+    code, _, err = run(
+        *("finetune", "photos", "--model", tiny, "--steps", "1", "--device", "cpu"),
+        *("--shrink", "area", "--blur", "0.5", "--photons", "300"),
+        *("--read-noise", "2", "--jpeg", "50", "90", "--out", "camera.safetensors"),
+    )
+    assert code == 0, err
+    found = load_config(here / "camera.run" / "config.yaml").degradation
+    assert found == Degradation("area", 0.5, "px", 300.0, 2.0, (50, 90))

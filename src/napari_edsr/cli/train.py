@@ -12,12 +12,13 @@ import typer
 
 from napari_edsr import zoo
 from napari_edsr.atomic import make_folder
-from napari_edsr.cli.parameters import DEFAULT_MODEL
+from napari_edsr.cli.parameters import DEFAULT_MODEL, FLAG
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import TrainingError
 from napari_edsr.events import TrainPlanned, Validated, drain
 from napari_edsr.train_config import (
+    SHRINKINGS,
     DataConfig,
     Degradation,
     TrainConfig,
@@ -79,6 +80,9 @@ def finetune(
     ] = None,
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 2000,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-4,
+    shrink: Annotated[
+        str, typer.Option(help=f"How it is made smaller: {', '.join(SHRINKINGS)}.")
+    ] = "bicubic",
     blur: Annotated[
         float, typer.Option(help="Gaussian blur of the low-resolution side, sigma.")
     ] = 0.0,
@@ -90,9 +94,15 @@ def finetune(
         float,
         typer.Option(help="Gaussian noise in photons; without these a share of white."),
     ] = 0.0,
+    jpeg: Annotated[
+        tuple[int, int] | None,
+        typer.Option(
+            metavar="LOW HIGH", help="Qualities of JPEG, drawn between the two."
+        ),
+    ] = None,
     grey: Annotated[
         bool,
-        typer.Option("--grey", help="Make it a network of one channel."),
+        typer.Option("--grey", metavar=FLAG, help="Make it a network of one channel."),
     ] = False,
     held_out: Annotated[
         float, typer.Option(help="Share of each image kept aside for measuring.")
@@ -117,7 +127,12 @@ def finetune(
         network=_network(start, scale, grey),
         data=DataConfig(hr=tuple(images), lr=tuple(lr_images or ()), held_out=held_out),
         degradation=Degradation(
-            blur=blur, blur_unit=blur_unit, photons=photons, read_noise=read_noise
+            shrink=shrink,
+            blur=blur,
+            blur_unit=blur_unit,
+            photons=photons,
+            read_noise=read_noise,
+            jpeg=jpeg or (),
         ),
         steps=steps,
         rate=rate,
@@ -200,7 +215,7 @@ def _say_result(result: TrainResult, path: Path) -> None:
         typer.echo(f"  Stopped at step {result.step}; run it again to go on.")
     if math.isnan(result.psnr):
         typer.echo(f"{path}: nothing was kept aside to measure it on.")
-    elif result.gain > 0:
+    elif result.helped:
         typer.echo(f"{path}: {result.psnr:.3f} dB, {result.gain:+.3f} over the start.")
     else:
         typer.echo(

@@ -162,7 +162,7 @@ def test_kept_rectangle_is_shown_where_it_lies(dock, viewer, train, photo):
     assert (before.data != now.data).any()
     assert before.metadata[METADATA_KEY]["preview"] is True
     again = train(dock)
-    assert again is not None
+    assert again.result.finished
     assert [layer.name for layer in viewer.layers].count("cells kept aside, now") == 1
 
 
