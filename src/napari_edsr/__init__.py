@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from napari_edsr.inference import UpscaleResult, iter_upscale, upscale
     from napari_edsr.model import EDSR, MDSR
     from napari_edsr.train_config import TrainConfig
+    from napari_edsr.train_result import TrainResult
     from napari_edsr.training import iter_train, train
+    from napari_edsr.training_data import Source
     from napari_edsr.transfer import blended
     from napari_edsr.zoo import list_cards
 
@@ -28,7 +30,9 @@ _HOME = {
     "EDSRError": "errors",
     "EDSRWarning": "errors",
     "MDSR": "model",
+    "Source": "training_data",
     "TrainConfig": "train_config",
+    "TrainResult": "train_result",
     "UpscaleResult": "inference",
     "blended": "transfer",
     "drain": "events",
@@ -48,7 +52,9 @@ __all__ = [
     "EDSRConfig",
     "EDSRError",
     "EDSRWarning",
+    "Source",
     "TrainConfig",
+    "TrainResult",
     "UpscaleResult",
     "__version__",
     "blended",
