@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QSize
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_edsr._qt.background import TorchScout
 from napari_edsr._qt.viewer_link import ViewerLink
 
 _WIDTH = 360
@@ -14,11 +16,12 @@ _NARROWEST = 320
 class Dock(QWidget):
     """A dock that follows a viewer while it is open, and stops its work when closed.
 
-    Those who inherit from it set `link`, and say in `follow_layers` and `stop_all` what
+    Those who inherit from it set `link` and `scout`, and say in `follow_layers` and `stop_all` what
     is to be done.
     """
 
     link: ViewerLink
+    scout: TorchScout
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -37,6 +40,11 @@ class Dock(QWidget):
     def sizeHint(self) -> QSize:  # noqa: N802
         """Wide enough for the texts, and within a small screen."""
         return QSize(_WIDTH, super().sizeHint().height())
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Ask for torch, which takes seconds, only after the dock is there."""
+        super().showEvent(event)
+        self.scout.start_when_idle()
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
         """Stop all work when the dock is closed: napari then only takes the widget out."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Shapes
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QTimer
-from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_edsr import intensities, zoo
@@ -319,13 +318,6 @@ class UpscaleWidget(Dock):
         self.scout.known = tuple(self._speeds)
         self.controls.restore(values)
         self.controls.restore_sections(remembered["open_sections"])
-
-    # coming and going
-
-    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
-        """Ask for torch, which takes seconds, only after the dock is there."""
-        super().showEvent(event)
-        self.scout.start_when_idle()
 
 
 def _read_speeds(text: str) -> dict[str, float]:

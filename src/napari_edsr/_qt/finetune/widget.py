@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from napari.layers import Image, Shapes
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QTimer
-from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_edsr import zoo
@@ -409,8 +408,3 @@ class FinetuneWidget(Dock):
     def _on_model_added(self, name: str) -> None:
         self.controls.models.refresh()
         self._update()
-
-    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
-        """Ask for torch, which takes seconds, only after the dock is there."""
-        super().showEvent(event)
-        self.scout.start_when_idle()
