@@ -180,9 +180,9 @@ BUILT_IN = (
     ),
     _built_in(
         4,
-        "fb0c96b393cc1e81df43b3c3adc339b534446bb47bbbf0ad43f138eeb5979428",
-        1531236,
-        "29.40 31.28 26.69 28.43",
+        "7b6e7746a72a7af53c5ec3eba24731b2c603c4039dfe7aed4f915d9c9c243218",
+        1532364,
+        "29.46 31.34 26.69 28.43",
     ),
     ModelCard(
         name="edsr-light-x2-microscopy",
