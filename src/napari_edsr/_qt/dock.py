@@ -1,33 +1,83 @@
-"""What all docks have in common: their size, and how they come and go."""
+"""What the docks have in common: how they follow the viewer, and come and go."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QSize
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Shapes
+from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_edsr._qt.background import TorchScout
+from napari_edsr._qt.background import DevicesFound, TorchScout
+from napari_edsr._qt.model_source import ModelSource
+from napari_edsr._qt.news import model_news
 from napari_edsr._qt.viewer_link import ViewerLink
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
 
 _WIDTH = 360
 _NARROWEST = 320
+_SETTLES = 150  # milliseconds between a move of the view and what follows from it
 
 
 class Dock(QWidget):
     """A dock that follows a viewer while it is open, and stops its work when closed.
 
-    Those who inherit from it set `link` and `scout`, and say in `follow_layers` and `stop_all` what
-    is to be done.
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    controls : Form
+        With a model chooser as `models`.
+    panel : QWidget
+        Below it.
+    measures : bool
+        Whether the speed of devices is of interest.
     """
 
-    link: ViewerLink
-    scout: TorchScout
-
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        controls: Any,
+        panel: QWidget,
+        parent: QWidget | None = None,
+        *,
+        measures: bool = True,
+    ) -> None:
         super().__init__(parent)
-        self.column = QVBoxLayout(self)
-        self.column.setSpacing(10)
+        self._viewer = viewer
+        self._form = controls
+        self.scout = TorchScout(self, measures=measures)
+        self.model_source = ModelSource(controls.models, self)
+        self.link = ViewerLink(
+            viewer, self.follow_layers, self._on_view, self._on_removed
+        )
+        self._view_timer = QTimer(self)
+        self._view_timer.setSingleShot(True)
+        self._view_timer.setInterval(_SETTLES)
+        self._lay_out(panel)
+        self._listen()
+
+    def _lay_out(self, panel: QWidget) -> None:
+        column = QVBoxLayout(self)
+        column.setSpacing(10)
+        column.addWidget(self._form)
+        column.addWidget(panel)
+        column.addStretch(1)
         self.setMinimumWidth(_NARROWEST)
+
+    def _listen(self) -> None:
+        self.model_source.updated.connect(self._update)
+        self.scout.devices_found.connect(self._on_devices)
+        self._view_timer.timeout.connect(self._update)
+        model_news().added.connect(self._on_model_added)
+        self.link.connect()
+        self.destroyed.connect(self.link.disconnect)
+
+    # what a dock says of itself
 
     def follow_layers(self) -> None:
         """Bring everything up to date with the layer list and its selection."""
@@ -36,6 +86,38 @@ class Dock(QWidget):
     def stop_all(self) -> None:
         """End whatever runs, each after the step at work."""
         raise NotImplementedError
+
+    def _update(self) -> None:
+        """Bring every text up to date with the controls and the viewer."""
+        raise NotImplementedError
+
+    def _on_removed(self, layer: Layer) -> None:
+        """Let go of a layer that is gone."""
+
+    # what all of them do
+
+    def _watch(self, layers: Iterable[Image]) -> None:
+        """Hear of changes of these images, and of what is drawn."""
+        shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
+        self.link.watch([*layers, *shapes])
+
+    def _is_selected(self, layer: Image) -> bool:
+        return layer in self._viewer.layers.selection
+
+    def _on_view(self) -> None:
+        self._view_timer.start()
+
+    def _on_devices(self, found: DevicesFound) -> None:
+        self._form.set_devices(found.names, found.auto)
+        if self._form.models.pending:
+            self.model_source.restore(self._form.models.pending)
+        self._update()
+
+    def _on_model_added(self, name: str) -> None:
+        self._form.models.refresh()
+        self._update()
+
+    # coming and going
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Wide enough for the texts, and within a small screen."""

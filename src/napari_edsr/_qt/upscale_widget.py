@@ -7,26 +7,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Shapes
+from napari.layers import Image
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_edsr import intensities, zoo
 from napari_edsr._qt import planning, settings
-from napari_edsr._qt.background import DevicesFound, SpeedFound, TorchScout
+from napari_edsr._qt.background import SpeedFound
 from napari_edsr._qt.dock import Dock
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.layer_chooser import SELECTED
 from napari_edsr._qt.layers import image_layers, layer_spec, pixel_size
-from napari_edsr._qt.model_source import ModelSource
 from napari_edsr._qt.news import model_news
 from napari_edsr._qt.requests import UpscaleRequest
 from napari_edsr._qt.run_panel import RunPanel
 from napari_edsr._qt.saving import ResultSaver
 from napari_edsr._qt.session import UpscaleSession
 from napari_edsr._qt.upscale_controls import UpscaleControls
-from napari_edsr._qt.viewer_link import ViewerLink
 from napari_edsr._qt.wording import device_name, times
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import EDSRError
@@ -36,12 +33,8 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 _DESCRIBED = 4
-#: Milliseconds between a move of the view and the estimate that follows it.
-_VIEW_SETTLES = 150
 #: Seconds of a run from which its speed says something.
 _TELLING = 0.5
-
-
 _MICROSCOPY = (
     "Noisy, blurred fluorescence? A model trained on such images takes both away. On "
     "clean ones this model is better."
@@ -60,29 +53,15 @@ class UpscaleWidget(Dock):
     def __init__(
         self, napari_viewer: napari.viewer.Viewer, parent: QWidget | None = None
     ) -> None:
-        super().__init__(parent)
-        self._viewer = napari_viewer
-        self.controls, self.panel = UpscaleControls(), RunPanel()
+        controls, panel = UpscaleControls(), RunPanel()
+        super().__init__(napari_viewer, controls, panel, parent)
+        self.controls, self.panel = controls, panel
         self.session = UpscaleSession(napari_viewer, self)
-        self.scout = TorchScout(self)
-        self.model_source = ModelSource(self.controls.models, self)
         self.saver = ResultSaver(self)
         self._handed_over: tuple[str, int] | None = None
-        self.link = ViewerLink(
-            napari_viewer, self.follow_layers, self._on_view, self._on_removed
-        )
-        self._view_timer = QTimer(self)
-        self._view_timer.setSingleShot(True)
-        self._view_timer.setInterval(_VIEW_SETTLES)
         self._restore()
-        self._lay_out()
         self._connect()
         self.follow_layers()
-
-    def _lay_out(self) -> None:
-        self.column.addWidget(self.controls)
-        self.column.addWidget(self.panel)
-        self.column.addStretch(1)
 
     def _connect(self) -> None:
         self.controls.layer_chosen.connect(self._update)
@@ -100,14 +79,8 @@ class UpscaleWidget(Dock):
         for worker in (self.session, self.model_source, self.saver):
             worker.failed.connect(self._on_failure)
         self.saver.saved.connect(self._on_saved)
-        self.model_source.updated.connect(self._update)
-        self.scout.devices_found.connect(self._on_devices)
         self.scout.speed_found.connect(self._on_speed)
-        self._view_timer.timeout.connect(self._update)
-        model_news().added.connect(self._on_model_added)
         model_news().chosen.connect(self._on_model_chosen)
-        self.link.connect()
-        self.destroyed.connect(self.link.disconnect)
 
     # what is asked for
 
@@ -166,9 +139,6 @@ class UpscaleWidget(Dock):
             layer for layer in image_layers(self._viewer.layers) if id(layer) == key
         ]
 
-    def _is_selected(self, layer: Image) -> bool:
-        return layer in self._viewer.layers.selection
-
     def follow_layers(self) -> None:
         """Follow the viewer's list and selection."""
         offered, chooser = image_layers(self._viewer.layers), self.controls.layer
@@ -189,9 +159,6 @@ class UpscaleWidget(Dock):
         if not self.session.results:
             self.panel.save.hide()
 
-    def _on_view(self) -> None:
-        self._view_timer.start()
-
     def _on_choices(self) -> None:
         self.panel.error.hide()
         settings.save(**self.controls.settings())
@@ -203,8 +170,7 @@ class UpscaleWidget(Dock):
     def _update(self) -> None:
         """Bring every text up to date with the controls and the viewer."""
         layers = self.layers()
-        shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
-        self.link.watch([*layers, *shapes])
+        self._watch(layers)
         self._describe(layers)
         self.controls.lock(self.session.is_running)
         if self.session.is_running:
@@ -284,16 +250,6 @@ class UpscaleWidget(Dock):
     def _on_saved(self, path: str) -> None:
         self.panel.error.hide()
         self.panel.show_outcome(f"Saved {Path(path).name}.", can_save=True)
-
-    def _on_devices(self, found: DevicesFound) -> None:
-        self.controls.set_devices(found.names, found.auto)
-        if self.controls.models.pending:
-            self.model_source.restore(self.controls.models.pending)
-        self._update()
-
-    def _on_model_added(self, name: str) -> None:
-        self.controls.models.refresh()
-        self._update()
 
     def _on_model_chosen(self, name: str, scale: int) -> None:
         """Take a model that another dock hands over, after a run that is under way."""

@@ -7,14 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.layers import Image, Shapes
+from napari.layers import Image
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_edsr import zoo
 from napari_edsr._qt import settings
-from napari_edsr._qt.background import DevicesFound, TorchScout
 from napari_edsr._qt.dock import Dock
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.finetune import planning
@@ -27,10 +25,8 @@ from napari_edsr._qt.finetune.session import FinetuneSession
 from napari_edsr._qt.finetune.side_jobs import SideJobs
 from napari_edsr._qt.finetune.wording import outcome_text
 from napari_edsr._qt.layers import image_layers
-from napari_edsr._qt.model_source import ModelSource
 from napari_edsr._qt.news import model_news
 from napari_edsr._qt.saving import ask_path
-from napari_edsr._qt.viewer_link import ViewerLink
 from napari_edsr._qt.wording import device_name, times
 from napari_edsr.errors import EDSRError
 from napari_edsr.events import ImageMeasured, StepDone, TrainPlanned, Validated
@@ -40,7 +36,6 @@ if TYPE_CHECKING:
     import napari
 
 _CATEGORY, _SECTIONS = "finetune", "open_sections_finetune"
-_SETTLES = 150  # milliseconds between a change in the viewer and what follows from it
 _PLUGIN, _UPSCALE = "napari-edsr", "Upscale"
 
 
@@ -56,27 +51,16 @@ class FinetuneWidget(Dock):
     def __init__(
         self, napari_viewer: napari.viewer.Viewer, parent: QWidget | None = None
     ) -> None:
-        super().__init__(parent)
-        self._viewer = napari_viewer
-        self.controls, self.panel = FinetuneControls(), FinetunePanel()
+        controls, panel = FinetuneControls(), FinetunePanel()
+        super().__init__(napari_viewer, controls, panel, parent, measures=False)
+        self.controls, self.panel = controls, panel
         self.session = FinetuneSession(napari_viewer, self)
         self.blender = Blender(self)
-        self.scout = TorchScout(self, measures=False)
-        self.model_source = ModelSource(self.controls.models, self)
         self.side_jobs = SideJobs(napari_viewer, self)
         self._waiting: FinetuneRequest | None = None
         self._has_failed = False
-        self.link = ViewerLink(
-            napari_viewer, self.follow_layers, self._on_view, lambda layer: None
-        )
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_SETTLES)
         self.controls.restore(settings.load(_CATEGORY))
         self.controls.restore_sections(settings.load("remembered")[_SECTIONS])
-        for part in (self.controls, self.panel):
-            self.column.addWidget(part)
-        self.column.addStretch(1)
         self._connect()
         self.follow_layers()
 
@@ -95,9 +79,6 @@ class FinetuneWidget(Dock):
         panel.blend.asked.connect(self.blender.mix)
         panel.blend.kept.connect(self.blender.keep)
         self._connect_workers()
-        self._timer.timeout.connect(self._update)
-        self.link.connect()
-        self.destroyed.connect(self.link.disconnect)
 
     def _connect_workers(self) -> None:
         session, blender = self.session, self.blender
@@ -115,10 +96,7 @@ class FinetuneWidget(Dock):
         blender.failed.connect(self._on_blend_failed)
         for worker in (session, self.model_source, self.side_jobs):
             worker.failed.connect(self._on_failure)
-        for changed in (self.model_source.updated, self.side_jobs.changed):
-            changed.connect(self._update)
-        self.scout.devices_found.connect(self._on_devices)
-        model_news().added.connect(self._on_model_added)
+        self.side_jobs.changed.connect(self._update)
 
     # what is asked for
 
@@ -273,7 +251,7 @@ class FinetuneWidget(Dock):
     def _active(self) -> Image | None:
         """The layer that is selected, or the only one there is."""
         offered = image_layers(self._viewer.layers)
-        selected = [lay for lay in offered if lay in self._viewer.layers.selection]
+        selected = [layer for layer in offered if self._is_selected(layer)]
         candidates = selected or offered
         return candidates[0] if len(candidates) == 1 else None
 
@@ -281,7 +259,7 @@ class FinetuneWidget(Dock):
         """Follow the viewer's list and selection."""
         offered = image_layers(self._viewer.layers)
         names = [(layer.name, id(layer)) for layer in offered]
-        chosen = [id(lay) for lay in offered if lay in self._viewer.layers.selection]
+        chosen = [id(layer) for layer in offered if self._is_selected(layer)]
         if not chosen and len(offered) == 1:
             chosen = [id(offered[0])]
         self.controls.teach.set_layers(names, chosen)
@@ -290,7 +268,7 @@ class FinetuneWidget(Dock):
 
     def _on_view(self) -> None:
         if self.controls.kept.is_rectangle:
-            self._timer.start()
+            super()._on_view()
 
     def _on_choices(self) -> None:
         self.panel.error.hide()
@@ -303,10 +281,8 @@ class FinetuneWidget(Dock):
     def _update(self) -> None:
         """Bring every text up to date with the controls and the viewer."""
         layers, folders = self.layers(), self.controls.teach.folders()
-        shapes = [layer for layer in self._viewer.layers if isinstance(layer, Shapes)]
         is_real = self.controls.side.is_real
-        seen = image_layers(self._viewer.layers) if is_real else layers
-        self.link.watch([*seen, *shapes])
+        self._watch(image_layers(self._viewer.layers) if is_real else layers)
         scale = int(str(self.controls.scale.value()))
         self.controls.side.ask_folder(bool(folders))
         self.controls.training.grey.setEnabled(planning.all_grey(layers, folders))
@@ -364,7 +340,6 @@ class FinetuneWidget(Dock):
 
     def _on_ended(self, outcome: FinetuneOutcome | None) -> None:
         registered = outcome is not None and outcome.registered
-        self.panel.show_ready(self.session.resumable)
         self.panel.show_outcome(self._outcome_text(outcome), has_model=registered)
         self.panel.blend.begin()
         if outcome is not None and registered:
@@ -398,13 +373,3 @@ class FinetuneWidget(Dock):
 
     def _on_saved(self, path: str) -> None:
         self.panel.saved.show_text(f"Saved {Path(path).name}.")
-
-    def _on_devices(self, found: DevicesFound) -> None:
-        self.controls.set_devices(found.names, found.auto)
-        if self.controls.models.pending:
-            self.model_source.restore(self.controls.models.pending)
-        self._update()
-
-    def _on_model_added(self, name: str) -> None:
-        self.controls.models.refresh()
-        self._update()
