@@ -99,12 +99,12 @@ def has_unit(unit: Unit) -> bool:
 def unit_factors(source: Layer, target: Layer) -> NDArray:
     """One unit of `source` in those of `target`, of rows and columns; 1 where unknown."""
     pairs = zip(source.units[-2:], target.units[-2:], strict=True)
-    return np.array(
-        [
-            (1 * unit).m_as(wanted) if unit.is_compatible_with(wanted) else 1.0
-            for unit, wanted in pairs
-        ]
-    )
+    return np.array([unit_factor(*pair) or 1.0 for pair in pairs])
+
+
+def unit_factor(unit: Unit, wanted: Unit) -> float | None:
+    """One `unit` in `wanted`; None where they measure different things."""
+    return (1 * unit).m_as(wanted) if unit.is_compatible_with(wanted) else None
 
 
 def iter_enlarge(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.utils.transforms import Affine
 
-from napari_edsr._qt.layers import has_unit, layer_array, layer_spec
+from napari_edsr._qt.layers import has_unit, layer_array, layer_spec, unit_factor
 from napari_edsr.config import SCALES
 from napari_edsr.errors import TrainingError
 from napari_edsr.images import ImageSpec, Region
@@ -301,8 +301,9 @@ def _factors(hr: Image, lr: Image, ndim: int = 2) -> NDArray:
     factors = np.ones(ndim)
     units = zip(hr.units[::-1], lr.units[::-1], strict=False)
     for i, (wanted, found) in enumerate(list(units)[:ndim]):
-        if found.is_compatible_with(wanted):
-            factors[-1 - i] = (1 * found).m_as(wanted)
+        factor = unit_factor(found, wanted)
+        if factor is not None:
+            factors[-1 - i] = factor
         elif i < 2 and (has_unit(found) or has_unit(wanted)):
             raise _Misfit(
                 f"{lr.name} is measured in {found}, {hr.name} in {wanted}; give both "
