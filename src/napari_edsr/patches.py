@@ -132,9 +132,8 @@ class Patches:
         ]
         lr = torch.stack([low for low, _ in cuts]).to(self.device)
         made = [k for k, i in enumerate(chosen) if not self.pairs[areas[i][0]].is_real]
-        if (
-            made and self.degradation.is_random
-        ):  # of the whole batch, whoever takes which part
+        if made and self.degradation.is_random:
+            # Of the whole batch, whoever takes which part.
             generator = torch.Generator(self.device).manual_seed(noise_seed)
             lr[made] = corrupt(lr[made], self.degradation, generator)
         hr = torch.stack([high for _, high in cuts[part]]).to(self.device)

@@ -78,7 +78,7 @@ class BlendSlider(QWidget):
         """Stand at what was learned, and offer nothing to be kept yet."""
         with QSignalBlocker(self.slider):
             self.slider.setValue(100)
-        self._timer.stop()
+        self.stop()
         self.show_text("", can_keep=False)
 
     def stop(self) -> None:

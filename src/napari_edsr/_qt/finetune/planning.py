@@ -122,11 +122,11 @@ def _check_folders(choices: Choices) -> None:
 
 def _lesson(viewer: ViewerModel, layer: Image, choices: Choices) -> Lesson:
     spec = geometry.layer_spec(layer)
-    hr, lr = LayerPart.of(layer), None
+    region, lr = None, None
     if choices.is_real:
         candidates = _candidates(viewer, layer, choices.partner)
         partner, match = find_partner(layer, candidates, choices.scale)
-        hr, lr = LayerPart.of(layer, match.hr), LayerPart.of(partner, match.lr)
+        region, lr = match.hr, LayerPart.of(partner, match.lr)
     if spec.dtype.kind not in "iuf":
         raise TrainingError(
             f"{layer.name} holds {spec.dtype}; convert it to integers or floats to learn "
@@ -134,6 +134,7 @@ def _lesson(viewer: ViewerModel, layer: Image, choices: Choices) -> Lesson:
         )
     if min(spec.size("Y"), spec.size("X")) < 2 * choices.scale:
         raise TrainingError(f"{layer.name} is too small to learn from.")
+    hr = LayerPart.of(layer, region)
     return Lesson(hr, lr, _held_out(viewer, layer, choices, hr))
 
 
