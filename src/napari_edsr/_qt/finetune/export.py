@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_edsr import files, zoo
-from napari_edsr._qt.finetune.requests import FinetuneRequest, LayerPart, Lesson
+from napari_edsr._qt.finetune.requests import FinetuneRequest, Lesson
+from napari_edsr._qt.layer_part import LayerPart
 from napari_edsr.atomic import make_folder
 from napari_edsr.errors import FileError
 from napari_edsr.train_config import DataConfig, TrainConfig, save_config

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Image
 
-from napari_edsr._qt.finetune.requests import LayerPart, Lesson, Shown
+from napari_edsr._qt.finetune.requests import Lesson, Shown
+from napari_edsr._qt.layer_part import LayerPart
 from napari_edsr._qt.layers import METADATA_KEY, add_unselected
 from napari_edsr.events import ImageMeasured
 

@@ -13,9 +13,10 @@ from napari.layers import Image
 
 from napari_edsr import zoo
 from napari_edsr._qt import layers as geometry
-from napari_edsr._qt.finetune.pairing import find_partner
-from napari_edsr._qt.finetune.requests import FinetuneRequest, LayerPart, Lesson
+from napari_edsr._qt.finetune.requests import FinetuneRequest, Lesson
+from napari_edsr._qt.layer_part import LayerPart
 from napari_edsr._qt.models import ModelChoice
+from napari_edsr._qt.pairing import find_partner
 from napari_edsr._qt.wording import in_bytes
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ImageError, TrainingError

@@ -7,8 +7,8 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_edsr._qt.finetune.pairing import Match, find_partner, match_layers
 from napari_edsr._qt.layers import result_settings
+from napari_edsr._qt.pairing import Match, find_partner, match_layers
 from napari_edsr.errors import TrainingError
 
 MATRIX = [[0.9, 0.3, 5], [-0.2, 1.4, -6], [0, 0, 1]]
