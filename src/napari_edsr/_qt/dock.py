@@ -11,6 +11,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_edsr._qt.background import DevicesFound, TorchScout
+from napari_edsr._qt.form import Form
 from napari_edsr._qt.model_source import ModelSource
 from napari_edsr._qt.news import model_news
 from napari_edsr._qt.viewer_link import ViewerLink
@@ -31,51 +32,37 @@ class Dock(QWidget):
     ----------
     viewer : napari.components.ViewerModel
     controls : Form
-        With a model chooser as `models`.
     panel : QWidget
         Below it.
-    measures : bool
-        Whether the speed of devices is of interest.
     """
 
     def __init__(
         self,
         viewer: ViewerModel,
-        controls: Any,
+        controls: Form,
         panel: QWidget,
         parent: QWidget | None = None,
-        *,
-        measures: bool = True,
     ) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._form = controls
-        self.scout = TorchScout(self, measures=measures)
-        self.model_source = ModelSource(controls.models, self)
         self.link = ViewerLink(
             viewer, self.follow_layers, self._on_view, self._on_removed
         )
         self._view_timer = QTimer(self)
         self._view_timer.setSingleShot(True)
         self._view_timer.setInterval(_SETTLES)
-        self._lay_out(panel)
-        self._listen()
+        self._view_timer.timeout.connect(self._update)
+        self._lay_out(controls, panel)
+        self.link.connect()
+        self.destroyed.connect(self.link.disconnect)
 
-    def _lay_out(self, panel: QWidget) -> None:
+    def _lay_out(self, controls: Form, panel: QWidget) -> None:
         column = QVBoxLayout(self)
         column.setSpacing(10)
-        column.addWidget(self._form)
+        column.addWidget(controls)
         column.addWidget(panel)
         column.addStretch(1)
         self.setMinimumWidth(_NARROWEST)
-
-    def _listen(self) -> None:
-        self.model_source.updated.connect(self._update)
-        self.scout.devices_found.connect(self._on_devices)
-        self._view_timer.timeout.connect(self._update)
-        model_news().added.connect(self._on_model_added)
-        self.link.connect()
-        self.destroyed.connect(self.link.disconnect)
 
     # what a dock says of itself
 
@@ -107,26 +94,11 @@ class Dock(QWidget):
     def _on_view(self) -> None:
         self._view_timer.start()
 
-    def _on_devices(self, found: DevicesFound) -> None:
-        self._form.set_devices(found.names, found.auto)
-        if self._form.models.pending:
-            self.model_source.restore(self._form.models.pending)
-        self._update()
-
-    def _on_model_added(self, name: str) -> None:
-        self._form.models.refresh()
-        self._update()
-
     # coming and going
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Wide enough for the texts, and within a small screen."""
         return QSize(_WIDTH, super().sizeHint().height())
-
-    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
-        """Ask for torch, which takes seconds, only after the dock is there."""
-        super().showEvent(event)
-        self.scout.start_when_idle()
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
         """Stop all work when the dock is closed: napari then only takes the widget out."""
@@ -139,3 +111,50 @@ class Dock(QWidget):
         else:
             self.link.connect()
             self.follow_layers()
+
+
+class ModelDock(Dock):
+    """A dock that runs a model: what its chooser asks for, and where torch can compute.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    controls : Form
+        With a model chooser as `models`, and `set_devices`.
+    panel : QWidget
+        Below it.
+    measures : bool
+        Whether the speed of devices is of interest.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        controls: Any,
+        panel: QWidget,
+        parent: QWidget | None = None,
+        *,
+        measures: bool = True,
+    ) -> None:
+        super().__init__(viewer, controls, panel, parent)
+        self._form = controls
+        self.scout = TorchScout(self, measures=measures)
+        self.model_source = ModelSource(controls.models, self)
+        self.model_source.updated.connect(self._update)
+        self.scout.devices_found.connect(self._on_devices)
+        model_news().added.connect(self._on_model_added)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Ask for torch, which takes seconds, only after the dock is there."""
+        super().showEvent(event)
+        self.scout.start_when_idle()
+
+    def _on_devices(self, found: DevicesFound) -> None:
+        self._form.set_devices(found.names, found.auto)
+        if self._form.models.pending:
+            self.model_source.restore(self._form.models.pending)
+        self._update()
+
+    def _on_model_added(self, name: str) -> None:
+        self._form.models.refresh()
+        self._update()

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QWidget
 from napari_edsr import intensities, zoo
 from napari_edsr._qt import planning, settings
 from napari_edsr._qt.background import SpeedFound
-from napari_edsr._qt.dock import Dock
+from napari_edsr._qt.dock import ModelDock
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.layer_chooser import SELECTED
 from napari_edsr._qt.layers import image_layers, layer_spec, pixel_size
@@ -41,7 +41,7 @@ _MICROSCOPY = (
 )
 
 
-class UpscaleWidget(Dock):
+class UpscaleWidget(ModelDock):
     """Choose a layer, press Upscale, and get an aligned layer of a finer grid.
 
     Parameters

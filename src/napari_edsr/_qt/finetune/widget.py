@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_edsr import zoo
 from napari_edsr._qt import settings
-from napari_edsr._qt.dock import Dock
+from napari_edsr._qt.dock import ModelDock
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.finetune import planning
 from napari_edsr._qt.finetune.blending import Blender
@@ -39,7 +39,7 @@ _CATEGORY, _SECTIONS = "finetune", "open_sections_finetune"
 _PLUGIN, _UPSCALE = "napari-edsr", "Upscale"
 
 
-class FinetuneWidget(Dock):
+class FinetuneWidget(ModelDock):
     """Tick sharp layers, press Start, and get a model that suits them.
 
     Parameters
