@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: High-resolution pixels by which the two may be off anywhere in the image.
-_TOLERANCE = 0.1
+TOLERANCE = 0.1
 _NEARLY = 0.05  # of a whole factor, for which another scale is suggested
 _KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}
 # What a misfit is worth: how much of the way to a pair the layer has come.
@@ -49,7 +49,7 @@ class Match:
         return (y1 - y0) * (x1 - x0)
 
 
-class _Misfit(TrainingError):
+class Misfit(TrainingError):
     """Why a layer is no partner; `rank` is higher the nearer it comes to one."""
 
     def __init__(self, message: str, rank: int) -> None:
@@ -83,18 +83,18 @@ def find_partner(
     if not others:
         raise TrainingError(f"Open the low-resolution layer of {hr.name}.")
     matches: list[tuple[Image, Match]] = []
-    misfits: list[_Misfit] = []
+    misfits: list[Misfit] = []
     for layer in others:
         try:
             matches.append((layer, match_layers(hr, layer, scale)))
-        except _Misfit as misfit:
+        except Misfit as misfit:
             misfits.append(misfit)
     if not matches:
         raise _nearest(hr, misfits, scale)
     return max(matches, key=lambda pair: pair[1].area)
 
 
-def _nearest(hr: Image, misfits: Sequence[_Misfit], scale: int) -> TrainingError:
+def _nearest(hr: Image, misfits: Sequence[Misfit], scale: int) -> TrainingError:
     best = max(misfits, key=lambda misfit: misfit.rank)
     if len(misfits) == 1:
         return best
@@ -130,44 +130,51 @@ def match_layers(hr: Image, lr: Image, scale: int) -> Match:
         If the two are turned against one another, differ in size, position, type or
         planes, or share nothing; the message says what to do.
     """
+    match = match_grids(hr, lr, scale)
+    _check_type(hr, lr)
+    check_planes(hr, lr)
+    return match
+
+
+def match_grids(hr: Image, lr: Image, scale: int) -> Match:
+    """As `match_layers`, whatever the two hold."""
     if _are_of_one_field(hr, lr, scale):
         starts = np.zeros((1, 2))
     else:
-        starts = _starts_in_world(hr, lr, scale)
+        starts = starts_in_world(hr, lr, scale)
     start = np.round(starts.mean(axis=0)).astype(int)
-    match = _common_part(hr, lr, scale, start)
+    match = common_part(hr, lr, scale, start)
     off = float(np.abs(starts - start).max())
-    if off > _TOLERANCE:
-        raise _Misfit(
+    if off > TOLERANCE:
+        raise Misfit(
             f"{lr.name} is shifted by {off:.2g} px against {hr.name}; register them first.",
             _PLACE,
         )
-    _check_contents(hr, lr)
     return match
 
 
 def _are_of_one_field(hr: Image, lr: Image, scale: int) -> bool:
     """Whether sizes alone say so; nobody has said where either layer lies."""
-    if not (_is_unplaced(hr) and _is_unplaced(lr)):
+    if not (is_unplaced(hr) and is_unplaced(lr)):
         return False
-    large, small = _plane_shape(hr), _plane_shape(lr)
+    large, small = plane_shape(hr), plane_shape(lr)
     fits = small == (large[0] // scale, large[1] // scale)
     if not (_is_uncalibrated(hr) and _is_uncalibrated(lr)):
         sizes = np.asarray(lr.scale)[-2:] * _factors(hr, lr)
         return fits and not _drift(sizes / hr.scale[-2:], scale, small).any()
     if not fits:
-        raise _Misfit(_says_sizes(hr, lr, scale), _SIZE)
+        raise Misfit(_says_sizes(hr, lr, scale), _SIZE)
     return True
 
 
 def _drift(ratio: NDArray, scale: int, shape: Sequence[int]) -> NDArray:
     """Pixels by which rows and columns drift apart; 0 while it can be tolerated."""
     apart = np.abs(ratio - scale) * (np.asarray(shape) - 1)
-    return np.where(apart > 2 * _TOLERANCE, apart, 0)
+    return np.where(apart > 2 * TOLERANCE, apart, 0)
 
 
 def _says_sizes(hr: Image, lr: Image, scale: int) -> str:
-    (height, width), (rows, columns) = _plane_shape(hr), _plane_shape(lr)
+    (height, width), (rows, columns) = plane_shape(hr), plane_shape(lr)
     return (
         f"{lr.name} is {columns} x {rows} pixels, where {hr.name} at x{scale} needs "
         f"{width // scale} x {height // scale}; choose another layer, or give both "
@@ -175,8 +182,15 @@ def _says_sizes(hr: Image, lr: Image, scale: int) -> str:
     )
 
 
-def _starts_in_world(hr: Image, lr: Image, scale: int) -> NDArray:
-    """Where `lr` begins in pixels of `hr`, (y, x), by its first and by its last pixel."""
+def starts_in_world(hr: Image, lr: Image, scale: int) -> NDArray:
+    """Where `lr` begins in pixels of `hr`, (y, x), by its first and by its last pixel.
+
+    Raises
+    ------
+    Misfit
+        If a pixel is not `scale` times as large, the two are turned against one
+        another, or their units cannot be compared.
+    """
     ndim = max(hr.ndim, lr.ndim)
     to_world = np.diag([*_factors(hr, lr, ndim), 1]) @ _matrix(lr, ndim)
     to_hr = np.linalg.inv(_matrix(hr, ndim)) @ to_world
@@ -184,9 +198,9 @@ def _starts_in_world(hr: Image, lr: Image, scale: int) -> NDArray:
     last[-lr.ndim :] = np.array(layer_array(lr).shape[: lr.ndim]) - 1
     _check_directions(hr, lr, to_hr[:-1, :-1], last)
     ratio = np.diag(to_hr)[-3:-1]
-    drift = _drift(ratio, scale, _plane_shape(lr))
+    drift = _drift(ratio, scale, plane_shape(lr))
     if drift.any():
-        raise _Misfit(_says_ratio(hr, lr, float(ratio[drift.argmax()]), scale), _SIZE)
+        raise Misfit(_says_ratio(hr, lr, float(ratio[drift.argmax()]), scale), _SIZE)
     first = to_hr[-3:-1, -1] - (scale - 1) / 2
     return np.array([first, first + (ratio - scale) * last[-2:]])
 
@@ -196,9 +210,9 @@ def _check_directions(hr: Image, lr: Image, linear: NDArray, last: NDArray) -> N
     aside = linear.copy()
     aside[:-2, :-2] = 0
     aside[-2, -2] = aside[-1, -1] = 0
-    turned = np.abs(aside) @ last > _TOLERANCE
+    turned = np.abs(aside) @ last > TOLERANCE
     if turned.any() or (np.diag(linear)[-2:] <= 0).any():
-        raise _Misfit(
+        raise Misfit(
             f"{lr.name} is turned, mirrored or sheared against {hr.name}; register them "
             "first.",
             _TURN,
@@ -207,22 +221,34 @@ def _check_directions(hr: Image, lr: Image, linear: NDArray, last: NDArray) -> N
 
 def _says_ratio(hr: Image, lr: Image, ratio: float, scale: int) -> str:
     better = round(ratio)
-    if better in SCALES and better != scale and abs(ratio - better) < _NEARLY:
+    if scale > 1 and better in SCALES and better != scale and _is_nearly(ratio, better):
         remedy = f"choose scale x{better} or another layer"
     else:
         remedy = "choose another layer, or correct the pixel sizes"
+    wanted = f"not {scale} times" if scale > 1 else "not equally large"
     return (
-        f"A pixel of {lr.name} is {ratio:.4g} times as large as one of {hr.name}, not "
-        f"{scale} times; {remedy}."
+        f"A pixel of {lr.name} is {ratio:.4g} times as large as one of {hr.name}, "
+        f"{wanted}; {remedy}."
     )
 
 
-def _common_part(hr: Image, lr: Image, scale: int, start: NDArray) -> Match:
-    large, small = np.array(_plane_shape(hr)), np.array(_plane_shape(lr))
+def _is_nearly(ratio: float, whole: int) -> bool:
+    return abs(ratio - whole) < _NEARLY
+
+
+def common_part(hr: Image, lr: Image, scale: int, start: NDArray) -> Match:
+    """The part two layers share where `lr` begins at pixel `start` of `hr`.
+
+    Raises
+    ------
+    Misfit
+        If they share nothing.
+    """
+    large, small = np.array(plane_shape(hr)), np.array(plane_shape(lr))
     first = np.maximum(0, -(start // scale))
     stop = np.minimum(small, (large - start) // scale)
     if (stop <= first).any():
-        raise _Misfit(
+        raise Misfit(
             f"{lr.name} shows no part of {hr.name}; choose another layer, or correct "
             "the positions of the two.",
             _PLACE,
@@ -237,20 +263,26 @@ def _region(first: NDArray, stop: NDArray) -> Region:
     return {"Y": (y0, y1), "X": (x0, x1)}
 
 
-def _check_contents(hr: Image, lr: Image) -> None:
-    large, small = layer_spec(hr), layer_spec(lr)
-    types = [spec.dtype.newbyteorder("=").name for spec in (small, large)]
-    kinds = [_KINDS[spec.samples] for spec in (small, large)]
-    counts = [_says_planes(spec) for spec in (small, large)]
-    for (found, wanted), remedy in (
-        (types, "convert one of them"),
-        (kinds, "split the colours, or choose another layer"),
-        (counts, "choose a layer with the same planes"),
-    ):
-        if found != wanted:
-            raise _Misfit(
-                f"{lr.name} is {found}, but {hr.name} {wanted}; {remedy}.", _CONTENT
-            )
+def _check_type(hr: Image, lr: Image) -> None:
+    types = [layer_spec(layer).dtype.newbyteorder("=").name for layer in (lr, hr)]
+    _check_alike(hr, lr, types, "convert one of them")
+
+
+def check_planes(hr: Image, lr: Image) -> None:
+    """Raise `Misfit` unless two layers have the same colours and planes."""
+    specs = [layer_spec(layer) for layer in (lr, hr)]
+    kinds = [_KINDS[spec.samples] for spec in specs]
+    _check_alike(hr, lr, kinds, "split the colours, or choose another layer")
+    counts = [_says_planes(spec) for spec in specs]
+    _check_alike(hr, lr, counts, "choose a layer with the same planes")
+
+
+def _check_alike(hr: Image, lr: Image, words: Sequence[str], remedy: str) -> None:
+    found, wanted = words
+    if found != wanted:
+        raise Misfit(
+            f"{lr.name} is {found}, but {hr.name} {wanted}; {remedy}.", _CONTENT
+        )
 
 
 def _says_planes(spec: ImageSpec) -> str:
@@ -263,7 +295,8 @@ def _says_planes(spec: ImageSpec) -> str:
     return " x ".join(words) or "a single plane"
 
 
-def _plane_shape(layer: Image) -> tuple[int, int]:
+def plane_shape(layer: Image) -> tuple[int, int]:
+    """Rows and columns of a layer's planes."""
     height, width = layer_array(layer).shape[layer.ndim - 2 : layer.ndim]
     return int(height), int(width)
 
@@ -283,7 +316,7 @@ def _matrix(layer: Image, ndim: int) -> NDArray:
     return matrix
 
 
-def _is_unplaced(layer: Image) -> bool:
+def is_unplaced(layer: Image) -> bool:
     """Whether a layer lies where napari puts it, at most with its pixel size set."""
     matrix = _matrix(layer, layer.ndim)
     sizes = np.diag(matrix)
@@ -305,7 +338,7 @@ def _factors(hr: Image, lr: Image, ndim: int = 2) -> NDArray:
         if factor is not None:
             factors[-1 - i] = factor
         elif i < 2 and (has_unit(found) or has_unit(wanted)):
-            raise _Misfit(
+            raise Misfit(
                 f"{lr.name} is measured in {found}, {hr.name} in {wanted}; give both "
                 "the same unit.",
                 _UNITS,

@@ -1,0 +1,164 @@
+"""Which pixels of a candidate lie on which of the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_edsr._qt.pairing import (
+    TOLERANCE,
+    Misfit,
+    check_planes,
+    common_part,
+    is_unplaced,
+    match_grids,
+    plane_shape,
+    starts_in_world,
+)
+from napari_edsr.config import SCALES
+from napari_edsr.errors import EDSRError, ImageError
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_edsr.images import Region
+
+Box = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Where an image begins on the pixels of the truth.
+
+    Attributes
+    ----------
+    start : (int, int)
+        Row and column of the truth on which the image's first pixel lies.
+    shape : (int, int)
+        Rows and columns of the image.
+    shift : (float, float)
+        By which its content, taken pixel for pixel from `start`, lies too far down
+        and to the right; 0 unless the world puts its pixels between the truth's.
+    by_size : bool
+        Whether sizes alone decided, as one of the two has no position of its own.
+    """
+
+    start: tuple[int, int]
+    shape: tuple[int, int]
+    shift: tuple[float, float] = (0.0, 0.0)
+    by_size: bool = False
+
+    def box(self, region: Region) -> Box:
+        """Rows and columns of the image that lie on a region of the truth."""
+        parts = (region[axis] for axis in "YX")
+        rows, columns = (
+            slice(first - start, stop - start)
+            for (first, stop), start in zip(parts, self.start, strict=True)
+        )
+        return rows, columns
+
+
+def align(truth: Image, candidate: Image) -> Alignment:
+    """Find how a candidate lies on the truth in the world.
+
+    Of two images of one size, or nearly so, of which one has no position of its own,
+    the first pixels belong together: a result made from a layer lies over that layer,
+    while a truth opened from a file knows nothing of it.
+
+    Raises
+    ------
+    ImageError
+        If their pixels are not equally large, one is turned against the other, or
+        they have other planes or colours; the message says what to do.
+    """
+    check_planes(truth, candidate)
+    try:
+        return _by_world(truth, candidate)
+    except Misfit:
+        if not _is_one_size(truth, candidate):
+            raise
+    return Alignment((0, 0), plane_shape(candidate), by_size=True)
+
+
+def _by_world(truth: Image, candidate: Image) -> Alignment:
+    starts = starts_in_world(truth, candidate, 1)
+    start = np.round(starts.mean(axis=0)).astype(int)
+    common_part(truth, candidate, 1, start)
+    off = start - starts.mean(axis=0)
+    moves = np.where(np.abs(starts - start).max(axis=0) > TOLERANCE, off, 0.0)
+    shift = float(moves[0]), float(moves[1])
+    return Alignment((int(start[0]), int(start[1])), plane_shape(candidate), shift)
+
+
+def _is_one_size(truth: Image, candidate: Image) -> bool:
+    """Whether sizes can decide: truths are cropped before they are made small."""
+    pairs = zip(plane_shape(truth), plane_shape(candidate), strict=True)
+    fits = all(0 <= large - small < max(SCALES) for large, small in pairs)
+    return fits and (is_unplaced(truth) or is_unplaced(candidate))
+
+
+def align_enlarged(truth: Image, low: Image) -> tuple[int, Alignment]:
+    """Find how a low-resolution layer would lie on the truth, were it enlarged.
+
+    Returns
+    -------
+    int, Alignment
+        The factor, 2, 3 or 4, and where the enlarged one begins.
+
+    Raises
+    ------
+    ImageError
+        If the two are not of one field with a ratio of 2, 3 or 4.
+    """
+    check_planes(truth, low)
+    misfits: list[Misfit] = []
+    for scale in SCALES:
+        try:
+            match = match_grids(truth, low, scale)
+        except Misfit as misfit:
+            misfits.append(misfit)
+            continue
+        start = [match.hr[axis][0] - scale * match.lr[axis][0] for axis in "YX"]
+        height, width = plane_shape(low)
+        return scale, Alignment((start[0], start[1]), (height * scale, width * scale))
+    raise max(misfits, key=lambda misfit: misfit.rank)
+
+
+def common_region(truth: Sequence[int], alignments: Iterable[Alignment]) -> Region:
+    """Rows and columns of the truth on which all images have pixels.
+
+    Parameters
+    ----------
+    truth : (int, int)
+        Rows and columns of the truth.
+    alignments : iterable of Alignment
+
+    Raises
+    ------
+    ImageError
+        If there are none.
+    """
+    first, stop = np.zeros(2, int), np.asarray(truth)
+    for alignment in alignments:
+        start = np.asarray(alignment.start)
+        first = np.maximum(first, start)
+        stop = np.minimum(stop, start + alignment.shape)
+    if (stop <= first).any():
+        raise ImageError("No part of the truth is covered by all; untick some layers.")
+    (y0, x0), (y1, x1) = first.tolist(), stop.tolist()
+    return {"Y": (y0, y1), "X": (x0, x1)}
+
+
+def find_low(truth: Image, layers: Sequence[Image]) -> Image | None:
+    """The first layer that shows the truth in low resolution."""
+    for layer in layers:
+        try:
+            align_enlarged(truth, layer)
+        except EDSRError:
+            continue
+        if layer is not truth:
+            return layer
+    return None
