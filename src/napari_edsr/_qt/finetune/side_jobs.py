@@ -6,10 +6,8 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
 
-from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.finetune.export import iter_export
 from napari_edsr._qt.finetune.kept_layers import shown_layer
 from napari_edsr._qt.finetune.requests import (
@@ -19,44 +17,32 @@ from napari_edsr._qt.finetune.requests import (
     iter_save,
     iter_show,
 )
+from napari_edsr._qt.job_slot import JobSlot
 from napari_edsr._qt.layers import add_unselected
-from napari_edsr._qt.worker import Job
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
-class SideJobs(QObject):
+class SideJobs(JobSlot):
     """One small job at a time, in the background.
 
     Signals
     -------
-    changed
-        A job began or ended.
     saved(str)
         Path of what was written.
-    failed(Failure)
     """
 
-    changed = Signal()
     saved = Signal(object)
-    failed = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._job: Job | None = None
-        self._doing = ""
         self._shown: dict[str, Image] = {}
-
-    @property
-    def is_running(self) -> bool:
-        """Whether something is being done."""
-        return self._job is not None
 
     def show(self, request: FinetuneRequest) -> None:
         """Add the low-resolution images of a run as layers."""
-        job = self._make(iter_show(request), "Making the low-resolution side")
+        job = self.make(iter_show(request), "Making the low-resolution side")
         if job is not None:
             job.returned.connect(self._on_shown)
             job.start()
@@ -69,29 +55,11 @@ class SideJobs(QObject):
         """Write a run to a file, from which it can be repeated."""
         self._save(iter_export(request, path), "Saving the run")
 
-    def stop(self) -> None:
-        """Break off what is being done."""
-        if self._job is not None:
-            self._job.stop()
-
     def _save(self, generator: Generator[Any, Any, str], doing: str) -> None:
-        job = self._make(generator, doing)
+        job = self.make(generator, doing)
         if job is not None:
             job.returned.connect(self.saved)
             job.start()
-
-    def _make(self, generator: Generator[Any, Any, Any], doing: str) -> Job | None:
-        """A job whose end is taken care of; None while another is at work."""
-        if self._job is not None:
-            return None
-        self._doing = doing
-        self._job = job = Job(generator, doing, self)
-        job.failed.connect(self._on_failed)
-        job.warned.connect(show_warning)
-        job.cancel_asked.connect(job.stop)
-        job.ended.connect(self._on_ended)
-        self.changed.emit()
-        return job
 
     def _on_shown(self, shown: list[Shown]) -> None:
         """Add the layers, in the place of those of the last time."""
@@ -101,12 +69,3 @@ class SideJobs(QObject):
                 self._viewer.layers.remove(old)
             layer = self._shown[item.name] = shown_layer(item)
             add_unselected(self._viewer, layer)
-
-    def _on_failed(self, error: Exception) -> None:
-        self.failed.emit(Failure.of(error, self._doing))
-
-    def _on_ended(self) -> None:
-        job, self._job = self._job, None
-        if job is not None:
-            job.deleteLater()
-        self.changed.emit()
