@@ -75,6 +75,11 @@ def align(truth: Image, candidate: Image) -> Alignment:
         they have other planes or colours; the message says what to do.
     """
     check_planes(truth, candidate)
+    if _is_low(truth, candidate):
+        raise ImageError(
+            f"{candidate.name} shows {truth.name} in low resolution; choose it as the "
+            "low-resolution layer."
+        )
     try:
         return _by_world(truth, candidate)
     except Misfit:
@@ -154,11 +159,12 @@ def common_region(truth: Sequence[int], alignments: Iterable[Alignment]) -> Regi
 
 def find_low(truth: Image, layers: Sequence[Image]) -> Image | None:
     """The first layer that shows the truth in low resolution."""
-    for layer in layers:
-        try:
-            align_enlarged(truth, layer)
-        except EDSRError:
-            continue
-        if layer is not truth:
-            return layer
-    return None
+    return next((layer for layer in layers if _is_low(truth, layer)), None)
+
+
+def _is_low(truth: Image, layer: Image) -> bool:
+    try:
+        align_enlarged(truth, layer)
+    except EDSRError:
+        return False
+    return True

@@ -1,0 +1,167 @@
+"""From what is chosen in the dock to what is measured, and why something is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from napari_edsr._qt.evaluate.alignment import (
+    Alignment,
+    align,
+    align_enlarged,
+    common_region,
+)
+from napari_edsr._qt.evaluate.requests import (
+    BICUBIC,
+    Candidate,
+    MeasureRequest,
+    Rules,
+)
+from napari_edsr._qt.layer_part import LayerPart
+from napari_edsr._qt.layers import METADATA_KEY, layer_spec
+from napari_edsr._qt.pairing import plane_shape
+from napari_edsr._qt.wording import sentence
+from napari_edsr.config import SCALES
+from napari_edsr.errors import EDSRError, ImageError
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the dock says, as layers and plain values.
+
+    Attributes
+    ----------
+    truth : Image or None
+    candidates : sequence of Image
+    low : Image or None
+        The low-resolution layer that baselines are made from.
+    baselines : sequence of {"bicubic", "nearest"}
+    rules : Rules
+        Without a scale.
+    """
+
+    truth: Image | None
+    candidates: Sequence[Image]
+    low: Image | None = None
+    baselines: Sequence[str] = (BICUBIC,)
+    rules: Rules = field(default_factory=Rules)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request, how its images were aligned, and which were left out and why."""
+
+    request: MeasureRequest
+    aligned: str
+    left_out: Sequence[str]
+
+
+def plan(choices: Choices) -> Plan:
+    """Take a snapshot of what is to be measured.
+
+    Raises
+    ------
+    ImageError
+        If there is nothing to measure; the message says what to do.
+    """
+    truth = choices.truth
+    if truth is None:
+        raise ImageError("Choose the layer that holds the truth.")
+    layer_spec(truth)
+    candidates, left_out = _candidates(truth, choices)
+    if not candidates:
+        raise ImageError(
+            left_out[0] if left_out else "Tick the layers that are to be measured."
+        )
+    region = common_region(plane_shape(truth), (c.alignment for c in candidates))
+    rules = replace(choices.rules, scale=scale_of(choices))
+    request = MeasureRequest(LayerPart.of(truth), candidates, region, rules)
+    return Plan(request, _says_aligned(truth, request), left_out)
+
+
+def _candidates(truth: Image, choices: Choices) -> tuple[list[Candidate], list[str]]:
+    found, left_out = [], []
+    for layer in choices.candidates:
+        try:
+            alignment = _checked(truth, layer)
+        except EDSRError as error:
+            left_out.append(sentence(str(error)))
+        else:
+            part = LayerPart.of(layer)
+            found.append(Candidate(id(layer), layer.name, part, alignment))
+    if choices.low is not None:
+        try:
+            found += _baselines(truth, choices.low, choices.baselines)
+        except EDSRError as error:
+            left_out.append(sentence(str(error)))
+    return found, left_out
+
+
+def _checked(truth: Image, layer: Image) -> Alignment:
+    if is_partial(layer):
+        raise ImageError(
+            f"{layer.name} is not complete; it can be measured when it is."
+        )
+    return align(truth, layer)
+
+
+def is_partial(layer: Image) -> bool:
+    """Whether a layer is a result of which tiles are missing."""
+    return bool(layer.metadata.get(METADATA_KEY, {}).get("partial"))
+
+
+def _baselines(truth: Image, low: Image, methods: Sequence[str]) -> list[Candidate]:
+    if not methods:
+        return []
+    scale, alignment = align_enlarged(truth, low)
+    part = LayerPart.of(low)
+    return [
+        Candidate(method, method, part, alignment, scale, method) for method in methods
+    ]
+
+
+def scale_of(choices: Choices) -> int | None:
+    """The factor of upscaling, from the low-resolution layer or a result's record."""
+    if choices.truth is not None and choices.low is not None:
+        try:
+            return align_enlarged(choices.truth, choices.low)[0]
+        except EDSRError:
+            pass
+    for layer in choices.candidates:
+        scale = layer.metadata.get(METADATA_KEY, {}).get("scale")
+        if scale in SCALES:
+            return int(scale)
+    return None
+
+
+def fitting(truth: Image | None, layers: Sequence[Image]) -> list[Image]:
+    """Layers that can be measured against the truth."""
+    return [layer for layer in layers if layer is not truth and _fits(truth, layer)]
+
+
+def _fits(truth: Image | None, layer: Image) -> bool:
+    if truth is None:
+        return False
+    try:
+        _checked(truth, layer)
+    except EDSRError:
+        return False
+    return True
+
+
+def _says_aligned(truth: Image, request: MeasureRequest) -> str:
+    alignments = [candidate.alignment for candidate in request.candidates]
+    (y0, y1), (x0, x1) = request.region["Y"], request.region["X"]
+    text = f"{x1 - x0} × {y1 - y0} px, aligned by world coordinates"
+    if any(alignment.by_size for alignment in alignments):
+        text = (
+            f"{x1 - x0} × {y1 - y0} px, aligned by size, as one of the layers has no "
+            "position of its own"
+        )
+    if any(any(alignment.shift) for alignment in alignments):
+        text += "; what lies between pixels is interpolated"
+    return sentence(text)
