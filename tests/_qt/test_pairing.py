@@ -9,7 +9,7 @@ from napari.layers import Image
 
 from napari_edsr._qt.layers import result_settings
 from napari_edsr._qt.pairing import Match, find_partner, match_layers
-from napari_edsr.errors import TrainingError
+from napari_edsr.errors import ImageError
 
 MATRIX = [[0.9, 0.3, 5], [-0.2, 1.4, -6], [0, 0, 1]]
 PLACES = {
@@ -256,14 +256,14 @@ MISFITS = {
 @pytest.mark.parametrize("misfit", MISFITS)
 def test_misfits_are_refused_in_a_sentence(misfit):
     large, small, words = MISFITS[misfit]
-    with pytest.raises(TrainingError, match=words):
+    with pytest.raises(ImageError, match=words):
         match_layers(image(**large), coarse(**small), 2)
 
 
 def test_a_stack_that_leans_sideways_is_refused():
     hr = image((5, 24, 36))
     lr = coarse((5, 12, 18), scale=(1, 2, 2), shear=[0.1, 0, 0])
-    with pytest.raises(TrainingError, match="sheared"):
+    with pytest.raises(ImageError, match="sheared"):
         match_layers(hr, lr, 2)
 
 
@@ -294,12 +294,12 @@ def test_partner_is_the_first_that_shares_most(viewer):
 
 def test_without_another_layer_one_is_asked_for():
     hr = image()
-    with pytest.raises(TrainingError, match=r"Open the low-resolution layer of fine\."):
+    with pytest.raises(ImageError, match=r"Open the low-resolution layer of fine\."):
         find_partner(hr, [hr], 2)
 
 
 def test_single_candidate_is_refused_for_its_own_reason():
-    with pytest.raises(TrainingError, match="^A pixel of coarse is 3 times"):
+    with pytest.raises(ImageError, match="^A pixel of coarse is 3 times"):
         find_partner(image(), [coarse(scale=(3, 3))], 2)
 
 
@@ -312,6 +312,6 @@ def test_of_several_the_nearest_is_named(viewer):
         "None of the 4 layers fits fine at x2: far is shifted by 0.5 px against fine; "
         "register them first."
     )
-    with pytest.raises(TrainingError) as caught:
+    with pytest.raises(ImageError) as caught:
         find_partner(hr, list(viewer.layers), 2)
     assert str(caught.value) == words

@@ -46,7 +46,7 @@ class Dock(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self.link = ViewerLink(
-            viewer, self.follow_layers, self._on_view, self._on_removed
+            viewer, self.follow_layers, self._on_view, self._on_removed, self._on_data
         )
         self._view_timer = QTimer(self)
         self._view_timer.setSingleShot(True)
@@ -80,6 +80,9 @@ class Dock(QWidget):
 
     def _on_removed(self, layer: Layer) -> None:
         """Let go of a layer that is gone."""
+
+    def _on_data(self, layer: Layer) -> None:
+        """Heed that a watched image has other pixels now."""
 
     # what all of them do
 

@@ -14,6 +14,8 @@ from napari_edsr.images import Region
 if TYPE_CHECKING:
     from napari.layers import Image
 
+_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+
 
 @dataclass(frozen=True)
 class LayerPart:
@@ -72,3 +74,8 @@ class LayerPart:
         (y, x), (y0, x0) = corner, self.corner
         start = {"Y": (y0 + y, y0 + y + 1), "X": (x0 + x, x0 + x + 1)}
         return placed_settings(self.attributes, self.axes, scale, start)
+
+    def place(self, corner: tuple[int, int]) -> dict[str, Any]:
+        """Of `settings`, those that say where it lies, and nothing of how it looks."""
+        settings = self.settings(corner)
+        return {key: settings[key] for key in _PLACE}

@@ -58,6 +58,14 @@ def is_preview(layer: Layer) -> bool:
     return isinstance(about, dict) and bool(about.get("preview"))
 
 
+def is_map(layer: Layer) -> bool:
+    """Whether a layer is of ours and says something about an image, not what it shows."""
+    about = layer.metadata.get(METADATA_KEY)
+    return isinstance(about, dict) and bool(
+        about.get("map") or about.get("uncertainty")
+    )
+
+
 def layer_array(layer: Image) -> Any:
     """Full-resolution array of a layer, possibly lazy; its pixels are not copied."""
     return layer.data[0] if layer.multiscale else layer.data
@@ -263,6 +271,21 @@ def current_plane(dims: Dims, layer: Image) -> Region:
         index = int(np.clip(np.round(position[i]), 0, shape[i] - 1))
         region[axes[i]] = (index, index + 1)
     return region
+
+
+def show_plane(dims: Dims, layer: Image, place: Sequence[int]) -> None:
+    """Move the viewer's sliders to a plane of a stack.
+
+    Parameters
+    ----------
+    dims : napari.components.Dims
+    layer : Image
+    place : sequence of int
+        Index of the plane along each axis of the layer before rows and columns.
+    """
+    world = layer.data_to_world([*place, 0, 0])
+    for i in range(len(place)):
+        dims.set_point(dims.ndim - layer.ndim + i, float(world[i]))
 
 
 def _world_to_data(layer: Image, point: Sequence[float]) -> NDArray:

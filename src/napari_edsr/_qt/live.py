@@ -106,8 +106,9 @@ class LiveResult:
             self._redraw()
 
     def finish(self) -> None:
-        """Show everything, thumbnail included."""
+        """Show everything, thumbnail included, and let others know of the new pixels."""
         self._redraw(thumbnail=True)
+        self.layer.events.data(value=self.layer.data)
 
     def _redraw(self, *, thumbnail: bool = False) -> None:
         """Refresh the layer; it is over when the event loop has painted it."""

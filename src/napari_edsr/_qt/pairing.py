@@ -11,7 +11,7 @@ from napari.utils.transforms import Affine
 
 from napari_edsr._qt.layers import has_unit, layer_array, layer_spec, unit_factor
 from napari_edsr.config import SCALES
-from napari_edsr.errors import TrainingError
+from napari_edsr.errors import ImageError
 from napari_edsr.images import ImageSpec, Region
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Match:
         return (y1 - y0) * (x1 - x0)
 
 
-class Misfit(TrainingError):
+class Misfit(ImageError):
     """Why a layer is no partner; `rank` is higher the nearer it comes to one."""
 
     def __init__(self, message: str, rank: int) -> None:
@@ -76,12 +76,12 @@ def find_partner(
 
     Raises
     ------
-    TrainingError
+    ImageError
         If none fits, with the reason of the one that comes nearest.
     """
     others = [layer for layer in candidates if layer is not hr]
     if not others:
-        raise TrainingError(f"Open the low-resolution layer of {hr.name}.")
+        raise ImageError(f"Open the low-resolution layer of {hr.name}.")
     matches: list[tuple[Image, Match]] = []
     misfits: list[Misfit] = []
     for layer in others:
@@ -94,11 +94,11 @@ def find_partner(
     return max(matches, key=lambda pair: pair[1].area)
 
 
-def _nearest(hr: Image, misfits: Sequence[Misfit], scale: int) -> TrainingError:
+def _nearest(hr: Image, misfits: Sequence[Misfit], scale: int) -> ImageError:
     best = max(misfits, key=lambda misfit: misfit.rank)
     if len(misfits) == 1:
         return best
-    return TrainingError(
+    return ImageError(
         f"None of the {len(misfits)} layers fits {hr.name} at x{scale}: {best}"
     )
 
@@ -126,7 +126,7 @@ def match_layers(hr: Image, lr: Image, scale: int) -> Match:
 
     Raises
     ------
-    TrainingError
+    ImageError
         If the two are turned against one another, differ in size, position, type or
         planes, or share nothing; the message says what to do.
     """

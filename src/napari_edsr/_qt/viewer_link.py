@@ -28,6 +28,8 @@ class ViewerLink:
         the shapes drawn in it.
     on_removed : callable
         With the layer that was removed.
+    on_data : callable
+        With a watched image whose pixels are others now.
     """
 
     def __init__(
@@ -36,10 +38,11 @@ class ViewerLink:
         on_layers: Callable[[], object],
         on_view: Callable[[], object],
         on_removed: Callable[[Layer], object],
+        on_data: Callable[[Layer], object],
     ) -> None:
         self._viewer = viewer
         self._on_layers, self._on_view = on_layers, on_view
-        self._on_removed = on_removed
+        self._on_removed, self._on_data = on_removed, on_data
         self._watched: tuple[Layer, ...] = ()
         self.is_connected = False
 
@@ -94,6 +97,8 @@ class ViewerLink:
             callback = self._view_changed if drawn else self._layers_changed
             names = _SHAPE_EVENTS if drawn else _LAYER_EVENTS
             pairs += [(getattr(layer.events, name), callback) for name in names]
+            if not drawn:
+                pairs.append((layer.events.data, self._data_changed))
         return pairs
 
     def _layers_changed(self, event: object = None) -> None:
@@ -101,6 +106,9 @@ class ViewerLink:
 
     def _view_changed(self, event: object = None) -> None:
         self._on_view()
+
+    def _data_changed(self, event: Any) -> None:
+        self._on_data(event.source)
 
     def _layer_removed(self, event: Any) -> None:
         self._on_removed(event.value)

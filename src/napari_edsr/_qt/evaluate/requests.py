@@ -227,7 +227,13 @@ def iter_measure(request: MeasureRequest) -> Generator[ImageDone, None, Evaluati
             done += 1
             yield ImageDone(done, total)
     rows = [
-        Row(c.key, c.name, planes, mean_score(planes), c.alignment.shift)
+        Row(
+            c.key,
+            c.name,
+            planes,
+            mean_score([plane.score for plane in planes]),
+            c.alignment.shift,
+        )
         for c in request.candidates
         for planes in [found[c.key]]
     ]

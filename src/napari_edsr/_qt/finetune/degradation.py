@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_edsr._qt.controls import Choice, Segments
-from napari_edsr._qt.finetune.fields import amount, beside, quality
+from napari_edsr._qt.fields import amount, beside, quality
 from napari_edsr._qt.options import option_form
 from napari_edsr.train_config import Degradation
 

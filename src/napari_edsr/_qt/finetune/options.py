@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_edsr._qt.controls import Choice, Segments
-from napari_edsr._qt.finetune.fields import NARROWEST, beside, count
+from napari_edsr._qt.fields import NARROWEST, beside, count
 from napari_edsr._qt.options import option_form
 from napari_edsr._qt.wording import device_name
 

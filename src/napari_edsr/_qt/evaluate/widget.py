@@ -1,0 +1,282 @@
+"""The dock "Evaluate": puts its parts together and connects them with the viewer."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.layers import Image
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QWidget
+
+from napari_edsr._qt import settings
+from napari_edsr._qt.dock import Dock
+from napari_edsr._qt.evaluate import planning
+from napari_edsr._qt.evaluate.alignment import find_low
+from napari_edsr._qt.evaluate.controls import AUTOMATIC, EvaluateControls
+from napari_edsr._qt.evaluate.maps import map_layer
+from napari_edsr._qt.evaluate.panel import EvaluatePanel
+from napari_edsr._qt.evaluate.requests import (
+    ERROR,
+    SSIM,
+    Candidate,
+    Evaluation,
+    iter_map,
+    iter_measure,
+)
+from napari_edsr._qt.evaluate.session import EvaluateSession
+from napari_edsr._qt.evaluate.table import as_csv, as_text
+from napari_edsr._qt.evaluate.wording import guessed_truth, summary_text
+from napari_edsr._qt.failure import Failure
+from napari_edsr._qt.layers import add_unselected, image_layers, is_map, show_plane
+from napari_edsr._qt.saving import ask_path, file_name
+from napari_edsr._qt.wording import times
+from napari_edsr.atomic import replacing
+from napari_edsr.errors import EDSRError
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+
+_CATEGORY, _SECTIONS = "evaluate", "open_sections_evaluate"
+_SETTLES = 300  # milliseconds between a change of a layer and a new measurement
+
+
+class EvaluateWidget(Dock):
+    """Choose the truth, press Measure, and see which candidate comes nearest to it.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Also a `napari.components.ViewerModel`, without a window.
+    """
+
+    def __init__(
+        self, napari_viewer: napari.viewer.Viewer, parent: QWidget | None = None
+    ) -> None:
+        controls, panel = EvaluateControls(), EvaluatePanel()
+        super().__init__(napari_viewer, controls, panel, parent)
+        self.controls, self.panel = controls, panel
+        self.session = EvaluateSession(self)
+        self.evaluation: Evaluation | None = None
+        self._has_chosen_truth = False
+        self._anew = QTimer(self)
+        self._anew.setSingleShot(True)
+        self._anew.setInterval(_SETTLES)
+        controls.restore(settings.load(_CATEGORY))
+        controls.restore_sections(settings.load("remembered")[_SECTIONS])
+        self._connect()
+        self.follow_layers()
+
+    def _connect(self) -> None:
+        controls, panel, session = self.controls, self.panel, self.session
+        controls.changed.connect(self._on_choices)
+        controls.truth.chosen.connect(self._on_truth)
+        controls.sections_changed.connect(self._on_sections)
+        panel.measure_asked.connect(self.measure)
+        panel.cancel_asked.connect(self.cancel)
+        panel.live.toggled.connect(self._on_live)
+        panel.table.plane_chosen.connect(self.show_plane)
+        panel.copy.clicked.connect(self.copy)
+        panel.csv.clicked.connect(self.save_csv)
+        panel.error_map.clicked.connect(partial(self.add_map, ERROR))
+        panel.ssim_map.clicked.connect(partial(self.add_map, SSIM))
+        session.progressed.connect(panel.progress.move_to)
+        session.changed.connect(self._update)
+        session.stopped.connect(self._on_stopped)
+        session.failed.connect(self._on_failure)
+        self._anew.timeout.connect(self.measure)
+
+    # what is asked for
+
+    def measure(self) -> None:
+        """Measure what is ticked; a measurement under way is begun anew."""
+        self._anew.stop()
+        try:
+            plan = planning.plan(self.choices())
+        except EDSRError as error:
+            self._on_failure(Failure.of(error, "Measuring"))
+            return
+        self.session.run_instead(lambda: self._start(plan))
+
+    def _start(self, plan: planning.Plan) -> None:
+        self.panel.begin("Measuring…")
+        self.session.run(
+            iter_measure(plan.request), "Measuring", partial(self._on_measured, plan)
+        )
+
+    def cancel(self) -> None:
+        """End the job after the plane at work."""
+        self.session.stop_all()
+        self.panel.progress.show_stopping("Stopping after this plane…")
+
+    def add_map(self, kind: str) -> None:
+        """Add a map of the chosen candidate, or of the first, as a layer."""
+        evaluation, candidate = self.evaluation, self._chosen()
+        if evaluation is None or candidate is None or self.session.is_running:
+            return
+        self.panel.begin(f"Mapping {candidate.name}…")
+        request = evaluation.request
+        self.session.run(
+            iter_map(request, candidate, kind),
+            f"Mapping {candidate.name}",
+            lambda values: add_unselected(
+                self._viewer, map_layer(request, candidate, kind, values)
+            ),
+        )
+
+    def _chosen(self) -> Candidate | None:
+        """The candidate whose line is chosen, else the first that is no baseline."""
+        if self.evaluation is None:
+            return None
+        candidates, key = self.evaluation.request.candidates, self.panel.table.chosen()
+        chosen = [candidate for candidate in candidates if candidate.key == key]
+        layers = [candidate for candidate in candidates if candidate.enlarged == 1]
+        return (chosen or layers or list(candidates))[0]
+
+    def show_plane(self, place: tuple[int, ...]) -> None:
+        """Move the viewer's sliders to a plane of the truth."""
+        truth = self._truth()
+        if truth is not None:
+            show_plane(self._viewer.dims, truth, place)
+
+    def copy(self) -> None:
+        """Put the table on the clipboard."""
+        clipboard = QGuiApplication.clipboard()
+        if self.evaluation is not None and clipboard is not None:
+            clipboard.setText(as_text(self.evaluation))
+            self.panel.said.show_text("Copied the table.")
+
+    def save_csv(self) -> None:
+        """Ask where to write all figures, and write them."""
+        if self.evaluation is None:
+            return
+        name = Path(file_name(self.evaluation.request.truth.name)).stem
+        path = ask_path(self, "Save figures", f"{name}.csv", "CSV (*.csv)")
+        if path:
+            self._write(Path(path), as_csv(self.evaluation))
+
+    def _write(self, path: Path, text: str) -> None:
+        try:
+            with replacing(path) as partial_file:
+                partial_file.write_text(text, encoding="utf-8")
+        except EDSRError as error:
+            self._on_failure(Failure.of(error, "Saving"))
+        else:
+            self.panel.said.show_text(f"Saved {path.name}.")
+
+    def stop_all(self) -> None:
+        """End whatever runs, each after the step at work."""
+        self._anew.stop()
+        self.session.stop_all()
+
+    # what is there
+
+    def choices(self) -> planning.Choices:
+        """What the controls say, as layers and plain values."""
+        truth, ticked = self._truth(), self.controls.candidates.ticked(int)
+        layers = [layer for layer in self._layers() if id(layer) in ticked]
+        return planning.Choices(
+            truth=truth,
+            candidates=[layer for layer in layers if layer is not truth],
+            low=self._low(truth),
+            baselines=self.controls.baselines(),
+            rules=self.controls.rules.value(str(self.controls.protocol.value())),
+        )
+
+    def _layers(self) -> list[Image]:
+        layers = image_layers(self._viewer.layers)
+        return [layer for layer in layers if not is_map(layer)]
+
+    def _by_key(self, key: object) -> Image | None:
+        return next((layer for layer in self._layers() if id(layer) == key), None)
+
+    def _truth(self) -> Image | None:
+        return self._by_key(self.controls.truth.value())
+
+    def _low(self, truth: Image | None) -> Image | None:
+        key = self.controls.low.value()
+        if key == AUTOMATIC:
+            return find_low(truth, self._layers()) if truth is not None else None
+        return self._by_key(key)
+
+    def follow_layers(self) -> None:
+        """Follow the viewer's list."""
+        layers = self._layers()
+        names = [(layer.name, id(layer)) for layer in layers]
+        self.controls.set_truths(names)
+        if not self._has_chosen_truth:
+            guess = guessed_truth(layers)
+            self.controls.truth.blockSignals(True)
+            self.controls.truth.set_value(id(guess) if guess is not None else None)
+            self.controls.truth.blockSignals(False)
+        self._offer(layers)
+        self._update()
+
+    def _offer(self, layers: list[Image]) -> None:
+        truth = self._truth()
+        others = [layer for layer in layers if layer is not truth]
+        names = [(layer.name, id(layer)) for layer in others]
+        fitting = [id(layer) for layer in planning.fitting(truth, others)]
+        self.controls.set_candidates(names, fitting)
+        low = find_low(truth, others) if truth is not None else None
+        self.controls.set_low(names, low.name if low is not None else "")
+
+    def _on_data(self, layer: Layer) -> None:
+        if self.evaluation is not None and self.panel.live.isChecked():
+            self._anew.start()
+
+    def _on_view(self) -> None:
+        """What is measured doesn't depend on the view."""
+
+    def _on_truth(self, key: object) -> None:
+        self._has_chosen_truth = key is not None
+        self.follow_layers()
+
+    def _on_choices(self) -> None:
+        self.panel.error.hide()
+        settings.save(_CATEGORY, **self.controls.settings())
+        self._update()
+        self._on_live(self.panel.live.isChecked())
+
+    def _on_live(self, live: bool) -> None:
+        """Measure anew by itself once the figures have been asked for."""
+        if live and self.evaluation is not None and self.panel.measure.isEnabled():
+            self._anew.start()
+
+    def _on_sections(self) -> None:
+        settings.save("remembered", **{_SECTIONS: self.controls.open_sections()})
+
+    def _update(self) -> None:
+        """Bring every text up to date with the controls and the viewer."""
+        choices = self.choices()
+        watched = [choices.truth, choices.low, *choices.candidates]
+        self._watch(layer for layer in watched if layer is not None)
+        reason = described = ""
+        try:
+            plan = planning.plan(choices)
+            described = "\n".join([plan.aligned, *plan.left_out])
+        except EDSRError as error:
+            reason = str(error)
+        self.controls.described.show_text(times(described))
+        self.panel.set_ready(times(reason))
+        if not self.session.is_running:
+            self.panel.progress.hide()
+
+    # what the jobs report
+
+    def _on_measured(self, plan: planning.Plan, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+        self.panel.table.show_evaluation(evaluation)
+        self.panel.summary.show_text(summary_text(evaluation))
+        self.panel.set_measured(True)
+
+    def _on_stopped(self) -> None:
+        self.panel.said.show_text("Stopped; the figures are those of before.")
+
+    def _on_failure(self, failure: Failure) -> None:
+        self.panel.error.show_error(times(failure.message), failure.details)
+        show_error(failure.message)
