@@ -1,56 +1,83 @@
-"""PSNR, SSIM and protocols against the literature's numbers and by definition."""
+"""Metrics by their definitions, and beside what other packages give."""
 
 import math
 
 import numpy as np
 import pytest
+from skimage.metrics import (
+    mean_squared_error,
+    peak_signal_noise_ratio,
+    structural_similarity,
+)
 
 from napari_edsr.errors import ImageError
-from napari_edsr.metrics import Score, psnr, score, ssim, to_y
-from napari_edsr.resampling import imresize
-
-
-def mean_scores(enlarge, pairs, scale):
-    """Mean RGB and Y scores over pairs of low and high resolution."""
-    rows = []
-    for lr, hr in pairs.values():
-        result = enlarge(lr)
-        rgb = score(result, hr, scale=scale, protocol="mmagic")
-        luma = score(result, hr, scale=scale, protocol="edsr-y")
-        rows.append((rgb.psnr, rgb.ssim, luma.psnr, luma.ssim))
-    return np.mean(rows, axis=0)
-
-
-@pytest.mark.parametrize(
-    ("scale", "published"),
-    [
-        (2, (31.7866, 0.9086, 33.6734, 0.9303)),
-        (3, (28.6236, 0.8383, 30.4033, 0.8689)),
-        (4, (26.6921, 0.7731, 28.4290, 0.8111)),
-    ],
+from napari_edsr.metrics import (
+    error_map,
+    mae,
+    psnr,
+    range_invariant_psnr,
+    rmse,
+    ssim,
+    ssim_map,
+    to_y,
 )
-def test_bicubic_scores_of_set5(scale, published, set5):
-    scores = mean_scores(lambda lr: imresize(lr, scale), set5(scale), scale)
 
-    np.testing.assert_allclose(scores[::2], published[::2], atol=2e-4, rtol=0)
-    np.testing.assert_allclose(scores[1::2], published[1::2], atol=1e-4, rtol=0)
+NUMBERS = {
+    "psnr": lambda x, y: psnr(x, y, data_range=255),
+    "ssim": lambda x, y: ssim(x, y, data_range=255),
+    "mae": mae,
+    "rmse": rmse,
+    "range_invariant_psnr": range_invariant_psnr,
+}
+BEST = {"psnr": math.inf, "ssim": 1, "mae": 0, "rmse": 0}
+BEST |= {"range_invariant_psnr": math.inf}
 
 
-@pytest.mark.parametrize(
-    ("scale", "rgb", "luma"),
-    [(2, 35.41, 37.58), (3, 31.68, 33.63), (4, 29.46, 31.34)],
-)
-def test_light_models_score_what_their_cards_say(scale, rgb, luma, set5):
-    from napari_edsr.checkpoints import load_model
-    from napari_edsr.inference import upscale
+@pytest.fixture(params=[(24, 30), (24, 30, 3)], ids=["grey", "colour"])
+def pair(request, rng):
+    """A prediction in float64 and a truth in uint8, both on 0-255."""
+    truth = rng.integers(0, 256, request.param, dtype=np.uint8)
+    return np.clip(truth + rng.normal(0, 20, truth.shape), 0, 255), truth
 
-    model = load_model(f"edsr-light-x{scale}")
-    scores = mean_scores(
-        lambda lr: upscale(lr, model, device="cpu"), set5(scale), scale
+
+def similarity_by_skimage(prediction, truth):
+    """Mean over the samples for every window, those over the edges included."""
+    _, windows = structural_similarity(
+        prediction.astype(float),
+        truth.astype(float),
+        data_range=255,
+        channel_axis=2 if truth.ndim == 3 else None,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
     )
+    return windows.mean(axis=2) if truth.ndim == 3 else windows
 
-    assert scores[0] == pytest.approx(rgb, abs=0.01)
-    assert scores[2] == pytest.approx(luma, abs=0.01)
+
+def care_psnr(gt, pred):
+    """As CARE writes it down."""
+    gt, pred = gt.astype(float), pred.astype(float)
+    data_range = (gt.max() - gt.min()) / gt.std()
+    gt = (gt - gt.mean()) / gt.std()
+    pred = pred - pred.mean()
+    pred = pred * (gt * pred).sum() / (pred * pred).sum()
+    return 10 * np.log10(data_range**2 / np.mean((gt - pred) ** 2))
+
+
+def test_other_packages_and_plain_formulas_agree(pair):
+    prediction, truth = pair
+    expected = peak_signal_noise_ratio(truth.astype(float), prediction, data_range=255)
+    assert psnr(prediction, truth, data_range=255) == pytest.approx(expected)
+    assert rmse(prediction, truth) ** 2 == pytest.approx(
+        mean_squared_error(prediction, truth)
+    )
+    assert mae(prediction, truth) == pytest.approx(np.abs(prediction - truth).mean())
+    assert range_invariant_psnr(prediction, truth) == pytest.approx(
+        care_psnr(truth, prediction)
+    )
+    windows = similarity_by_skimage(prediction, truth)[5:-5, 5:-5]
+    assert ssim(prediction, truth, data_range=255) == pytest.approx(windows.mean())
 
 
 def test_psnr_of_a_known_error():
@@ -66,27 +93,54 @@ def test_unsigned_differences_do_not_wrap():
     expected = 20 * math.log10(255)
     assert psnr(low, high, data_range=255) == pytest.approx(expected)
     assert psnr(high, low, data_range=255) == pytest.approx(expected)
+    assert mae(low, high) == mae(high, low) == 1
+    np.testing.assert_array_equal(error_map(low, high), np.full((4, 4), -1))
 
 
-def test_border_is_shaved_on_all_sides_but_not_off_the_channels():
-    truth = np.zeros((20, 30, 3))
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint64", "float16", "float64"])
+def test_images_of_different_types_are_compared_as_numbers(pair, dtype):
+    prediction, truth = pair
+    other = prediction.astype(dtype)
+    for measure in NUMBERS.values():
+        expected = measure(other.astype(float), truth.astype(float))
+        assert measure(other, truth) == pytest.approx(expected)
+
+
+def test_bool_counts_as_0_and_1():
+    truth = np.zeros((12, 12), bool)
+    prediction = truth.copy()
+    prediction[0] = True
+    assert mae(prediction, truth) == 1 / 12
+    assert psnr(prediction, truth, data_range=1) == pytest.approx(10 * math.log10(12))
+
+
+def test_border_is_shaved_on_all_sides_but_not_off_the_channels(rng):
+    truth = rng.random((20, 30, 3))
     damaged = truth.copy()
     damaged[:2], damaged[-2:], damaged[:, :2], damaged[:, -2:] = 9, 9, 9, 9
 
     assert psnr(damaged, truth, data_range=1, border=2) == math.inf
     assert ssim(damaged, truth, data_range=1, border=2) == 1
+    assert mae(damaged, truth, border=2) == rmse(damaged, truth, border=2) == 0
+    assert range_invariant_psnr(damaged, truth, border=2) == math.inf
     assert psnr(damaged, truth, data_range=1, border=1) < 20
+    assert mae(damaged, truth, border=1) > 0
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("value", [None, 0, 77])
-def test_identical_images_score_inf_and_one(value, dtype):
-    image = np.random.default_rng(0).integers(0, 200, (32, 32, 3)).astype(dtype)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_identical_images_have_the_best_score(name, value, dtype, rng):
+    image = rng.integers(0, 200, (32, 32, 3)).astype(dtype)
     if value is not None:
         image[:] = value
 
-    assert psnr(image, image, data_range=255) == math.inf
-    assert ssim(image, image, data_range=255) == 1
+    assert NUMBERS[name](image, image.copy()) == BEST[name]
+
+
+def test_identical_images_whose_squares_overflow_are_similar(rng):
+    image = rng.random((12, 12)) * 1e200
+    assert ssim(image, image, data_range=1) == 1
 
 
 def test_constant_images_that_differ_have_the_scores_of_the_formulas():
@@ -100,8 +154,7 @@ def test_constant_images_that_differ_have_the_scores_of_the_formulas():
     )
 
 
-def test_ssim_is_the_mean_over_channels():
-    rng = np.random.default_rng(1)
+def test_ssim_is_the_mean_over_channels(rng):
     truth = rng.integers(0, 256, (20, 22, 3))
     noisy = truth + rng.normal(0, 20, truth.shape)
 
@@ -109,95 +162,143 @@ def test_ssim_is_the_mean_over_channels():
     assert ssim(noisy, truth, data_range=255) == pytest.approx(np.mean(channels))
 
 
+@pytest.mark.parametrize(("gain", "offset"), [(1, 0), (3, -40), (0.01, 1000), (-1, 0)])
+def test_offset_and_gain_do_not_change_the_range_invariant_psnr(pair, gain, offset):
+    prediction, truth = pair
+    expected = range_invariant_psnr(prediction, truth)
+    changed = range_invariant_psnr(prediction * gain + offset, truth)
+    assert changed == pytest.approx(expected)
+    assert range_invariant_psnr(prediction, truth * 0.25 + 7) == pytest.approx(expected)
+
+
+def test_range_invariant_psnr_of_constants(pair):
+    _, truth = pair
+    flat = np.full(truth.shape, 0.1)
+    mean = 20 * math.log10((float(truth.max()) - truth.min()) / truth.std())
+    assert range_invariant_psnr(flat, truth) == pytest.approx(mean)
+    assert math.isnan(range_invariant_psnr(truth, flat))
+    assert range_invariant_psnr(flat, flat + 5) == math.inf
+
+
+def test_the_error_map_is_signed_and_the_mean_over_the_samples(pair):
+    prediction, truth = pair
+    errors = error_map(prediction, truth)
+    expected = prediction - truth
+    expected = expected.mean(axis=2) if truth.ndim == 3 else expected
+    assert (errors.dtype, errors.shape) == (np.float32, (24, 30))
+    np.testing.assert_allclose(errors, expected, rtol=1e-6)
+    assert error_map(truth + 2.0, truth).min() == 2
+
+
+def test_the_ssim_map_shows_each_window_that_lies_in_the_image(pair):
+    similarity = ssim_map(*pair, data_range=255)
+    assert (similarity.dtype, similarity.shape) == (np.float32, (24, 30))
+    expected = np.full((24, 30), np.nan)
+    expected[5:-5, 5:-5] = similarity_by_skimage(*pair)[5:-5, 5:-5]
+    np.testing.assert_allclose(similarity, expected, rtol=1e-5)
+    assert np.nanmean(similarity) == pytest.approx(ssim(*pair, data_range=255))
+
+
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+def test_unknown_pixels_of_the_truth_are_left_out(pair, hole):
+    prediction, truth = pair[0], pair[1].astype("float32")
+    known = np.ones((24, 30), bool)
+    known[3, 4] = known[:, 25] = False
+    gapped = truth.copy()
+    gapped[~known] = hole
+    for measure in (NUMBERS["psnr"], mae, rmse, range_invariant_psnr):
+        rest = [image[known][:, None] for image in (prediction, truth)]
+        assert measure(prediction, gapped) == pytest.approx(measure(*rest))
+    np.testing.assert_array_equal(np.isnan(error_map(prediction, gapped)), ~known)
+
+
+def test_one_unknown_sample_makes_the_pixel_unknown(rng):
+    truth = rng.random((12, 12, 3))
+    prediction = truth.copy()
+    prediction[2, 3] += 1
+    truth[2, 3, 1] = np.nan
+    assert mae(prediction, truth) == 0
+
+
+def test_windows_on_unknown_pixels_are_left_out(pair):
+    prediction, truth = pair[0], pair[1].astype("float32")
+    whole = similarity_by_skimage(prediction, truth)
+    truth[12, 20] = np.nan
+    counted = np.zeros((24, 30), bool)
+    counted[5:-5, 5:-5] = True
+    counted[12 - 5 : 12 + 6, 20 - 5 : 20 + 6] = False
+    similarity = ssim_map(prediction, truth, data_range=255)
+    expected = np.where(counted, whole, np.nan)
+    np.testing.assert_allclose(similarity, expected, rtol=1e-5)
+    expected = whole[counted].mean()
+    assert ssim(prediction, truth, data_range=255) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_prediction_can_not_opt_out(name, value, pair):
+    prediction, truth = pair[0], pair[1].astype("float32")
+    prediction[12, 12] = value
+    assert math.isnan(NUMBERS[name](prediction, truth))
+    truth[12, 12] = np.nan  # nobody knows what is there
+    assert math.isfinite(NUMBERS[name](prediction, truth))
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_where_nothing_is_known_there_is_no_score(name, pair):
+    prediction, truth = pair
+    assert math.isnan(NUMBERS[name](prediction, np.full(truth.shape, np.nan)))
+
+
 def test_y_spans_the_studio_range_and_is_not_rounded():
     colours = np.array([[0, 0, 0], [255, 255, 255], [255, 0, 0], [1, 2, 3]], np.uint8)
 
     expected = [16, 235, 81.481, 16 + (65.481 + 2 * 128.553 + 3 * 24.966) / 255]
     np.testing.assert_allclose(to_y(colours), expected, rtol=1e-12)
+    unit = to_y(colours / 255, data_range=1)
+    np.testing.assert_allclose(unit, np.array(expected) / 255, rtol=1e-12)
 
 
-def test_a_score_says_how_it_was_measured():
-    rng = np.random.default_rng(2)
-    truth = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)
-
-    rgb = score(truth, truth, scale=2)
-    luma = score(truth, truth, scale=3, protocol="edsr-y")
-    grey = score(truth[..., 0], truth[..., 0], scale=4)
-
-    assert rgb == Score(math.inf, 1, "mmagic", "RGB", 2, True, 255)
-    assert luma == Score(math.inf, 1, "edsr-y", "Y", 3, True, 255)
-    assert grey == Score(math.inf, 1, "mmagic", "grey", 4, True, 255)
-
-
-def test_grey_counts_as_three_equal_channels():
-    rng = np.random.default_rng(3)
-    truth = rng.integers(0, 256, (24, 24), dtype=np.uint8)
-    other = np.clip(truth + rng.normal(0, 9, truth.shape), 0, 255)
-    for protocol in ("mmagic", "edsr-y"):
-        grey = score(other, truth, scale=2, protocol=protocol)
-        colour = score(
-            np.stack([other] * 3, -1),
-            np.stack([truth] * 3, -1),
-            scale=2,
-            protocol=protocol,
-        )
-        assert grey.psnr == pytest.approx(colour.psnr)
-        assert grey.ssim == pytest.approx(colour.ssim)
-
-
-def test_predictions_are_clipped_and_rounded_first():
-    truth = np.full((24, 24), 255, np.uint8)
-
-    assert score(np.full((24, 24), 300.0), truth, scale=2).psnr == math.inf
-    assert score(np.full((24, 24), 254.6), truth, scale=2).psnr == math.inf
-
-
-def test_other_ranges_are_measured_on_8_bits():
-    rng = np.random.default_rng(4)
-    truth = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)
-    other = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)
-
-    eight_bits = score(other, truth, scale=2)
-    as_floats = score(other / 255, truth / 255, scale=2, data_range=1)
-    as_16_bits = score(other * np.uint16(257), truth * np.uint16(257), scale=2)
-
-    assert as_floats.psnr == as_16_bits.psnr == eight_bits.psnr
-
-
-def test_only_edsr_y_crops_the_truth():
-    truth = np.random.default_rng(5).integers(0, 256, (25, 27, 3), dtype=np.uint8)
-
-    assert score(truth[:24, :24], truth, scale=2, protocol="edsr-y").psnr == math.inf
-    with pytest.raises(ImageError, match="one shape"):
-        score(truth[:24, :24], truth, scale=2, protocol="mmagic")
+GREY = np.zeros((12, 14))
 
 
 @pytest.mark.parametrize(
-    ("shape", "options", "message"),
+    ("prediction", "truth", "words"),
     [
-        ((24, 24), {"scale": 2, "protocol": "edsr"}, "Unknown protocol"),
-        ((24, 24), {"scale": 2, "data_range": 0}, "positive"),
-        ((24, 24, 4), {"scale": 2}, "grey or RGB"),
-        ((3, 24, 24), {"scale": 2}, "grey or RGB"),
-        ((12, 24), {"scale": 2}, "11 x 11"),
-        ((4, 24), {"scale": 2}, "border of 2"),
+        (GREY, np.zeros((24, 28)), "is 14 x 12 pixels and the truth 28 x 24; crop or"),
+        (GREY, np.zeros((12, 14, 3)), "differ in their colours"),
+        (GREY.astype(complex), GREY, "complex128 cannot be compared"),
+        (GREY, GREY.astype(object), "object cannot be compared"),
+        (np.zeros((0, 3)), np.zeros((0, 3)), r"empty: its shape is \(0, 3\)"),
+        (np.zeros(9), np.zeros(9), r"not \(9,\)"),
+        (np.zeros((2, 12, 14, 3)), GREY, r"not \(2, 12, 14, 3\)"),
+        ([[1, 2], [3]], GREY, "not an image"),
     ],
 )
-def test_what_can_not_be_scored_is_refused(shape, options, message):
-    image = np.zeros(shape, np.uint8)
-
-    with pytest.raises(ImageError, match=message):
-        score(image, image, **options)
-
-
-def test_float_truths_need_a_data_range():
-    with pytest.raises(ImageError, match="data_range"):
-        score(np.zeros((24, 24)), np.zeros((24, 24)), scale=2)
+@pytest.mark.parametrize(
+    "measure", [*NUMBERS.values(), error_map], ids=[*NUMBERS, "error_map"]
+)
+def test_what_can_not_be_compared_is_refused(measure, prediction, truth, words):
+    with pytest.raises(ImageError, match=words):
+        measure(prediction, truth)
 
 
-@pytest.mark.parametrize("data_range", [0, -1, math.nan])
-def test_data_range_must_be_positive(data_range):
-    image = np.zeros((24, 24))
+@pytest.mark.parametrize("border", [-1, 6, 1.5])
+def test_a_border_must_leave_something(border):
+    with pytest.raises(ImageError, match=f"inside a border of {border}"):
+        psnr(GREY, GREY, data_range=1, border=border)
 
+
+@pytest.mark.parametrize("data_range", [0, -1, math.nan, math.inf])
+@pytest.mark.parametrize("measure", [psnr, ssim, ssim_map])
+def test_data_range_must_be_positive(measure, data_range):
     with pytest.raises(ImageError, match="positive"):
-        psnr(image, image, data_range=data_range)
+        measure(GREY, GREY, data_range=data_range)
+
+
+@pytest.mark.parametrize("measure", [ssim, ssim_map])
+def test_the_window_must_fit(measure):
+    with pytest.raises(
+        ImageError, match="11 x 11 pixels inside the border; .* 14 x 10"
+    ):
+        measure(GREY[:10], GREY[:10], data_range=1)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_edsr.errors import EDSRError, EDSRWarning
     from napari_edsr.events import drain
     from napari_edsr.inference import UpscaleResult, iter_upscale, upscale
+    from napari_edsr.metrics import score
     from napari_edsr.model import EDSR, MDSR
     from napari_edsr.train_config import TrainConfig
     from napari_edsr.train_result import TrainResult
@@ -41,6 +42,7 @@ _HOME = {
     "list_cards": "zoo",
     "load_model": "checkpoints",
     "save_model": "checkpoints",
+    "score": "metrics",
     "train": "training",
     "upscale": "inference",
 }
@@ -64,6 +66,7 @@ __all__ = [
     "list_cards",
     "load_model",
     "save_model",
+    "score",
     "train",
     "upscale",
 ]
