@@ -50,9 +50,9 @@ def test_a_spec_knows_its_sizes_and_words():
 @pytest.mark.parametrize(
     ("image", "axes", "words"),
     [
-        (np.zeros((4, 4), complex), None, "complex128 cannot be upscaled"),
-        (np.zeros((4, 4), object), None, "object cannot be upscaled"),
-        (np.zeros((4, 4), "M8[s]"), None, "cannot be upscaled"),
+        (np.zeros((4, 4), complex), None, "complex128 cannot be used"),
+        (np.zeros((4, 4), object), None, "object cannot be used"),
+        (np.zeros((4, 4), "M8[s]"), None, "cannot be used"),
         (np.zeros(4), None, "at least two axes"),
         (np.float32(1), None, "at least two axes"),
         (np.zeros((0, 4)), None, "is empty"),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_edsr.checkpoints import load_model, save_model
     from napari_edsr.config import EDSRConfig
     from napari_edsr.errors import EDSRError, EDSRWarning
+    from napari_edsr.evaluation import iter_scores
     from napari_edsr.events import drain
     from napari_edsr.inference import UpscaleResult, iter_upscale, upscale
     from napari_edsr.metrics import score
@@ -37,6 +38,7 @@ _HOME = {
     "UpscaleResult": "inference",
     "blended": "transfer",
     "drain": "events",
+    "iter_scores": "evaluation",
     "iter_train": "training",
     "iter_upscale": "inference",
     "list_cards": "zoo",
@@ -61,6 +63,7 @@ __all__ = [
     "__version__",
     "blended",
     "drain",
+    "iter_scores",
     "iter_train",
     "iter_upscale",
     "list_cards",

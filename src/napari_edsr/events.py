@@ -145,6 +145,26 @@ class ImageMeasured(ImageDone):
 
 
 @dataclass(frozen=True)
+class PlaneMeasured:
+    """A plane has been compared with the truth.
+
+    Attributes
+    ----------
+    done, total : int
+        Planes so far, and in all.
+    place : tuple of int
+        Its index along the leading axes.
+    score : napari_edsr.metrics.Score
+        What was measured.
+    """
+
+    done: int
+    total: int
+    place: tuple[int, ...]
+    score: Any
+
+
+@dataclass(frozen=True)
 class TrainPlanned:
     """What will be trained, yielded before the first step.
 

@@ -116,7 +116,7 @@ def understand(image: ArrayLike, axes: str | None = None) -> ImageSpec:
     shape, dtype = _shape_and_dtype(image)
     if dtype.kind not in "buif" or dtype.itemsize > 8:
         raise ImageError(
-            f"Images of type {dtype} cannot be upscaled; convert to integers or floats."
+            f"Images of type {dtype} cannot be used; convert to integers or floats."
         )
     if len(shape) < 2:
         raise ImageError(

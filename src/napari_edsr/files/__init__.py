@@ -23,6 +23,7 @@ from napari_edsr.files.common import (
     ImageFile,
     unit_name,
 )
+from napari_edsr.files.matching import matching_images
 from napari_edsr.images import leading_axes, understand
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "ImageFile",
     "check_writable",
     "images_at",
+    "images_in",
+    "matching_images",
     "napari_write",
     "read_image",
     "upscaled_file",
@@ -87,6 +90,22 @@ def images_at(place: str | Path) -> list[Path]:
         and not name.name.startswith(".")
         and name.is_file()
     )
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Image files in a folder, in alphabetical order.
+
+    Raises
+    ------
+    FileError
+        If there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise FileError(f"There is no folder {folder}.")
+    found = images_at(folder)
+    if not found:
+        raise FileError(f"There are no images in {folder}.")
+    return found
 
 
 def _reason(error: Exception) -> str:

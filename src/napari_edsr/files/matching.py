@@ -1,0 +1,65 @@
+"""Which image of one folder belongs to which of another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_edsr.errors import FileError
+
+
+def matching_images(
+    truths: Sequence[Path], found: Sequence[Path], scale: int | None = None
+) -> list[Path]:
+    """Of each high-resolution image the file made from it, by name.
+
+    Parameters
+    ----------
+    truths : sequence of Path
+        Such as ``baby.png``.
+    found : sequence of Path
+        Files to choose from, called ``baby_x2``, ``babyx2`` (as DIV2K does) or
+        ``baby``, with any suffix.
+    scale : int, optional
+        Whose names are preferred to plain ones. None takes any scale, if there is only
+        one.
+
+    Returns
+    -------
+    list of Path
+        In the order of `truths`.
+
+    Raises
+    ------
+    FileError
+        If an image has no match, or several.
+    """
+    candidates = [_candidates(truth.stem, found, scale) for truth in truths]
+    missing = [
+        truth.stem for truth, named in zip(truths, candidates, strict=True) if not named
+    ]
+    if missing:
+        raise FileError(
+            f"There is no {', '.join(missing)} in {found[0].parent}; names must be the "
+            "same, but for an ending such as _x2."
+        )
+    return [_only(named) for named in candidates]
+
+
+def _candidates(stem: str, found: Sequence[Path], scale: int | None) -> list[Path]:
+    """Files with the most telling name that there is."""
+    plain = re.escape(stem)
+    endings = [rf"_?x{scale}", ""] if scale else ["", r"_?x\d+"]
+    for ending in endings:
+        named = [path for path in found if re.fullmatch(plain + ending, path.stem)]
+        if named:
+            return named
+    return []
+
+
+def _only(named: list[Path]) -> Path:
+    if len(named) > 1:
+        names = " and ".join(path.name for path in named[:2])
+        raise FileError(f"{names} are of one image; leave one, or say the scale.")
+    return named[0]
