@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_edsr.training import iter_train, train
     from napari_edsr.training_data import Source
     from napari_edsr.transfer import blended
+    from napari_edsr.trust import iter_consistency
     from napari_edsr.zoo import list_cards
 
 _HOME = {
@@ -38,6 +39,7 @@ _HOME = {
     "UpscaleResult": "inference",
     "blended": "transfer",
     "drain": "events",
+    "iter_consistency": "trust",
     "iter_scores": "evaluation",
     "iter_train": "training",
     "iter_upscale": "inference",
@@ -63,6 +65,7 @@ __all__ = [
     "__version__",
     "blended",
     "drain",
+    "iter_consistency",
     "iter_scores",
     "iter_train",
     "iter_upscale",

@@ -82,6 +82,20 @@ class PassDone:
 
 
 @dataclass(frozen=True)
+class PlaneDone:
+    """One plane of an image has been measured.
+
+    Attributes
+    ----------
+    done, total : int
+        Planes finished so far, and in all.
+    """
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class BytesDone:
     """A piece of a download has been written.
 

@@ -78,6 +78,17 @@ class Degradation:
                 f"{self.jpeg}."
             )
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Degradation:
+        """Of plain values, as YAML or JSON hold them; what is left out takes its default.
+
+        Raises
+        ------
+        TrainingError
+            If a key is unknown or a value makes no sense.
+        """
+        return _made(cls, values, "the degradation")
+
     @property
     def is_random(self) -> bool:
         """Whether every patch is degraded anew."""
