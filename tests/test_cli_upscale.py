@@ -11,9 +11,10 @@ import tifffile
 from PIL import Image
 from rich.filesize import decimal
 
-from napari_edsr import upscale
+from napari_edsr import drain, iter_consistency, save_model, upscale
 from napari_edsr.config import EDSRConfig
 from napari_edsr.files import read_image
+from napari_edsr.train_config import Degradation
 
 
 @pytest.fixture
@@ -23,6 +24,15 @@ def photo(tmp_path, rng):
         path, dpi=(100, 100)
     )
     return path
+
+
+@pytest.fixture
+def micron(tiny_model, tmp_path_factory):
+    """The file of a model trained with a blur given in micrometres."""
+    degradation = {"shrink": "area", "blur": 0.2, "blur_unit": "um", "photons": 90}
+    record = {"training": {"config": {"degradation": degradation}}}
+    path = tmp_path_factory.mktemp("micron") / "micron.safetensors"
+    return str(save_model(tiny_model(), path, metadata=record))
 
 
 def size_of(path):
@@ -60,6 +70,43 @@ def test_every_option_reaches_the_engine(run, tiny, tmp_path, rng):
     )
     doubt = tifffile.imread(tmp_path / "doubt.tif")
     assert (doubt.shape, doubt.dtype) == ((2, 3, 24, 28), np.float32)
+
+
+def test_the_numbers_of_both_maps_are_said(run, micron, tmp_path, rng):
+    stack = rng.integers(0, 4000, (2, 12, 14)).astype("u2")
+    tifffile.imwrite(
+        tmp_path / "in.tif",
+        stack,
+        imagej=True,
+        resolution=(2.5, 2.5),
+        metadata={"axes": "ZYX", "unit": "um"},
+    )
+    maps = [tmp_path / "doubt.tif", tmp_path / "apart.tif"]
+    options = ["--uncertainty", maps[0], "--consistency", maps[1]]
+    code, out, err = run(
+        "upscale",
+        tmp_path / "in.tif",
+        tmp_path / "out.tif",
+        "--model",
+        micron,
+        *options,
+    )
+    assert (code, err) == (0, "")
+    result = read_image(tmp_path / "out.tif").data
+    doubt, apart = (read_image(path) for path in maps)
+    recipe = Degradation(shrink="area", blur=1.0)  # 0.2 um of pixels of 0.2 um
+    expected = drain(
+        iter_consistency(result, stack, scale=2, axes="ZYX", degradation=recipe)
+    )
+    np.testing.assert_array_equal(apart.data, expected.map)
+    assert apart.pixel_size["X"] == pytest.approx(0.4)
+    assert doubt.pixel_size["X"] == pytest.approx(0.2)
+    assert (
+        f"{maps[1]}: consistency, {size_of(maps[1])}, {expected.psnr:.2f} dB, " in out
+    )
+    assert f"{expected.rmse:.3g} grey levels RMS (area, blur 0.2 um)" in out
+    mean = doubt.data.mean(dtype=float)
+    assert f"{mean:.3g} grey levels on average ({mean / 65535:.2%})" in out
 
 
 def test_contrast_limits_come_from_the_file(run, tiny, tmp_path, rng):
@@ -116,13 +163,25 @@ def test_a_folder_goes_into_a_folder(run, tiny, photo, tmp_path):
         (["photo.png", "no/such/x.png"], "There is no folder"),
         (["*.webp", "out"], "No images in"),
         (["photo.png", "x.png", "--uncertainty", "u.png"], "written as .tif"),
+        (["photo.png", "x.png", "--consistency", "c.png"], "written as .tif"),
+        (["photo.png", "x.tif", "--consistency", "x.tif"], "OUTPUT and --consistency"),
+        (
+            ["photo.png", "x", "--consistency", "c.tif", "--uncertainty", "./c.tif"],
+            "--uncertainty and --consistency are the same file; name two",
+        ),
+        (["*.png", "out", "--consistency", "c.tif"], "needs a single INPUT"),
+        (
+            ["photo.png", "x.png", "--consistency", "c.tif", "--model", "micron"],
+            "trained for a blur of 0.2 um; give the image its pixel size",
+        ),
     ],
 )
 def test_what_can_not_be_done_gets_one_line(
-    arguments, words, run, photo, tmp_path, monkeypatch
+    arguments, words, run, photo, micron, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "link.png").symlink_to(photo)
+    arguments = [micron if word == "micron" else word for word in arguments]
     before = photo.read_bytes()
     code, _, err = run("upscale", *arguments)
     assert code == 1

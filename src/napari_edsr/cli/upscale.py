@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.filesize import decimal
 
 from napari_edsr import files, zoo
 from napari_edsr.atomic import make_folder
+from napari_edsr.cli.maps import (
+    checked_degradation,
+    file_size,
+    write_consistency,
+    write_uncertainty,
+)
 from napari_edsr.cli.parameters import DEFAULT_MODEL, FLAG
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.errors import EDSRError, EDSRWarning, FileError, ImageError
@@ -30,11 +35,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A file to read, one to write, and perhaps one for the uncertainty."""
+    """A file to read, one to write, and perhaps others for maps of what to trust."""
 
     source: Path
     target: Path
     uncertainty: Path | None = None
+    consistency: Path | None = None
+
+    @property
+    def maps(self) -> dict[str, Path]:
+        """Those that are wanted, by what they show."""
+        wanted = {"uncertainty": self.uncertainty, "consistency": self.consistency}
+        return {name: path for name, path in wanted.items() if path is not None}
 
 
 def upscale(
@@ -77,9 +89,13 @@ def upscale(
     uncertainty: Annotated[
         Path | None, typer.Option(help="TIFF for the ensemble's standard deviation.")
     ] = None,
+    consistency: Annotated[
+        Path | None,
+        typer.Option(help="TIFF for the result made small again minus the input."),
+    ] = None,
 ) -> None:
     """Upscale images. Pixel size, colour profile and metadata go along."""
-    jobs = _jobs(source, output, uncertainty)
+    jobs = _jobs(source, Job(Path(source), output, uncertainty, consistency))
     network = _network(model, scale)
     options = {
         "scale": scale,
@@ -105,16 +121,16 @@ def upscale(
         )
 
 
-def _jobs(source: str, output: Path, uncertainty: Path | None) -> list[Job]:
+def _jobs(source: str, asked: Job) -> list[Job]:
+    """One for each file that `source` names."""
     if not source:
         raise FileError("INPUT is empty; name a file, a glob or a folder.")
-    path = Path(source)
+    path, output = asked.source, asked.target
     if path.is_file() or not (path.is_dir() or glob.has_magic(source)):
-        jobs = [Job(path, output, uncertainty)]
-        _protect(jobs)
-        return jobs
-    if uncertainty is not None:
-        raise FileError("--uncertainty needs a single INPUT file.")
+        _protect([asked])
+        return [asked]
+    if asked.maps:
+        raise FileError(f"--{min(asked.maps)} needs a single INPUT file.")
     inputs = files.images_at(source)
     if not inputs:
         raise FileError(
@@ -159,13 +175,11 @@ def _protect(jobs: list[Job]) -> None:
     """Refuse to overwrite any input, under whatever name, and places of no use."""
     sources = {_identity(job.source) for job in jobs if job.source.exists()}
     for job in jobs:
-        outputs = [path for path in (job.target, job.uncertainty) if path is not None]
-        for output in outputs:
+        for output in (job.target, *job.maps.values()):
             if output.exists() and _identity(output) in sources:
                 raise FileError(f"{output} is the input itself; name another output.")
             _check_place(output)
-        if len(outputs) == 2:
-            _check_uncertainty(*outputs)
+        _check_maps(job)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -184,11 +198,15 @@ def _check_place(output: Path) -> None:
         raise FileError(f"Nothing can be written to {folder}; name another place.")
 
 
-def _check_uncertainty(target: Path, uncertainty: Path) -> None:
-    if target.resolve() == uncertainty.resolve():
-        raise FileError("OUTPUT and --uncertainty are the same file; name two.")
-    if uncertainty.suffix.lower() not in (".tif", ".tiff"):
-        raise FileError("The uncertainty is written as .tif; name such a file.")
+def _check_maps(job: Job) -> None:
+    taken = {job.target.resolve(): "OUTPUT"}
+    for name, path in job.maps.items():
+        if path.resolve() in taken:
+            other = taken[path.resolve()]
+            raise FileError(f"{other} and --{name} are the same file; name two.")
+        if path.suffix.lower() not in (".tif", ".tiff"):
+            raise FileError(f"The {name} is written as .tif; name such a file.")
+        taken[path.resolve()] = f"--{name}"
 
 
 def _network(model: str | None, scale: int | None) -> EDSR | MDSR:
@@ -225,6 +243,9 @@ def _upscale_file(
     notes = [*image.notes]
     shape = spec.output_shape(scale)
     notes.append(files.check_writable(job.target, image.axes, shape, spec.dtype))
+    degradation = None
+    if job.consistency is not None:
+        degradation = checked_degradation(network, scale, image)
     typer.echo(f"{job.source}: {spec.describe()}, axes {spec.axes}")
     for note in filter(None, notes):
         typer.echo(f"  {note}")
@@ -241,7 +262,11 @@ def _upscale_file(
             run, f"Upscaling x{scale}", lambda event: _say_plan(event, said)
         )
     _say_new(result.metadata["notes"], said)
-    _write(job, image, result)
+    written = _write(job, image, result)
+    if job.uncertainty is not None:
+        write_uncertainty(job.uncertainty, written, result)
+    if job.consistency is not None and degradation is not None:
+        write_consistency(job.consistency, image, result, degradation)
 
 
 @contextmanager
@@ -278,24 +303,12 @@ def _say_new(notes: Iterable[str], said: set[str]) -> None:
         said.add(note)
 
 
-def _write(job: Job, source: ImageFile, result: UpscaleResult) -> None:
+def _write(job: Job, source: ImageFile, result: UpscaleResult) -> ImageFile:
+    """Write the result, and return what was written."""
     scale = result.metadata["scale"]
     written = files.upscaled_file(source, result.image, scale, result.metadata)
     files.write_image(job.target, written)
     size = " x ".join(str(result.image.shape[source.axes.index(axis)]) for axis in "XY")
     seconds = f"{result.metadata['seconds']:.1f} s"
-    typer.echo(f"  {job.target}: {size}, {_file_size(job.target)}, {seconds}")
-    if job.uncertainty is not None and result.uncertainty is not None:
-        doubt = ImageFile(
-            data=result.uncertainty,
-            axes=source.axes.replace("S", ""),
-            pixel_size=written.pixel_size,
-            unit=written.unit,
-            provenance=written.provenance,
-        )
-        files.write_image(job.uncertainty, doubt)
-        typer.echo(f"  {job.uncertainty}: uncertainty, {_file_size(job.uncertainty)}")
-
-
-def _file_size(path: Path) -> str:
-    return decimal(path.stat().st_size)
+    typer.echo(f"  {job.target}: {size}, {file_size(job.target)}, {seconds}")
+    return written
