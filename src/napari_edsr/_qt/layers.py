@@ -37,6 +37,8 @@ _DROPPED = (
     "visible",
     "auto_contrast",
 )
+#: Of a layer's settings, those that say where it lies.
+_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _ROUNDING = 1e-6  # pixels by which a way through the world may be off
 
 
@@ -174,6 +176,19 @@ def result_settings(
     """
     attributes = layer.as_layer_data_tuple()[1]
     return placed_settings(attributes, layer_axes(layer), scale, region)
+
+
+def map_settings(layer: Image, region: Region | None = None) -> dict[str, Any]:
+    """Arguments of an `Image` that lies over a layer pixel by pixel and looks its own way.
+
+    Parameters
+    ----------
+    layer : Image
+    region : mapping of str to (int, int), optional
+        Part of the layer that is covered, in its pixels.
+    """
+    settings = result_settings(layer, 1, region)
+    return {key: settings[key] for key in _PLACE}
 
 
 def placed_settings(

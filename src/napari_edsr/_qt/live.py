@@ -5,17 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QTimer
 
-from napari_edsr._qt.layers import METADATA_KEY, add_unselected
+from napari_edsr._qt.layers import METADATA_KEY, add_unselected, map_settings
 from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
+
+    from napari_edsr.images import Region
+
+#: What made each layer: the metadata, which is saved with it, holds no folders.
+_models: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
 
 
 class RedrawBudget:
@@ -90,6 +96,7 @@ class LiveResult:
         self.budget = budget or RedrawBudget()
         self._redrawing = False
         self.layer = Image(image, name=request.name, **request.settings)
+        _models[self.layer] = request.model
         if request.contrast_range is not None:
             self.layer.contrast_limits_range = request.contrast_range
         self.describe(partial_metadata(request, None, 0))  # a preview is known by it
@@ -123,23 +130,27 @@ class LiveResult:
         QTimer.singleShot(0, painted)
 
 
+def model_of(layer: Image) -> str:
+    """Name or path of the model that made a layer in this session; else empty."""
+    return _models.get(layer, "")
+
+
 def add_uncertainty(
-    viewer: ViewerModel, result: Image, spread: NDArray[np.float32]
+    viewer: ViewerModel,
+    result: Image,
+    spread: NDArray[np.float32],
+    region: Region | None = None,
+    *,
+    visible: bool = False,
 ) -> Image:
-    """Add the uncertainty of a result as a layer over it, hidden until asked for."""
+    """Add the uncertainty of a result, or of a part of it, as a layer over it."""
     layer = Image(
         spread,
         name=f"{result.name} uncertainty",
         colormap="inferno",
-        visible=False,
+        visible=visible,
         contrast_limits=(0.0, float(np.nanmax(spread, initial=0.0)) or 1.0),
-        scale=result.scale,
-        translate=result.translate,
-        rotate=result.rotate,
-        shear=result.shear,
-        affine=result.affine,
-        units=result.units,
-        axis_labels=result.axis_labels,
+        **map_settings(result, region),
         metadata={
             METADATA_KEY: dict(result.metadata.get(METADATA_KEY, {}), uncertainty=True)
         },

@@ -56,6 +56,11 @@ class Misfit(ImageError):
         super().__init__(message)
         self.rank = rank
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the layer lies right, and only what it holds is of another kind."""
+        return self.rank == _CONTENT
+
 
 def find_partner(
     hr: Image, candidates: Sequence[Image], scale: int
@@ -94,12 +99,13 @@ def find_partner(
     return max(matches, key=lambda pair: pair[1].area)
 
 
-def _nearest(hr: Image, misfits: Sequence[Misfit], scale: int) -> ImageError:
+def _nearest(hr: Image, misfits: Sequence[Misfit], scale: int) -> Misfit:
     best = max(misfits, key=lambda misfit: misfit.rank)
     if len(misfits) == 1:
         return best
-    return ImageError(
-        f"None of the {len(misfits)} layers fits {hr.name} at x{scale}: {best}"
+    return Misfit(
+        f"None of the {len(misfits)} layers fits {hr.name} at x{scale}: {best}",
+        best.rank,
     )
 
 
