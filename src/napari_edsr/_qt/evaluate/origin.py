@@ -1,0 +1,155 @@
+"""Which layer a result was made from: by its metadata, or else by its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+
+from napari_edsr._qt.layers import METADATA_KEY, image_layers, layer_spec, map_settings
+from napari_edsr._qt.pairing import Misfit, find_partner
+from napari_edsr.config import SCALES
+from napari_edsr.errors import ImageError, TrainingError
+from napari_edsr.estimate import region_shape, region_slices
+from napari_edsr.images import Region
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+_MAPS = ("uncertainty", "consistency")  # what their metadata say of themselves
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a result comes from.
+
+    Attributes
+    ----------
+    source : Image
+        The low-resolution layer.
+    scale : int
+    region : Region
+        Part of `source` that is looked at, in its pixels.
+    result_region : Region
+        Rows and columns of the result over it.
+    about : mapping
+        Provenance of the result; empty for one of another program.
+    """
+
+    source: Image
+    scale: int
+    region: Region
+    result_region: Region
+    about: Mapping[str, Any]
+
+
+def source_of(result: Image, layers: Sequence[Layer]) -> Origin:
+    """Find the layer that a result was made from.
+
+    Parameters
+    ----------
+    result : Image
+        Of ours, which its metadata tell, or of another program.
+    layers : sequence of Layer
+        Those of the viewer.
+
+    Returns
+    -------
+    Origin
+        Of our results, of the layer they name, where it lies under them. Of others, of
+        the layer under them with a half, a third or a quarter of their rows and columns.
+
+    Raises
+    ------
+    ImageError
+        If there is none, saying what to do.
+    """
+    about = result.metadata.get(METADATA_KEY)
+    about = about if isinstance(about, dict) else {}
+    if _is_map(result):
+        raise ImageError(f"{result.name} is a map; choose the upscaled image itself.")
+    others = [x for x in image_layers(layers) if x is not result and not _is_map(x)]
+    if "scale" in about:
+        return _recorded_origin(result, others, about)
+    return _likely_origin(result, others)
+
+
+def _is_map(layer: Image) -> bool:
+    about = layer.metadata.get(METADATA_KEY)
+    return isinstance(about, dict) and any(about.get(key) for key in _MAPS)
+
+
+def _recorded_origin(
+    result: Image, others: Sequence[Image], about: Mapping[str, Any]
+) -> Origin:
+    """By the name and the region that the metadata tell."""
+    if about.get("partial"):
+        raise ImageError(f"{result.name} is not finished; upscale its input again.")
+    scale, name = int(about["scale"]), about.get("source")
+    named = [layer for layer in others if name in (None, layer.name)]
+    region = {
+        axis: (int(start), int(stop))
+        for axis, (start, stop) in about.get("region", {}).items()
+        if axis != "S"
+    }
+    fitting = [layer for layer in named if _has(layer, region)]
+    if not fitting:
+        raise ImageError(_none_open(result, name))
+    stand_ins = [_stand_in(layer, region) for layer in fitting]
+    try:
+        stand_in, match = find_partner(result, stand_ins, scale)
+    except TrainingError as misfit:
+        raise ImageError(str(misfit)) from misfit
+    source = fitting[stand_ins.index(stand_in)]
+    starts = {axis: region.get(axis, (0, 0))[0] for axis in "YX"}
+    place = {
+        axis: (starts[axis] + start, starts[axis] + stop)
+        for axis, (start, stop) in match.lr.items()
+    }
+    return Origin(source, scale, {**region, **place}, match.hr, about)
+
+
+def _has(layer: Image, region: Region) -> bool:
+    """Whether a layer has such axes, and they are that long."""
+    try:
+        region_slices(layer_spec(layer), region)
+    except ImageError:
+        return False
+    return True
+
+
+def _stand_in(layer: Image, region: Region) -> Image:
+    """The region of a layer, where it lies, without its pixels: they may be on disk."""
+    spec = layer_spec(layer)
+    shape = region_shape(region_slices(spec, region), 1)
+    nothing = np.broadcast_to(np.zeros((), spec.dtype), shape)
+    place = map_settings(layer, region)
+    return Image(nothing, rgb=layer.rgb, name=layer.name, **place)
+
+
+def _likely_origin(result: Image, others: Sequence[Image]) -> Origin:
+    """By the place in the world; of several the one that covers most of the result."""
+    found: list[tuple[int, Origin]] = []
+    misfits = []
+    for scale in SCALES if others else ():
+        try:
+            layer, match = find_partner(result, others, scale)
+            origin = Origin(layer, scale, match.lr, match.hr, {})
+            found.append((match.area * scale**2, origin))
+        except Misfit as misfit:
+            misfits.append(misfit)
+    if found:
+        return max(found, key=lambda entry: entry[0])[1]
+    wrong_kind = next((misfit for misfit in misfits if misfit.is_in_place), None)
+    raise ImageError(str(wrong_kind or _none_open(result))) from wrong_kind
+
+
+def _none_open(result: Image, source: str | None = None) -> str:
+    called = f", {source}" if source else ""
+    return (
+        f"No low-resolution layer of {result.name} is open; open the image it was made "
+        f"from{called}."
+    )

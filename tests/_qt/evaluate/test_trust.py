@@ -1,0 +1,478 @@
+from __future__ import annotations
+
+import math
+
+import dask.array as da
+import dask.config
+import numpy as np
+import pytest
+from napari.layers import Image
+from scipy import ndimage
+
+from napari_edsr import zoo
+from napari_edsr._qt.busy import computing
+from napari_edsr._qt.evaluate.origin import source_of
+from napari_edsr._qt.evaluate.trust import (
+    add_consistency,
+    add_result_uncertainty,
+    consistency_request,
+    consistency_text,
+    iter_layer_consistency,
+    iter_uncertainty,
+    uncertainty_request,
+    uncertainty_text,
+)
+from napari_edsr._qt.layers import (
+    METADATA_KEY,
+    layer_array,
+    layer_axes,
+    result_settings,
+)
+from napari_edsr._qt.live import LiveResult
+from napari_edsr._qt.requests import UpscaleRequest, iter_request, partial_metadata
+from napari_edsr._qt.worker import Job
+from napari_edsr.checkpoints import save_model
+from napari_edsr.errors import DeviceError, ImageError, ModelError
+from napari_edsr.events import PlaneDone, drain
+from napari_edsr.inference import iter_upscale
+from napari_edsr.resampling import imresize
+
+WAIT = 30_000
+PLACES = {
+    "plain": {},
+    "scaled": {"scale": (0.5, 0.25), "units": ("um", "um")},
+    "moved": {"scale": (2, 3), "translate": (10, -7)},
+    "rotated": {"scale": (0.5, 0.25), "rotate": 30, "translate": (3, 4)},
+    "sheared": {"scale": (0.5, 0.25), "shear": [0.3]},
+    "affine": {
+        "scale": (2, 0.5),
+        "affine": [[0.9, 0.3, 5], [-0.2, 1.4, -6], [0, 0, 1]],
+    },
+}
+
+
+@pytest.fixture
+def upscaled(viewer, model_file):
+    """`upscaled(layer, region=...)`: its result as the Upscale dock leaves it."""
+
+    def make(layer, *, scale=2, region=None, model=None, **options):
+        request = UpscaleRequest(
+            data=layer_array(layer),
+            axes=layer_axes(layer),
+            scale=scale,
+            model=model or model_file(scale).key,
+            options=options,
+            region=region or {},
+            settings=result_settings(layer, scale, region),
+            name=f"{layer.name} ×{scale} (tiny)",
+            source=layer.name,
+        )
+        found = drain(iter_request(request))
+        live = LiveResult(viewer, request, found.image)
+        live.describe({**found.metadata, "partial": False, "source": request.source})
+        return live.layer
+
+    return make
+
+
+@pytest.fixture
+def measure(viewer):
+    """`measure(result)`: request, outcome and layer of its consistency."""
+
+    def run(result):
+        request = consistency_request(result, source_of(result, viewer.layers))
+        found = drain(iter_layer_consistency(request))
+        return request, found, add_consistency(viewer, request, found)
+
+    return run
+
+
+def shrunk(image, **options):
+    return imresize(image, 0.5, **options).astype(float)
+
+
+def assert_same_place(one, other, inside):
+    """The same pixel of two layers lies in the same place, and so does the next one."""
+    for step in (0, 1, 2):
+        place = np.add(inside, step)
+        np.testing.assert_allclose(one.data_to_world(place), other.data_to_world(place))
+    assert one.units == other.units
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_map_lies_over_the_input(viewer, upscaled, measure, image, place):
+    lr = viewer.add_image(image, name="cells", colormap="magenta", **PLACES[place])
+    result = upscaled(lr)
+
+    request, found, layer = measure(result)
+
+    expected = shrunk(result.data) - image
+    np.testing.assert_array_equal(layer.data, expected.astype(np.float32))
+    assert layer.name == "cells ×2 (tiny) consistency"
+    assert layer is viewer.layers[-1]
+    assert_same_place(layer, lr, (0, 0))
+    assert found.rmse == pytest.approx(math.sqrt(np.mean(expected**2)))
+    assert consistency_text(request, found) == (
+        f"Consistency of cells ×2 (tiny): {found.psnr:.1f} dB, {found.rmse:.3g} grey "
+        "levels RMS between the input and the result made small again (bicubic)."
+    )
+
+
+def test_colours_of_the_map_are_symmetric_and_spare_outliers(
+    viewer, upscaled, measure, image
+):
+    result = upscaled(viewer.add_image(image, name="cells"))
+    result.data[0, 0] = 65535 - result.data[0, 0]
+    _, found, layer = measure(result)
+    low, high = layer.contrast_limits
+    assert (low, layer.colormap.name) == (-high, "PiYG")
+    assert high == pytest.approx(np.percentile(np.abs(found.map), 99.5))
+    white = layer.colormap.map(0.5)[0, :3]
+    assert np.ptp(white) < 0.02
+
+
+def test_planes_of_a_stack_are_compared_one_by_one(viewer, upscaled, measure, rng):
+    stack = rng.integers(0, 2**16, (3, 8, 10), np.uint16)
+    lr = viewer.add_image(stack, name="stack", scale=(4, 0.5, 0.5))
+    result = upscaled(lr)
+    request = consistency_request(result, source_of(result, viewer.layers))
+    assert list(iter_layer_consistency(request)) == [
+        PlaneDone(number, 3) for number in (1, 2, 3)
+    ]
+    _, _, layer = measure(result)
+    expected = shrunk(result.data, axes=(-2, -1)) - stack
+    np.testing.assert_array_equal(layer.data, expected.astype(np.float32))
+    assert_same_place(layer, lr, (0, 0, 0))
+
+
+def test_a_map_of_colours_is_their_mean(viewer, upscaled, measure, rng):
+    photo = rng.integers(0, 256, (8, 10, 3), np.uint8)
+    lr = viewer.add_image(photo, name="photo", rgb=True)
+    result = upscaled(lr)
+    _, found, layer = measure(result)
+    difference = shrunk(result.data) - lr.data
+    np.testing.assert_allclose(layer.data, difference.mean(-1), rtol=1e-6)
+    assert not layer.rgb
+    assert found.rmse == pytest.approx(math.sqrt(np.mean(difference**2)))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_result_of_a_region(viewer, upscaled, measure, image, place):
+    lr = viewer.add_image(image, name="cells", **PLACES[place])
+    viewer.add_image(np.zeros((6, 8), np.uint16), name="another")
+    result = upscaled(lr, region={"Y": (3, 9), "X": (5, 13)})
+
+    origin = source_of(result, viewer.layers)
+    _, _, layer = measure(result)
+
+    assert (origin.source, origin.scale) == (lr, 2)
+    assert origin.region == {"Y": (3, 9), "X": (5, 13)}
+    expected = shrunk(result.data) - image[3:9, 5:13]
+    np.testing.assert_array_equal(layer.data, expected.astype(np.float32))
+    np.testing.assert_allclose(layer.data_to_world((0, 0)), lr.data_to_world((3, 5)))
+    np.testing.assert_allclose(layer.data_to_world((2, 1)), lr.data_to_world((5, 6)))
+
+
+def test_a_result_of_one_plane(viewer, upscaled, measure, rng):
+    stack = rng.integers(0, 2**16, (5, 8, 10), np.uint16)
+    lr = viewer.add_image(stack, name="stack", scale=(4, 1, 1))
+    result = upscaled(lr, region={"Z": (2, 3), "Y": (1, 7), "X": (0, 10)})
+    _, _, layer = measure(result)
+    expected = shrunk(result.data[0]) - stack[2, 1:7]
+    np.testing.assert_array_equal(layer.data[0], expected.astype(np.float32))
+    np.testing.assert_allclose(layer.data_to_world((0, 0, 0)), (8, 1, 0))
+
+
+def test_a_result_that_was_cropped_since(viewer, upscaled, measure, image):
+    lr = viewer.add_image(image, name="cells", scale=(3, 3))
+    result = upscaled(lr, region={"Y": (2, 12), "X": (4, 20)})
+    part = {"Y": (3, 14), "X": (4, 30)}  # the first row is half a pixel of the input
+    settings = result_settings(result, 1, part)
+    cut = Image(result.data[3:14, 4:30], **settings, name="cut")
+    cut.metadata[METADATA_KEY] = result.metadata[METADATA_KEY]
+    origin = source_of(cut, viewer.layers)
+    assert origin.region == {"Y": (4, 9), "X": (6, 19)}
+    assert origin.result_region == {"Y": (1, 11), "X": (0, 26)}
+    _, _, layer = measure(cut)
+    expected = shrunk(result.data[4:14, 4:30]) - image[4:9, 6:19]
+    np.testing.assert_array_equal(layer.data, expected.astype(np.float32))
+    np.testing.assert_allclose(layer.data_to_world((0, 0)), lr.data_to_world((4, 6)))
+
+
+def test_layers_on_disk_are_read_by_the_job_alone(viewer, upscaled, measure, rng):
+    stack = rng.integers(0, 2**16, (3, 8, 10), np.uint16)
+    lr = viewer.add_image(stack, name="stack", contrast_limits=(0, 65535))
+    result = upscaled(lr)
+    expected = measure(result)[1].map
+    read = []
+
+    def seen(block):
+        read.append(block.shape)
+        return block
+
+    with dask.config.set(scheduler="synchronous"):  # which leaves no threads behind
+        lr.data = da.from_array(stack, (1, -1, -1)).map_blocks(seen, dtype=stack.dtype)
+        read.clear()
+        request = consistency_request(result, source_of(result, viewer.layers))
+        assert read == []
+        job = iter_layer_consistency(request)
+        next(job)
+        assert read == [(1, 8, 10)]
+        np.testing.assert_array_equal(drain(job).map, expected)
+
+
+def test_the_degradation_is_the_one_recorded_with_the_model(
+    viewer, upscaled, measure, tiny_model, tmp_path, image
+):
+    record = {"shrink": "area", "blur": 0.3, "blur_unit": "um", "photons": 100.0}
+    path = save_model(
+        tiny_model(n_colors=1),
+        tmp_path / "tuned.safetensors",
+        metadata={"training": {"config": {"degradation": record}}},
+    )
+    lr = viewer.add_image(image, name="cells", scale=(0.4, 0.4), units=("um", "um"))
+    result = upscaled(lr, model=str(path))
+
+    request, found, layer = measure(result)
+
+    wide = ndimage.gaussian_filter(result.data.astype(float), 1.5, mode="mirror")
+    blocks = np.rint(wide).reshape(20, 2, 24, 2).mean((1, 3))
+    np.testing.assert_array_equal(layer.data, np.rint(blocks) - image)
+    assert consistency_text(request, found).endswith("(area, blur 0.3 um).")
+
+
+def test_a_blur_in_micrometres_needs_a_pixel_size(
+    viewer, upscaled, tiny_model, tmp_path, image
+):
+    record = {"training": {"config": {"degradation": {"blur": 1, "blur_unit": "um"}}}}
+    path = save_model(tiny_model(), tmp_path / "a.safetensors", metadata=record)
+    result = upscaled(viewer.add_image(image, name="cells"), model=str(path))
+    request = consistency_request(result, source_of(result, viewer.layers))
+    with pytest.raises(ImageError, match="give the image its pixel size"):
+        drain(iter_layer_consistency(request))
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_result_of_another_program_is_paired_by_its_place(
+    viewer, measure, rng, scale
+):
+    truth = rng.integers(0, 256, (24, 36), np.uint8)
+    viewer.add_image(np.zeros((5, 5), np.uint8), name="something")
+    lr = viewer.add_image(imresize(truth, 1 / scale), name="small")
+    hr = viewer.add_image(truth, name="theirs")
+
+    origin = source_of(hr, viewer.layers)
+    request, found, layer = measure(hr)
+
+    assert (origin.source, origin.scale, origin.about) == (lr, scale, {})
+    np.testing.assert_array_equal(layer.data, np.zeros(lr.data.shape))
+    assert layer.contrast_limits == [-1, 1]
+    assert consistency_text(request, found) == (
+        "Consistency of theirs: no difference between the input and the result made "
+        "small again (bicubic)."
+    )
+
+
+def test_nothing_to_compare_is_said(viewer, measure):
+    viewer.add_image(np.full((6, 8), np.nan), name="small", contrast_limits=(0, 1))
+    hr = viewer.add_image(np.zeros((12, 16)), name="theirs")
+    request, found, _ = measure(hr)
+    assert "no pixel has a value in both" in consistency_text(request, found)
+
+
+def test_maps_are_no_inputs_and_no_results(viewer, upscaled, measure, rng):
+    image = rng.random((8, 10), np.float32)
+    lr = viewer.add_image(image, name="cells")
+    half = upscaled(lr)
+    _, _, apart = measure(half)
+    with pytest.raises(ImageError, match="consistency is a map; choose the upscaled"):
+        source_of(apart, viewer.layers)
+    viewer.layers.remove(lr)
+    theirs = viewer.add_image(np.zeros((16, 20), np.float32), name="theirs")
+    viewer.layers.remove(half)
+    with pytest.raises(ImageError, match="No low-resolution layer of theirs"):
+        source_of(theirs, viewer.layers)
+
+
+def test_an_input_that_is_gone(viewer, upscaled, image):
+    lr = viewer.add_image(image, name="cells")
+    viewer.add_image(image, name="other channel")
+    result = upscaled(lr)
+    viewer.layers.remove(lr)
+    words = (
+        r"No low-resolution layer of cells ×2 \(tiny\) is open; open the image it was "
+        r"made from, cells\."
+    )
+    with pytest.raises(ImageError, match=words):
+        source_of(result, viewer.layers)
+    viewer.add_image(image[:9], name="cells")  # too small for what was upscaled
+    with pytest.raises(ImageError, match=words):
+        source_of(result, viewer.layers)
+
+
+def test_an_input_that_is_elsewhere_or_of_another_type(viewer, upscaled, image):
+    lr = viewer.add_image(image, name="cells")
+    result = upscaled(lr)
+    lr.translate = (0.2, 0)
+    with pytest.raises(ImageError, match="cells is shifted by 0.4 px"):
+        source_of(result, viewer.layers)
+    lr.translate = (0, 0)
+    lr.data = image.astype(np.float32)
+    with pytest.raises(
+        ImageError, match="cells is float32, but .* uint16; convert one"
+    ):
+        source_of(result, viewer.layers)
+
+
+def test_a_foreign_result_of_another_type(viewer):
+    viewer.add_image(np.zeros((6, 8), np.uint8), name="small")
+    hr = viewer.add_image(np.zeros((12, 16), np.float32), name="theirs")
+    with pytest.raises(ImageError, match="small is uint8, but theirs float32; convert"):
+        source_of(hr, viewer.layers)
+    viewer.layers.remove("small")
+    words = (
+        "No low-resolution layer of theirs is open; open the image it was made from."
+    )
+    with pytest.raises(ImageError, match=words):
+        source_of(hr, viewer.layers)
+
+
+def test_a_result_that_is_not_finished(viewer, upscaled, image):
+    result = upscaled(viewer.add_image(image, name="cells"))
+    request = UpscaleRequest(image, "YX", 2, "edsr-light-x2", source="cells")
+    result.metadata[METADATA_KEY] = partial_metadata(request, None, 3)
+    with pytest.raises(ImageError, match="is not finished; upscale its input again"):
+        source_of(result, viewer.layers)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"normalize": "dtype"},
+        {"normalize": (100.0, 9000.0)},
+        {"normalize": "contrast-limits", "contrast_limits": (50.0, 700.0)},
+    ],
+)
+def test_uncertainty_is_that_of_the_run_repeated(
+    viewer, upscaled, model_file, image, options
+):
+    lr = viewer.add_image(image, name="cells", scale=(0.5, 0.5), rotate=20)
+    region = {"Y": (3, 13), "X": (2, 20)}
+    result = upscaled(lr, region=region, precision="fp32", **options)
+    origin = source_of(result, viewer.layers)
+
+    request = uncertainty_request(result, origin, tile=8, device="cpu")
+    found = drain(iter_uncertainty(request))
+    layer = add_result_uncertainty(viewer, result, origin, found)
+
+    again = iter_upscale(
+        image, model_file(2).key, tile=8, region=region, uncertainty=True, **options
+    )
+    expected = drain(again).uncertainty
+    np.testing.assert_array_equal(layer.data, expected)
+    assert layer.name == "cells ×2 (tiny) uncertainty"
+    assert layer.visible
+    assert_same_place(layer, result, (0, 0))
+    mean = expected.mean(dtype=float)
+    assert uncertainty_text(result, found) == (
+        f"Uncertainty of cells ×2 (tiny): {mean:.3g} grey levels on average "
+        f"({mean / 65535:.2%} of the data range) between eight flips and turns."
+    )
+
+
+def test_uncertainty_of_channels_keeps_the_range_of_each(
+    viewer, upscaled, model_file, rng
+):
+    stack = rng.integers(0, 4000, (2, 8, 10), np.uint16)
+    stack[1] //= 20
+    lr = viewer.add_image(stack, name="two", axis_labels=("c", "y", "x"))
+    limits = [(0.0, 4000.0), (0.0, 200.0)]
+    options = {"normalize": "contrast-limits", "contrast_limits": limits}
+    result = upscaled(lr, **options)
+    request = uncertainty_request(result, source_of(result, viewer.layers))
+    again = iter_upscale(
+        stack, model_file(2).key, axes="CYX", uncertainty=True, **options
+    )
+    np.testing.assert_array_equal(
+        drain(iter_uncertainty(request)).map, drain(again).uncertainty
+    )
+
+
+def test_uncertainty_lies_over_what_was_cropped(viewer, upscaled, image):
+    result = upscaled(viewer.add_image(image, name="cells"))
+    settings = result_settings(result, 1, {"Y": (3, 40), "X": (0, 48)})
+    cut = viewer.add_image(result.data[3:], **settings, name="cut")
+    cut.metadata[METADATA_KEY] = {
+        **result.metadata[METADATA_KEY],
+        "model": {
+            "name": "edsr-light-x2",
+            "sha256": zoo.get_card("edsr-light-x2").sha256,
+        },
+    }
+    origin = source_of(cut, viewer.layers)
+    found = drain(iter_uncertainty(uncertainty_request(cut, origin, tile=16)))
+    layer = add_result_uncertainty(viewer, cut, origin, found)
+    assert layer.data.shape == (36, 48)
+    np.testing.assert_allclose(layer.data_to_world((0, 0)), cut.data_to_world((1, 0)))
+
+
+def test_uncertainty_waits_its_turn(viewer, upscaled, image):
+    result = upscaled(viewer.add_image(image, name="cells"))
+    job = iter_uncertainty(
+        uncertainty_request(result, source_of(result, viewer.layers))
+    )
+    with computing("Fine-tuning"), pytest.raises(DeviceError, match="Fine-tuning is"):
+        drain(job)
+
+
+def test_uncertainty_needs_the_model(viewer, upscaled, model_file, tmp_path, image):
+    result = upscaled(viewer.add_image(image, name="cells"))
+    origin = source_of(result, viewer.layers)
+    (tmp_path / "tiny_x2.safetensors").unlink()
+    with pytest.raises(
+        ModelError, match="tiny_x2.safetensors that made .* is not here"
+    ):
+        uncertainty_request(result, origin)
+    theirs = Image(result.data, name="theirs", **result_settings(result, 1))
+    with pytest.raises(ImageError, match="Nothing tells which model made theirs"):
+        uncertainty_request(theirs, source_of(theirs, viewer.layers))
+
+
+def test_another_model_of_the_same_name_is_not_taken(viewer, upscaled, image):
+    result = upscaled(viewer.add_image(image, name="cells"), model="edsr-light-x2")
+    saved = Image(result.data, name="saved", **result_settings(result, 1))
+    about = dict(result.metadata[METADATA_KEY])
+    saved.metadata[METADATA_KEY] = about
+    origin = source_of(saved, viewer.layers)
+    assert uncertainty_request(saved, origin).model == "edsr-light-x2"
+    about["model"] = {**about["model"], "sha256": "0" * 64}
+    with pytest.raises(
+        ModelError, match="edsr_light_x2.safetensors that made saved is not here"
+    ):
+        uncertainty_request(saved, origin)
+
+
+def test_jobs_run_in_a_worker_on_what_the_dock_made(
+    make_widget, viewer, run, qtbot, image
+):
+    viewer.add_image(image, name="cells")
+    run(make_widget())
+    (result,) = viewer.layers[1:]
+    origin = source_of(result, viewer.layers)
+    for request, generator in (
+        (consistency_request(result, origin), iter_layer_consistency),
+        (uncertainty_request(result, origin), iter_uncertainty),
+    ):
+        job = Job(generator(request), "")
+        viewer.layers.selection = {result}
+        with qtbot.waitSignal(job.returned, timeout=WAIT) as returned:
+            job.start()
+        found = returned.args[0]
+        if generator is iter_uncertainty:
+            layer = add_result_uncertainty(viewer, result, origin, found)
+        else:
+            layer = add_consistency(viewer, request, found)
+        assert layer is viewer.layers[-1]
+        assert viewer.layers.selection == {result}
+        np.testing.assert_array_equal(layer.data, found.map)
