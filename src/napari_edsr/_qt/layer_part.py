@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_edsr import files
-from napari_edsr._qt.layers import layer_array, layer_axes, placed_settings
+from napari_edsr._qt.layers import layer_array, layer_axes, place_of, placed_settings
 from napari_edsr.files import ImageFile
 from napari_edsr.images import Region
 
 if TYPE_CHECKING:
     from napari.layers import Image
-
-_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 @dataclass(frozen=True)
@@ -77,5 +75,4 @@ class LayerPart:
 
     def place(self, corner: tuple[int, int]) -> dict[str, Any]:
         """Of `settings`, those that say where it lies, and nothing of how it looks."""
-        settings = self.settings(corner)
-        return {key: settings[key] for key in _PLACE}
+        return place_of(self.settings(corner))

@@ -37,8 +37,8 @@ _DROPPED = (
     "visible",
     "auto_contrast",
 )
-#: Of a layer's settings, those that say where it lies.
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+_MAPS = ("map", "uncertainty", "consistency")  # what the metadata of maps say
 _ROUNDING = 1e-6  # pixels by which a way through the world may be off
 
 
@@ -63,9 +63,7 @@ def is_preview(layer: Layer) -> bool:
 def is_map(layer: Layer) -> bool:
     """Whether a layer is of ours and says something about an image, not what it shows."""
     about = layer.metadata.get(METADATA_KEY)
-    return isinstance(about, dict) and bool(
-        about.get("map") or about.get("uncertainty")
-    )
+    return isinstance(about, dict) and any(about.get(key) for key in _MAPS)
 
 
 def layer_array(layer: Image) -> Any:
@@ -187,7 +185,11 @@ def map_settings(layer: Image, region: Region | None = None) -> dict[str, Any]:
     region : mapping of str to (int, int), optional
         Part of the layer that is covered, in its pixels.
     """
-    settings = result_settings(layer, 1, region)
+    return place_of(result_settings(layer, 1, region))
+
+
+def place_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a layer's settings, those that say where it lies."""
     return {key: settings[key] for key in _PLACE}
 
 

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Image
 
-from napari_edsr._qt.evaluate.requests import ERROR, Candidate, MeasureRequest
+from napari_edsr._qt.evaluate.requests import ERROR, SSIM, Candidate, MeasureRequest
 from napari_edsr._qt.layers import METADATA_KEY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Diverging for what may be too bright or too dark, sequential for what is a share.
-_COLORMAPS = {ERROR: "PiYG", "SSIM": "viridis"}
-_SHARE = 99.5  # percent of the errors that the colours can tell apart
-_ENOUGH = 2**20  # values from which that is estimated
+#: Green where an image is brighter than what it is compared with.
+DIVERGING = "PiYG"
+_COLORMAPS = {ERROR: DIVERGING, SSIM: "viridis"}
+_ROBUST = 99.5  # percentile at which the colours end
+_SAMPLED = 2**20
 
 
 def map_layer(
@@ -28,16 +29,17 @@ def map_layer(
         values,
         name=f"{candidate.name} {kind}",
         colormap=_COLORMAPS[kind],
-        contrast_limits=_limits(values) if kind == ERROR else (0.0, 1.0),
+        contrast_limits=symmetric_limits(values) if kind == ERROR else (0.0, 1.0),
         metadata={METADATA_KEY: {"map": kind, "of": candidate.name}},
         **request.truth.place(corner),
     )
 
 
-def _limits(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Symmetric about 0, so that white is right."""
-    flat = values.reshape(-1)
-    some = flat[:: max(1, flat.size // _ENOUGH)]
-    finite = np.abs(some[np.isfinite(some)])
-    most = float(np.percentile(finite, _SHARE)) if finite.size else 0.0
-    return (-most, most) if most > 0 else (-1.0, 1.0)
+def symmetric_limits(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Contrast limits about 0 that nearly all values of a map lie within."""
+    sizes = np.abs(values.ravel()[:: values.size // _SAMPLED + 1])
+    sizes = sizes[np.isfinite(sizes)]
+    if not sizes.size:
+        return -1.0, 1.0
+    end = float(np.percentile(sizes, _ROBUST)) or float(sizes.max()) or 1.0
+    return -end, end

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
-from napari_edsr._qt.layers import METADATA_KEY, image_layers, layer_spec, map_settings
+from napari_edsr._qt.layers import (
+    METADATA_KEY,
+    image_layers,
+    is_map,
+    layer_spec,
+    map_settings,
+)
 from napari_edsr._qt.pairing import Misfit, find_partner
 from napari_edsr.config import SCALES
-from napari_edsr.errors import ImageError, TrainingError
+from napari_edsr.errors import ImageError
 from napari_edsr.estimate import region_shape, region_slices
 from napari_edsr.images import Region
 
 if TYPE_CHECKING:
     from napari.layers import Layer
-
-_MAPS = ("uncertainty", "consistency")  # what their metadata say of themselves
 
 
 @dataclass(frozen=True)
@@ -69,17 +73,12 @@ def source_of(result: Image, layers: Sequence[Layer]) -> Origin:
     """
     about = result.metadata.get(METADATA_KEY)
     about = about if isinstance(about, dict) else {}
-    if _is_map(result):
+    if is_map(result):
         raise ImageError(f"{result.name} is a map; choose the upscaled image itself.")
-    others = [x for x in image_layers(layers) if x is not result and not _is_map(x)]
+    others = [x for x in image_layers(layers) if x is not result and not is_map(x)]
     if "scale" in about:
         return _recorded_origin(result, others, about)
     return _likely_origin(result, others)
-
-
-def _is_map(layer: Image) -> bool:
-    about = layer.metadata.get(METADATA_KEY)
-    return isinstance(about, dict) and any(about.get(key) for key in _MAPS)
 
 
 def _recorded_origin(
@@ -99,10 +98,7 @@ def _recorded_origin(
     if not fitting:
         raise ImageError(_none_open(result, name))
     stand_ins = [_stand_in(layer, region) for layer in fitting]
-    try:
-        stand_in, match = find_partner(result, stand_ins, scale)
-    except TrainingError as misfit:
-        raise ImageError(str(misfit)) from misfit
+    stand_in, match = find_partner(result, stand_ins, scale)
     source = fitting[stand_ins.index(stand_in)]
     starts = {axis: region.get(axis, (0, 0))[0] for axis in "YX"}
     place = {

@@ -122,11 +122,11 @@ class EvaluatePanel(QWidget):
         ):
             button.setVisible(measured)
 
-    def set_trust(self, reason: str) -> None:
+    def set_trust(self, reason: str, of: str) -> None:
         """Offer the maps that need no truth, or say why there can be none."""
         self.uncertainty.setEnabled(not reason)
         self.consistency.setEnabled(not reason)
-        self.trust_reason.show_text(reason)
+        self.trust_reason.show_text(reason or of)
 
     def begin(self, status: str) -> None:
         """Show the bar, and take away what an earlier job said."""

@@ -142,6 +142,13 @@ class MeasureRequest:
     rules: Rules = field(default_factory=Rules)
 
     @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for requests that measure the same, but for pixels that changed."""
+        images = [(c.key, c.name, c.alignment) for c in self.candidates]
+        spans = sorted(self.region.items())
+        return (self.truth.name, self.truth.data.shape, spans, images, self.rules)
+
+    @property
     def spec(self) -> ImageSpec:
         """What the truth holds."""
         return understand(self.truth.data, self.truth.axes)

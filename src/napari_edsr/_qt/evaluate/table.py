@@ -62,16 +62,19 @@ _CSV = (
 
 def lines_of(row: Row, bicubic: Row | None) -> list[Line]:
     """The mean of a candidate, and its planes if there are several."""
-    means = [("mean", row.mean, bicubic.mean if bicubic else None)]
+    names, scores = ["mean"], [row.mean]
+    others: list[Score | None] = [bicubic.mean if bicubic else None]
     if len(row.planes) > 1:
-        others = bicubic.planes if bicubic else [None] * len(row.planes)
-        means += [
-            (", ".join(map(str, plane.place)), plane.score, other and other.score)
-            for plane, other in zip(row.planes, others, strict=True)
-        ]
+        names += [", ".join(map(str, plane.place)) for plane in row.planes]
+        scores += [plane.score for plane in row.planes]
+        others += (
+            [plane.score for plane in bicubic.planes]
+            if bicubic
+            else [None] * len(row.planes)
+        )
     return [
-        Line(row.name, place, score, _gain(score, other), row.shift)
-        for place, score, other in means
+        Line(row.name, name, score, _gain(score, other), row.shift)
+        for name, score, other in zip(names, scores, others, strict=True)
     ]
 
 

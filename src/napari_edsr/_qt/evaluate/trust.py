@@ -12,6 +12,7 @@ import numpy as np
 from napari.layers import Image
 
 from napari_edsr import files, zoo
+from napari_edsr._qt.evaluate.maps import DIVERGING, symmetric_limits
 from napari_edsr._qt.evaluate.origin import Origin
 from napari_edsr._qt.layers import (
     METADATA_KEY,
@@ -29,14 +30,9 @@ from napari_edsr.images import Region
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from numpy.typing import NDArray
 
     from napari_edsr.events import PlaneDone
     from napari_edsr.trust import Consistency, Uncertainty
-
-_COLORMAP = "PiYG"  # green where the result is brighter than its input
-_ROBUST = 99.5  # percentile at which the colours end
-_SAMPLED = 2**20
 
 
 @dataclass(frozen=True)
@@ -149,26 +145,16 @@ def add_consistency(
     viewer: ViewerModel, request: ConsistencyRequest, found: Consistency
 ) -> Image:
     """Add the map as a layer over the input, its colours symmetric about 0."""
-    end = _robust_end(found.map)
     layer = Image(
         found.map,
         name=f"{request.name} consistency",
-        colormap=_COLORMAP,
-        contrast_limits=(-end, end),
+        colormap=DIVERGING,
+        contrast_limits=symmetric_limits(found.map),
         metadata={METADATA_KEY: {**request.about, "consistency": True}},
         **request.settings,
     )
     add_unselected(viewer, layer)
     return layer
-
-
-def _robust_end(values: NDArray[np.float32]) -> float:
-    """What nearly all values of a map are below; its largest if most of them are 0."""
-    sizes = np.abs(values.ravel()[:: values.size // _SAMPLED + 1])
-    sizes = sizes[np.isfinite(sizes)]
-    if not sizes.size:
-        return 1.0
-    return float(np.percentile(sizes, _ROBUST)) or float(sizes.max()) or 1.0
 
 
 def consistency_text(request: ConsistencyRequest, found: Consistency) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_error
@@ -14,10 +15,11 @@ from qtpy.QtWidgets import QWidget
 
 from napari_edsr._qt import settings
 from napari_edsr._qt.dock import Dock
-from napari_edsr._qt.evaluate import planning
+from napari_edsr._qt.evaluate import planning, trust
 from napari_edsr._qt.evaluate.alignment import find_low
 from napari_edsr._qt.evaluate.controls import AUTOMATIC, EvaluateControls
 from napari_edsr._qt.evaluate.maps import map_layer
+from napari_edsr._qt.evaluate.origin import Origin, source_of
 from napari_edsr._qt.evaluate.panel import EvaluatePanel
 from napari_edsr._qt.evaluate.requests import (
     ERROR,
@@ -31,15 +33,24 @@ from napari_edsr._qt.evaluate.session import EvaluateSession
 from napari_edsr._qt.evaluate.table import as_csv, as_text
 from napari_edsr._qt.evaluate.wording import guessed_truth, summary_text
 from napari_edsr._qt.failure import Failure
-from napari_edsr._qt.layers import add_unselected, image_layers, is_map, show_plane
+from napari_edsr._qt.layers import (
+    add_unselected,
+    image_layers,
+    is_made_here,
+    is_map,
+    show_plane,
+)
 from napari_edsr._qt.saving import ask_path, file_name
 from napari_edsr._qt.wording import times
 from napari_edsr.atomic import replacing
-from napari_edsr.errors import EDSRError
+from napari_edsr.errors import EDSRError, ImageError
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
+    from numpy.typing import NDArray
+
+    from napari_edsr.trust import Consistency, Uncertainty
 
 _CATEGORY, _SECTIONS = "evaluate", "open_sections_evaluate"
 _SETTLES = 300  # milliseconds between a change of a layer and a new measurement
@@ -63,6 +74,7 @@ class EvaluateWidget(Dock):
         self.session = EvaluateSession(self)
         self.evaluation: Evaluation | None = None
         self._has_chosen_truth = False
+        self._measured: tuple[object, ...] = ()
         self._anew = QTimer(self)
         self._anew.setSingleShot(True)
         self._anew.setInterval(_SETTLES)
@@ -78,17 +90,19 @@ class EvaluateWidget(Dock):
         controls.sections_changed.connect(self._on_sections)
         panel.measure_asked.connect(self.measure)
         panel.cancel_asked.connect(self.cancel)
-        panel.live.toggled.connect(self._on_live)
+        panel.live.toggled.connect(self._update)
         panel.table.plane_chosen.connect(self.show_plane)
         panel.copy.clicked.connect(self.copy)
         panel.csv.clicked.connect(self.save_csv)
         panel.error_map.clicked.connect(partial(self.add_map, ERROR))
         panel.ssim_map.clicked.connect(partial(self.add_map, SSIM))
+        panel.uncertainty.clicked.connect(self.add_uncertainty)
+        panel.consistency.clicked.connect(self.add_consistency)
         session.progressed.connect(panel.progress.move_to)
         session.changed.connect(self._update)
         session.stopped.connect(self._on_stopped)
         session.failed.connect(self._on_failure)
-        self._anew.timeout.connect(self.measure)
+        self._anew.timeout.connect(self._measure_anew)
 
     # what is asked for
 
@@ -102,7 +116,12 @@ class EvaluateWidget(Dock):
             return
         self.session.run_instead(lambda: self._start(plan))
 
+    def _measure_anew(self) -> None:
+        if self.panel.measure.isEnabled():
+            self.measure()
+
     def _start(self, plan: planning.Plan) -> None:
+        self._measured = plan.request.key
         self.panel.begin("Measuring…")
         self.session.run(
             iter_measure(plan.request), "Measuring", partial(self._on_measured, plan)
@@ -116,17 +135,68 @@ class EvaluateWidget(Dock):
     def add_map(self, kind: str) -> None:
         """Add a map of the chosen candidate, or of the first, as a layer."""
         evaluation, candidate = self.evaluation, self._chosen()
-        if evaluation is None or candidate is None or self.session.is_running:
+        if evaluation is None or candidate is None:
             return
-        self.panel.begin(f"Mapping {candidate.name}…")
         request = evaluation.request
-        self.session.run(
-            iter_map(request, candidate, kind),
-            f"Mapping {candidate.name}",
-            lambda values: add_unselected(
-                self._viewer, map_layer(request, candidate, kind, values)
-            ),
+
+        def show(values: NDArray) -> None:
+            layer = map_layer(request, candidate, kind, values)
+            add_unselected(self._viewer, layer)
+
+        self._begin(
+            f"Mapping {candidate.name}", iter_map(request, candidate, kind), show
         )
+
+    def add_consistency(self) -> None:
+        """Add a map of where a result contradicts the layer it was made from."""
+        result, origin = self._result()
+        request = trust.consistency_request(result, origin)
+
+        def show(found: Consistency) -> None:
+            trust.add_consistency(self._viewer, request, found)
+            self.panel.said.show_text(trust.consistency_text(request, found))
+
+        self._begin(
+            f"Checking {result.name}", trust.iter_layer_consistency(request), show
+        )
+
+    def add_uncertainty(self) -> None:
+        """Run the model eight times, and map where it disagrees with itself."""
+        result, origin = self._result()
+        try:
+            request = trust.uncertainty_request(result, origin)
+        except EDSRError as error:
+            self._on_failure(Failure.of(error, "Mapping the uncertainty"))
+            return
+
+        def show(found: Uncertainty) -> None:
+            trust.add_result_uncertainty(self._viewer, result, origin, found)
+            self.panel.said.show_text(trust.uncertainty_text(result, found))
+
+        self._begin(f"Doubting {result.name}", trust.iter_uncertainty(request), show)
+
+    def _begin(
+        self, doing: str, job: Generator[Any, Any, Any], show: Callable[[Any], object]
+    ) -> None:
+        if not self.session.is_running:
+            self.panel.begin(f"{doing}…")
+            self.session.run(job, doing, show)
+
+    def _result(self) -> tuple[Image, Origin]:
+        """The layer that is looked at without a truth, and where it comes from.
+
+        Raises
+        ------
+        ImageError
+            If none is there.
+        """
+        layers = self._layers()
+        selected = [layer for layer in layers if self._is_selected(layer)]
+        made = [layer for layer in layers if is_made_here(layer)]
+        if not (selected or made):
+            raise ImageError("Upscale a layer, or select one that was upscaled.")
+        result = (selected or made)[-1]
+        return result, source_of(result, layers)
 
     def _chosen(self) -> Candidate | None:
         """The candidate whose line is chosen, else the first that is no baseline."""
@@ -208,7 +278,7 @@ class EvaluateWidget(Dock):
         layers = self._layers()
         names = [(layer.name, id(layer)) for layer in layers]
         self.controls.set_truths(names)
-        if not self._has_chosen_truth:
+        if not self._has_chosen_truth or self._truth() is None:
             guess = guessed_truth(layers)
             self.controls.truth.blockSignals(True)
             self.controls.truth.set_value(id(guess) if guess is not None else None)
@@ -226,7 +296,7 @@ class EvaluateWidget(Dock):
         self.controls.set_low(names, low.name if low is not None else "")
 
     def _on_data(self, layer: Layer) -> None:
-        if self.evaluation is not None and self.panel.live.isChecked():
+        if self._measured and self.panel.live.isChecked():
             self._anew.start()
 
     def _on_view(self) -> None:
@@ -240,12 +310,6 @@ class EvaluateWidget(Dock):
         self.panel.error.hide()
         settings.save(_CATEGORY, **self.controls.settings())
         self._update()
-        self._on_live(self.panel.live.isChecked())
-
-    def _on_live(self, live: bool) -> None:
-        """Measure anew by itself once the figures have been asked for."""
-        if live and self.evaluation is not None and self.panel.measure.isEnabled():
-            self._anew.start()
 
     def _on_sections(self) -> None:
         settings.save("remembered", **{_SECTIONS: self.controls.open_sections()})
@@ -258,13 +322,31 @@ class EvaluateWidget(Dock):
         reason = described = ""
         try:
             plan = planning.plan(choices)
-            described = "\n".join([plan.aligned, *plan.left_out])
         except EDSRError as error:
             reason = str(error)
+        else:
+            described = "\n".join([plan.aligned, *plan.left_out])
+            if self._measured and self.panel.live.isChecked():
+                self._follow(plan)
         self.controls.described.show_text(times(described))
         self.panel.set_ready(times(reason))
+        self._show_trust()
         if not self.session.is_running:
             self.panel.progress.hide()
+
+    def _follow(self, plan: planning.Plan) -> None:
+        """Measure anew by itself if something else was measured last."""
+        if plan.request.key != self._measured:
+            self._anew.start()
+
+    def _show_trust(self) -> None:
+        """Say of which layer the maps without a truth would be, or why of none."""
+        try:
+            result, _ = self._result()
+        except EDSRError as error:
+            self.panel.set_trust(times(str(error)), "")
+        else:
+            self.panel.set_trust("", f"Of {result.name}.")
 
     # what the jobs report
 
