@@ -74,6 +74,11 @@ class ImageSpec:
         return tuple(self.size(axis) for axis in self.leading)
 
     @property
+    def stack_shape(self) -> tuple[int, ...]:
+        """Lengths in `leading_shape` above 1, whatever their axes are called."""
+        return tuple(length for length in self.leading_shape if length > 1)
+
+    @property
     def n_planes(self) -> int:
         """Planes over all leading axes."""
         return math.prod(self.leading_shape)

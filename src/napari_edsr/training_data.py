@@ -198,7 +198,7 @@ def _check_alike(name: str, hr: ImageFile, lr: ImageFile) -> None:
     large = images.understand(hr.data, hr.axes)
     for what, found, wanted in (
         ("type", _native(small.dtype), _native(large.dtype)),
-        ("planes", _lengths(small), _lengths(large)),
+        ("planes", small.stack_shape, large.stack_shape),
         ("samples", small.samples, large.samples),
     ):
         if found != wanted:
@@ -210,11 +210,6 @@ def _check_alike(name: str, hr: ImageFile, lr: ImageFile) -> None:
 
 def _native(dtype: np.dtype) -> np.dtype:
     return dtype.newbyteorder("=")
-
-
-def _lengths(spec: images.ImageSpec) -> tuple[int, ...]:
-    """Lengths of the axes that count planes, whatever these axes are called."""
-    return tuple(length for length in spec.leading_shape if length > 1)
 
 
 def _planes(

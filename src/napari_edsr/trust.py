@@ -42,8 +42,8 @@ class Consistency:
         The result made small minus the input, in grey levels, mean over the colours;
         of the input's shape without its axis S. NaN where either has no finite value.
     psnr : float
-        In dB, over the pixels and colours of all planes together; inf for none but
-        equal ones. The literature calls it LR-PSNR (NTIRE challenge on learning the
+        In dB, over the pixels and colours of all planes together; inf where none
+        differ. The literature calls it LR-PSNR (NTIRE challenge on learning the
         super-resolution space, Lugmayr et al., CVPR Workshops 2021).
     rmse : float
         Root mean square of the difference in grey levels.
@@ -262,17 +262,12 @@ def _check_fit(
     if (
         large.plane != wanted.plane
         or large.samples != wanted.samples
-        or _lengths(large) != _lengths(wanted)
+        or large.stack_shape != wanted.stack_shape
     ):
         raise ImageError(
             f"A result of shape {large.shape} is not x{scale} of this input, which would "
             f"be {shape}; choose the image it was made from, and its scale."
         )
-
-
-def _lengths(spec: ImageSpec) -> list[int]:
-    """Of the axes that count planes, whatever these axes are called."""
-    return [length for length in spec.leading_shape if length > 1]
 
 
 def _places(
@@ -345,13 +340,8 @@ class _Tally:
             measured = self.spec.dtype.kind == "f" and self.count
             extremes = (self.lowest, self.highest) if measured else None
             data_range = _range(self.spec.dtype, extremes)
-        return Consistency(
-            self.map,
-            _psnr(error, data_range),
-            math.sqrt(error),
-            data_range,
-            degradation,
-        )
+        psnr = _psnr(error, data_range)
+        return Consistency(self.map, psnr, math.sqrt(error), data_range, degradation)
 
 
 def _range(dtype: np.dtype, extremes: tuple[float, float] | None) -> float:
