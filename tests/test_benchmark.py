@@ -1,5 +1,7 @@
 """The benchmark command: the tables of the literature, and faults of the folders."""
 
+import csv
+import json
 import os
 from pathlib import Path
 
@@ -9,15 +11,24 @@ from conftest import ROOT
 from PIL import Image
 
 from napari_edsr import drain, load_model, save_model
-from napari_edsr.benchmark import iter_benchmark, mean_of, published, set5_scores
+from napari_edsr.benchmark import (
+    PUBLISHED,
+    Published,
+    iter_benchmark,
+    mean_of,
+    published,
+    set5_scores,
+)
 from napari_edsr.errors import ImageError
 from napari_edsr.events import ImageDone
+from napari_edsr.metrics import Score
 
-#: RGB PSNR and SSIM of bicubic on Set5, HR cropped to multiples of the scale, and of 12.
+#: Bicubic on Set5, PSNR and SSIM: HR cropped to multiples of the scale (RGB, then Y),
+#: and of 12 (RGB).
 BICUBIC = {
-    2: ((31.7866, 0.9086), (31.7689, 0.9092)),
-    3: ((28.6236, 0.8383), (28.6064, 0.8386)),
-    4: ((26.6921, 0.7731), (26.6618, 0.7736)),
+    2: ((31.7866, 0.9086), (33.6734, 0.9303), (31.7689, 0.9092)),
+    3: ((28.6236, 0.8383), (30.4033, 0.8689), (28.6064, 0.8386)),
+    4: ((26.6921, 0.7731), (28.4290, 0.8111), (26.6618, 0.7736)),
 }
 SHIPPED = {2: 35.412, 3: 31.675, 4: 29.458}
 
@@ -30,18 +41,44 @@ def folder():
     return found
 
 
+def assert_is(score, row):
+    psnr, ssim = row
+    assert score.psnr == pytest.approx(psnr, abs=2e-4)
+    assert score.ssim == pytest.approx(ssim, abs=1e-4)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_both_tables_of_bicubic_and_the_shipped_row(folder, scale):
+def test_the_row_of_bicubic_and_the_shipped_one(folder, scale):
     hr = sorted((folder / "HR").iterdir())
     lr = [folder / f"LRx{scale}" / path.name for path in hr]
     model = load_model(f"edsr-light-x{scale}")
-    given = mean_of(drain(iter_benchmark(model, hr, lr, scale=scale)))
-    assert given[2] == pytest.approx(BICUBIC[scale][0][0], abs=2e-4)
-    assert given[3] == pytest.approx(BICUBIC[scale][0][1], abs=1e-4)
-    assert given[0] == pytest.approx(SHIPPED[scale], abs=2e-3)
-    cropped = mean_of(drain(iter_benchmark(model, hr, scale=scale, modulo=12)))
-    assert cropped[2] == pytest.approx(BICUBIC[scale][1][0], abs=2e-4)
-    assert cropped[3] == pytest.approx(BICUBIC[scale][1][1], abs=1e-4)
+    mean = mean_of(drain(iter_benchmark(model, hr, lr, scale=scale)))
+    assert_is(mean.bicubic, BICUBIC[scale][0])
+    assert mean.model.psnr == pytest.approx(SHIPPED[scale], abs=2e-3)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize(
+    ("table", "options", "colour"),
+    [
+        (0, (), "RGB"),
+        (1, ("--protocol", "edsr-y"), "Y"),
+        (2, ("--mod", "12"), "RGB"),
+    ],
+)
+def test_the_command_makes_every_table_of_bicubic(
+    run, folder, tiny_model, tmp_path, scale, table, options, colour
+):
+    model = save_model(tiny_model(scale), tmp_path / "tiny.safetensors")
+    command = ("benchmark", "--hr", folder / "HR", "--scale", scale, "--model", model)
+    code, out, err = run(*command, "--json", *options)
+    assert (code, err) == (0, "")
+    measured = json.loads(out)
+    bicubic = Score(**measured["mean"]["bicubic"])
+    assert_is(bicubic, BICUBIC[scale][table])
+    assert (bicubic.colour, bicubic.border) == (colour, scale)
+    if bicubic.protocol == "mmagic":
+        assert measured["published"] == vars(PUBLISHED["set5", scale])
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -90,6 +127,53 @@ def test_the_command_prints_a_row_each_the_mean_and_what_was_published(
     assert "31.4290 dB, 0.8874" in lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("protocol", "how"),
+    [
+        ("mmagic", "RGB, 2 px shaved, rounded to 8 bits, data range 255"),
+        ("edsr-y", "Y, 2 px shaved, rounded to 8 bits, data range 255"),
+        ("edsr-div2k", "RGB, 8 px shaved, rounded to 8 bits, data range 255"),
+        ("microscopy", "RGB, 0 px shaved, not rounded, data range 255"),
+    ],
+)
+def test_every_protocol_states_how_it_measures(run, photos, tiny, protocol, how):
+    command = ("benchmark", "--hr", photos, "--model", tiny, "--protocol", protocol)
+    code, out, err = run(*command)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].endswith(f"x2: protocol {protocol}, {how}")
+    assert ("Published" in out) == (protocol == "mmagic")
+
+
+def test_published_rows_say_how_the_truth_was_cropped(run, photos, tiny):
+    photos = photos.rename(photos.with_name("DIV2K_valid_HR"))
+    _, out, _ = run("benchmark", "--hr", photos, "--model", tiny)
+    assert "16 x 64, HR uncropped: 34.5896 dB, 0.9352" in out
+
+
+def test_the_same_numbers_as_json_and_csv(run, photos, tiny, tiny_model, tmp_path):
+    table = tmp_path / "table.csv"
+    command = ("benchmark", "--hr", photos, "--model", tiny, "--csv", table)
+    code, out, err = run(*command, "--json")
+    assert (code, err) == (0, "")
+    rows = drain(iter_benchmark(tiny_model(), sorted(photos.iterdir()), scale=2))
+    mean = mean_of(rows)
+    said = json.loads(out)
+    assert (said["model"], said["scale"]) == (tiny, 2)
+    for one, row in zip([*said["images"], said["mean"]], [*rows, mean], strict=True):
+        assert one["name"] == row.name
+        assert Score(**one["model"]) == row.model
+        assert Score(**one["bicubic"]) == row.bicubic
+    with table.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["image"], line["method"]) for line in lines] == [
+        (name, method)
+        for name in ("a", "b", "c", "mean")
+        for method in (tiny, "bicubic")
+    ]
+    assert float(lines[-1]["psnr"]) == mean.bicubic.psnr
+    assert float(lines[-2]["ssim"]) == mean.model.ssim
+
+
 def test_low_resolution_files_are_found_by_name(run, photos, tiny, tmp_path):
     (tmp_path / "lr").mkdir()
     for name in ("ax2", "b", "c"):
@@ -132,6 +216,8 @@ def test_of_several_low_resolution_files_that_of_the_scale_is_taken(
         (("--hr", ".", "--lr", ".", "--mod", "12"), "leave out --lr or --mod"),
         (("--hr", "set14", "--protocol", "x"), "Unknown protocol 'x'"),
         (("--hr", "set14", "--mod", "64"), "smaller than 64 x 64"),
+        (("--hr", "set14", "--csv", "x.txt"), "x.txt must end in .csv"),
+        (("--hr", "set14", "--csv", "no/x.csv"), "There is no folder no"),
     ],
 )
 def test_faults_get_one_line(run, photos, tiny, monkeypatch, arguments, words):
@@ -149,7 +235,9 @@ def test_only_8_bit_images_are_measured(photos, tiny_model):
 
 
 def test_published_figures_are_known_by_the_folders_name():
-    assert published(Path("/data/Set5/HR"), 2) == (35.7592, 0.9372)
-    assert published(Path("/data/set_14"), 4) == (26.7870, 0.7366)
-    assert published(Path("/data/DIV2K_valid_HR"), 3) == (30.9154, 0.8711)
+    assert published(Path("/data/Set5/HR"), 2) == Published(35.7592, 0.9372)
+    assert published(Path("/data/set_14"), 4) == Published(26.7870, 0.7366)
+    assert published(Path("/data/DIV2K_valid_HR"), 3) == Published(
+        30.9154, 0.8711, modulo=None
+    )
     assert published(Path("/data/photos"), 2) is None

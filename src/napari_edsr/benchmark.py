@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import statistics
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_edsr import files
 from napari_edsr.errors import ImageError
+from napari_edsr.evaluation import mean_score
 from napari_edsr.events import ImageDone, drain, relay
 from napari_edsr.metrics import Score, score
 from napari_edsr.resampling import imresize
@@ -23,18 +23,29 @@ from napari_edsr.resampling import imresize
 if TYPE_CHECKING:
     from napari_edsr.model import EDSR, MDSR
 
-#: PSNR in dB and SSIM of mmagic's EDSR of 16 blocks and 64 features, by its protocol, on
-#: high-resolution images cropped to multiples of 12 (DIV2K: uncropped).
+
+@dataclass(frozen=True)
+class Published:
+    """PSNR in dB and SSIM of mmagic's EDSR of 16 blocks and 64 features, by its protocol.
+
+    `modulo` is what high-resolution images were cropped to multiples of, if at all.
+    """
+
+    psnr: float
+    ssim: float
+    modulo: int | None = 12
+
+
 PUBLISHED = {
-    ("set5", 2): (35.7592, 0.9372),
-    ("set5", 3): (32.3301, 0.8912),
-    ("set5", 4): (30.2223, 0.8500),
-    ("set14", 2): (31.4290, 0.8874),
-    ("set14", 3): (28.4125, 0.8022),
-    ("set14", 4): (26.7870, 0.7366),
-    ("div2k", 2): (34.5896, 0.9352),
-    ("div2k", 3): (30.9154, 0.8711),
-    ("div2k", 4): (28.9675, 0.8172),
+    ("set5", 2): Published(35.7592, 0.9372),
+    ("set5", 3): Published(32.3301, 0.8912),
+    ("set5", 4): Published(30.2223, 0.8500),
+    ("set14", 2): Published(31.4290, 0.8874),
+    ("set14", 3): Published(28.4125, 0.8022),
+    ("set14", 4): Published(26.7870, 0.7366),
+    ("div2k", 2): Published(34.5896, 0.9352, None),
+    ("div2k", 3): Published(30.9154, 0.8711, None),
+    ("div2k", 4): Published(28.9675, 0.8172, None),
 }
 
 
@@ -68,8 +79,8 @@ def iter_benchmark(
         As many low-resolution ones, in the same order. Without them they are made as
         MATLAB does, from `hr` cropped to multiples of `modulo`.
     scale : int
-    protocol : {"mmagic", "edsr-y"}
-        See `napari_edsr.metrics.score`.
+    protocol : {"mmagic", "edsr-y", "edsr-div2k", "microscopy"}
+        See `napari_edsr.score`.
     modulo : int, optional
         `scale` by default; the published tables of Set5 and Set14 take 12.
     device : str
@@ -111,16 +122,10 @@ def iter_benchmark(
     return rows
 
 
-def mean_of(rows: Sequence[Row]) -> tuple[float, float, float, float]:
-    """Mean PSNR and SSIM of the model, then of bicubic."""
-    columns = [
-        [row.model.psnr for row in rows],
-        [row.model.ssim for row in rows],
-        [row.bicubic.psnr for row in rows],
-        [row.bicubic.ssim for row in rows],
-    ]
-    a, b, c, d = (statistics.fmean(column) for column in columns)
-    return a, b, c, d
+def mean_of(rows: Sequence[Row]) -> Row:
+    """Mean of the model's scores, and of bicubic's."""
+    model = mean_score([row.model for row in rows])
+    return Row("mean", model, mean_score([row.bicubic for row in rows]))
 
 
 def set5_scores(model: EDSR | MDSR, folder: Path, scale: int) -> dict[str, float]:
@@ -142,12 +147,12 @@ def set5_scores(model: EDSR | MDSR, folder: Path, scale: int) -> dict[str, float
     scores: dict[str, float] = {}
     for colour, protocol in (("RGB", "mmagic"), ("Y", "edsr-y")):
         job = iter_benchmark(model, highs, lows, scale=scale, protocol=protocol)
-        psnr, _, bicubic, _ = mean_of(drain(job))
-        scores |= {f"Set5 PSNR {colour}": psnr, f"Set5 PSNR {colour}, bicubic": bicubic}
+        mean, name = mean_of(drain(job)), f"Set5 PSNR {colour}"
+        scores |= {name: mean.model.psnr, f"{name}, bicubic": mean.bicubic.psnr}
     return scores
 
 
-def published(folder: Path, scale: int) -> tuple[float, float] | None:
+def published(folder: Path, scale: int) -> Published | None:
     """Figures of the paper's baseline network on the set that a folder is named after."""
     for part in reversed(folder.absolute().parts):
         name = re.sub(r"[^a-z0-9]", "", part.lower())

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from napari_edsr import files, zoo
-from napari_edsr.benchmark import Row, iter_benchmark, mean_of, published
-from napari_edsr.cli.parameters import DEFAULT_MODEL, table_console
+from napari_edsr.benchmark import (
+    Published,
+    Row,
+    iter_benchmark,
+    mean_of,
+    published,
+)
+from napari_edsr.cli.parameters import DEFAULT_MODEL
 from napari_edsr.cli.progress import run_with_progress
+from napari_edsr.cli.scores import (
+    AsJson,
+    CsvFile,
+    add_row,
+    check_csv,
+    conditions,
+    decimals,
+    notes_off_the_output,
+    print_json,
+    print_table,
+    save_csv,
+    score_table,
+)
 from napari_edsr.errors import FileError
-from napari_edsr.metrics import PROTOCOLS
+from napari_edsr.metrics import PROTOCOLS, Score
 
 
 def benchmark(
@@ -38,70 +59,79 @@ def benchmark(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    csv: CsvFile = None,
+    json: AsJson = False,
 ) -> None:
     """Measure a model beside bicubic interpolation on a set of images."""
     from napari_edsr.checkpoints import load_model
 
     if lr is not None and mod is not None:
         raise FileError("--mod crops HR before LR is made; leave out --lr or --mod.")
+    check_csv(csv)
     name = model or zoo.default_model(scale)
-    truths = _images(hr)
+    truths = files.images_in(hr)
     job = iter_benchmark(
         load_model(name),
         truths,
-        _matching(truths, lr, scale) if lr else (),
+        files.matching_images(truths, files.images_in(lr), scale) if lr else (),
         scale=scale,
         protocol=protocol,
         modulo=mod,
         device=device,
     )
-    rows = run_with_progress(job, f"Measuring {name}")
-    table_console().print(_table(rows, name, scale))
-    figures = published(hr, scale)
-    if figures and protocol == "mmagic":
-        typer.echo(
-            f"Published for EDSR of 16 x 64, HR cropped to multiples of 12: "
-            f"{figures[0]:.4f} dB, {figures[1]:.4f}"
-        )
+    with notes_off_the_output(json):
+        rows = run_with_progress(job, f"Measuring {name}")
+    figures = published(hr, scale) if protocol == "mmagic" else None
+    if json:
+        print_json(_content(rows, name, scale, figures))
+    else:
+        title = f"{name} x{scale}: {conditions(rows[0].model)}"
+        print_table(title, _table(rows))
+        if figures:
+            typer.echo(_sentence(figures))
+    if csv is not None:
+        save_csv(csv, ("image", "method"), list(_lines(rows, name)))
 
 
-def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise FileError(f"There is no folder {folder}.")
-    found = files.images_at(folder)
-    if not found:
-        raise FileError(f"There are no images in {folder}.")
-    return found
-
-
-def _matching(truths: list[Path], folder: Path, scale: int) -> list[Path]:
-    """Low-resolution images by name, with or without the ``x2`` that DIV2K adds."""
-    by_name = {path.stem: path for path in _images(folder)}
-    found = []
-    for truth in truths:
-        names = [f"{truth.stem}x{scale}", truth.stem]
-        match = next((by_name[name] for name in names if name in by_name), None)
-        if match is None:
-            raise FileError(f"There is no {truth.stem} in {folder}.")
-        found.append(match)
-    return found
-
-
-def _table(rows: list[Row], name: str, scale: int) -> Table:
-    one = rows[0].model
-    title = f"{name} x{scale}: protocol {one.protocol}, {one.colour}, {one.border} px shaved"
-    table = Table(title=title, box=None, padding=(0, 2, 0, 0))
-    table.add_column("Image")
-    for heading in ("Bicubic dB", "SSIM", "Model dB", "SSIM", "Gain dB"):
-        table.add_column(heading, justify="right")
+def _table(rows: list[Row]) -> Table:
+    numbers = ("Bicubic dB", "SSIM", "Model dB", "SSIM", "Gain dB")
+    table = score_table(("Image",), numbers)
     for row in rows:
-        figures = row.model.psnr, row.model.ssim, row.bicubic.psnr, row.bicubic.ssim
-        table.add_row(row.name, *_figures(figures))
-    table.add_row("mean", *_figures(mean_of(rows)), style="bold")
+        add_row(table, row.name, *_figures(row))
+    add_row(table, "mean", *_figures(mean_of(rows)), style="bold")
     return table
 
 
-def _figures(values: tuple[float, float, float, float]) -> list[str]:
-    psnr, ssim, bicubic, bicubic_ssim = values
-    plain = (bicubic, bicubic_ssim, psnr, ssim)
-    return [*(f"{value:.4f}" for value in plain), f"{psnr - bicubic:+.4f}"]
+def _figures(row: Row) -> list[str]:
+    both = (row.bicubic, row.model)
+    plain = [decimals(value) for one in both for value in (one.psnr, one.ssim)]
+    gain = row.model.psnr - row.bicubic.psnr
+    return [*plain, "-" if math.isnan(gain) else f"{gain:+.4f}"]
+
+
+def _sentence(figures: Published) -> str:
+    crop = (
+        f"cropped to multiples of {figures.modulo}" if figures.modulo else "uncropped"
+    )
+    return (
+        f"Published for EDSR of 16 x 64, HR {crop}: "
+        f"{figures.psnr:.4f} dB, {figures.ssim:.4f}"
+    )
+
+
+def _lines(rows: list[Row], name: str) -> Iterator[tuple[tuple[str, str], Score]]:
+    for row in (*rows, mean_of(rows)):
+        yield (row.name, name), row.model
+        yield (row.name, "bicubic"), row.bicubic
+
+
+def _content(
+    rows: list[Row], name: str, scale: int, figures: Published | None
+) -> dict[str, Any]:
+    return {
+        "model": name,
+        "scale": scale,
+        "images": [vars(row) for row in rows],
+        "mean": vars(mean_of(rows)),
+        "published": figures and vars(figures),
+    }

@@ -1,8 +1,13 @@
-"""What several commands share: words of their help, and how their tables are printed."""
+"""What several commands share: words of their help, places to write to, tables."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from rich.console import Console
+
+from napari_edsr.errors import FileError
 
 #: Of a model that is not named, as `zoo.default_model` has it.
 DEFAULT_MODEL = "edsr-light-x2, or that of --scale"
@@ -15,3 +20,20 @@ def table_console() -> Console:
     """As wide as the terminal; in a pipe wide enough for one line a row."""
     console = Console()
     return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+
+
+def check_place(output: Path) -> None:
+    """Refuse, before time is spent on it, a file that cannot be written.
+
+    Raises
+    ------
+    FileError
+        If its folder is missing or closed, or it is a folder itself.
+    """
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise FileError(f"There is no folder {output.parent}; make it first.")
+    if output.is_dir():
+        raise FileError(f"{output} is a folder; name a file in it.")
+    if not os.access(folder, os.W_OK):
+        raise FileError(f"Nothing can be written to {folder}; name another place.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from napari_edsr.cli.maps import (
     write_consistency,
     write_uncertainty,
 )
-from napari_edsr.cli.parameters import DEFAULT_MODEL, FLAG
+from napari_edsr.cli.parameters import DEFAULT_MODEL, FLAG, check_place
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.errors import EDSRError, EDSRWarning, FileError, ImageError
 from napari_edsr.events import UpscalePlanned
@@ -178,7 +177,7 @@ def _protect(jobs: list[Job]) -> None:
         for output in (job.target, *job.maps.values()):
             if output.exists() and _identity(output) in sources:
                 raise FileError(f"{output} is the input itself; name another output.")
-            _check_place(output)
+            check_place(output)
         _check_maps(job)
 
 
@@ -186,16 +185,6 @@ def _identity(path: Path) -> tuple[int, int]:
     """The same for all names of a file, links included."""
     status = path.stat()
     return status.st_dev, status.st_ino
-
-
-def _check_place(output: Path) -> None:
-    folder = output.absolute().parent
-    if not folder.is_dir():
-        raise FileError(f"There is no folder {output.parent}; make it first.")
-    if output.is_dir():
-        raise FileError(f"{output} is a folder; name a file in it.")
-    if not os.access(folder, os.W_OK):
-        raise FileError(f"Nothing can be written to {folder}; name another place.")
 
 
 def _check_maps(job: Job) -> None:
