@@ -1,4 +1,4 @@
-"""The command line: ``napari-edsr upscale | models | devices | demo | train ...``.
+"""The command line: ``napari-edsr upscale | models | devices | demo | train | evaluate ...``.
 
 Nothing here imports torch or napari before a command needs it.
 """
@@ -22,6 +22,7 @@ from napari_edsr.cli import models
 from napari_edsr.cli.benchmark import benchmark
 from napari_edsr.cli.demo import demo
 from napari_edsr.cli.devices import devices
+from napari_edsr.cli.evaluate import evaluate
 from napari_edsr.cli.parameters import FLAG
 from napari_edsr.cli.train import finetune, train
 from napari_edsr.cli.upscale import upscale
@@ -181,4 +182,5 @@ app.command()(devices)
 app.command()(demo)
 app.command()(train)
 app.command()(finetune)
+app.command()(evaluate)
 app.command()(benchmark)

@@ -42,7 +42,7 @@ def matching_images(
     if missing:
         raise FileError(
             f"There is no {', '.join(missing)} in {found[0].parent}; names must be the "
-            "same, but for an ending such as _x2."
+            f"same, but for an ending _x{scale or 2}."
         )
     return [_only(named) for named in candidates]
 
