@@ -138,9 +138,13 @@ def test_identical_images_have_the_best_score(name, value, dtype, rng):
     assert NUMBERS[name](image, image.copy()) == BEST[name]
 
 
-def test_identical_images_whose_squares_overflow_are_similar(rng):
-    image = rng.random((12, 12)) * 1e200
-    assert ssim(image, image, data_range=1) == 1
+@pytest.mark.parametrize("factor", [1e200, 1e-200])
+def test_squares_that_leave_the_range_of_floats_do_no_harm(pair, factor):
+    prediction, truth = pair[0] * factor, pair[1] * factor
+    assert ssim(truth, truth.copy(), data_range=1) == 1
+    assert range_invariant_psnr(truth, truth.copy()) == math.inf
+    expected = range_invariant_psnr(*pair)
+    assert range_invariant_psnr(prediction, truth) == pytest.approx(expected)
 
 
 def test_constant_images_that_differ_have_the_scores_of_the_formulas():

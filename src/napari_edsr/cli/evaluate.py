@@ -69,7 +69,11 @@ def evaluate(
     csv: CsvFile = None,
     json: AsJson = False,
 ) -> None:
-    """Measure images against the truth. Nothing is cropped to a multiple of the scale."""
+    """Measure images against the truth, plane by plane.
+
+    Sizes must be the same: nothing is cropped to a multiple of the scale. The protocols
+    of EDSR leave out the truth's last rows that no low-resolution pixel stands for.
+    """
     check_csv(csv)
     pairs, unused = _pairs(prediction, truth, scale)
     job = iter_evaluate(

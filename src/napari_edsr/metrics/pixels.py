@@ -124,7 +124,7 @@ def range_invariant_psnr(
         return math.nan
     if _span(truth) == 0:
         return math.inf if _span(prediction) == 0 else math.nan
-    return _decibels(_span(truth), _mean_square(_misfit(prediction, truth)))
+    return _decibels(1.0, _mean_square(_misfit(prediction, truth)))
 
 
 def error_map(prediction: ArrayLike, truth: ArrayLike) -> NDArray[np.float32]:
@@ -186,10 +186,17 @@ def _span(values: Array) -> float:
 
 
 def _misfit(prediction: Array, truth: Array) -> Array:
-    """What an offset and a gain of the prediction leave of the truth, in its units."""
-    target = _difference(truth, truth.mean(dtype=np.float64))
-    if _span(prediction) == 0:  # what rounding left of it has no gain
-        return target
-    centred = _difference(prediction, prediction.mean(dtype=np.float64))
-    gain = np.vdot(target, centred) / np.vdot(centred, centred)
+    """What a gain of the prediction leaves of the truth, whose range becomes 1."""
+    target, centred = _centred(truth), _centred(prediction)
+    power = np.vdot(centred, centred)
+    gain = np.vdot(target, centred) / power if power else 0.0
     return target - gain * centred
+
+
+def _centred(values: Array) -> Array:
+    """Without the mean; on a range of 1, so that no square over- or underflows."""
+    span = _span(values)
+    if span == 0:  # a mean is rounded
+        return np.zeros(values.shape)
+    centred = _difference(values, values.mean(dtype=np.float64))
+    return np.divide(centred, span, out=centred)
