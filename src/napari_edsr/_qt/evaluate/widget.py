@@ -296,7 +296,9 @@ class EvaluateWidget(Dock):
         self.controls.set_low(names, low.name if low is not None else "")
 
     def _on_data(self, layer: Layer) -> None:
-        if self._measured and self.panel.live.isChecked():
+        choices = self.choices()
+        used = (choices.truth, choices.low, *choices.candidates)
+        if self._measured and self.panel.live.isChecked() and layer in used:
             self._anew.start()
 
     def _on_view(self) -> None:
@@ -317,8 +319,7 @@ class EvaluateWidget(Dock):
     def _update(self) -> None:
         """Bring every text up to date with the controls and the viewer."""
         choices = self.choices()
-        watched = [choices.truth, choices.low, *choices.candidates]
-        self._watch(layer for layer in watched if layer is not None)
+        self._watch(self._layers())
         reason = described = ""
         try:
             plan = planning.plan(choices)
