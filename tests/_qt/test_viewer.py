@@ -13,11 +13,12 @@ import pytest
 import tifffile
 from napari.utils.progress import progress
 from qtpy.QtCore import QThreadPool
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QProgressBar
 
 from napari_edsr import samples
 from napari_edsr._qt import launch, layers, settings
 from napari_edsr._qt.saving import file_name
+from napari_edsr._qt.worker import ActivityBar
 from napari_edsr.events import drain
 
 WAIT = 60_000
@@ -135,6 +136,15 @@ def test_closing_the_dock_stops_the_run(docked, qtbot, image, monkeypatch):
     viewer.layers.clear()
     assert widget.layers() == []
     widget.deleteLater()
+
+
+@pytest.mark.gui
+def test_activity_dock_shows_parts_of_a_tile(docked):
+    bar = ActivityBar("Upscaling", lambda: None)
+    bar.move_to(1.125, 3)
+    shown = docked[0].window._qt_window.findChildren(QProgressBar)
+    assert (375, 1000) in [(each.value(), each.maximum()) for each in shown]
+    bar.close()
 
 
 @pytest.mark.gui

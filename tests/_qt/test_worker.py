@@ -154,8 +154,8 @@ def test_activity_bar_follows_the_job_and_closes(qtbot):
     assert bar.desc.startswith("Upscaling cells")
 
     job.show_progress(3, 7)
-    job.show_progress(4, 7)
-    qtbot.waitUntil(lambda: (bar.n, bar.total) == (4, 7))
+    job.show_progress(3.5, 7)
+    qtbot.waitUntil(lambda: (bar.n, bar.total) == (500, 1000))
     with qtbot.waitSignal(job.ended, timeout=10_000):
         counting.let_on()
         counting.let_on()

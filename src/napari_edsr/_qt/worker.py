@@ -21,6 +21,7 @@ from napari_edsr.errors import EDSRError, EDSRWarning
 _log = logging.getLogger(__name__)
 #: Milliseconds between two updates of the activity dock; each one runs the event loop.
 _ACTIVITY_INTERVAL = 150
+_PARTS = 1000  # that the bar there is divided into
 
 
 class JobFailedError(EDSRError):
@@ -75,7 +76,6 @@ class ActivityBar(cancelable_progress):
 
     def __init__(self, description: str, on_cancel: Callable[[], object]) -> None:
         self._on_cancel = on_cancel
-        self._steps = 0
         self._is_closed = False
         super().__init__(desc=description, total=0, file=io.StringIO())
 
@@ -91,10 +91,10 @@ class ActivityBar(cancelable_progress):
             super().close()
 
     def move_to(self, done: float, total: int) -> None:
-        """Show `done` of `total` steps."""
-        if total != self._steps:
-            self._steps = self.total = total
-        self.update(done - self.n)
+        """Show `done` of `total` steps; Qt's bar takes whole numbers alone."""
+        if self.total != _PARTS:
+            self.total = _PARTS
+        self.update(round(done / total * _PARTS) - self.n)
 
 
 def _make_worker(job: Generator[Any, None, Any], *, is_task: bool) -> JobWorker:
