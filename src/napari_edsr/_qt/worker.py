@@ -76,7 +76,7 @@ class ActivityBar(cancelable_progress):
 
     def __init__(self, description: str, on_cancel: Callable[[], object]) -> None:
         self._on_cancel = on_cancel
-        self._is_closed = False
+        self._is_closed = self._is_divided = False
         super().__init__(desc=description, total=0, file=io.StringIO())
 
     def cancel(self) -> None:
@@ -92,7 +92,8 @@ class ActivityBar(cancelable_progress):
 
     def move_to(self, done: float, total: int) -> None:
         """Show `done` of `total` steps; Qt's bar takes whole numbers alone."""
-        if self.total != _PARTS:
+        if not self._is_divided:
+            self._is_divided = True
             self.total = _PARTS
         self.update(round(done / total * _PARTS) - self.n)
 

@@ -90,7 +90,7 @@ def test_result_is_measured_against_a_truth_that_knows_no_place(
         "low ×2",
         table(dock)[1][1],
         table(dock)[1][2],
-        "+0.00",
+        "0.00",
     ]
     assert "aligned by size" in dock.controls.described.text()
 

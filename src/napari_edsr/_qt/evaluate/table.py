@@ -19,6 +19,7 @@ _KEY, _PLACE, _VALUE = (Qt.ItemDataRole.UserRole + i for i in range(3))
 _NARROWEST_NAME = 90
 _IN_SIGHT = 3  # columns after the name, without scrolling
 _FEWEST, _MOST = 3, 8  # lines
+_PADDING = 4  # pixels
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Line:
 
 
 _COLUMNS = ("Name", "PSNR dB", "SSIM", "Δ bicubic", "RMSE", "MAE", "Range-inv. dB")
+_GAIN = _COLUMNS.index("Δ bicubic") - 1
 _FORMATS = ("{:.2f}", "{:.4f}", "{:+.2f}", "{:.4g}", "{:.4g}", "{:.2f}")
 _CSV = (
     *("name", "plane", "psnr_db", "ssim", "gain_over_bicubic_db", "rmse", "mae"),
@@ -108,12 +110,12 @@ def as_text(evaluation: Evaluation) -> str:
 
 
 def _texts(line: Line) -> list[str]:
-    return [
-        "–"
-        if math.isnan(value) and i == _COLUMNS.index("Δ bicubic") - 1
-        else form.format(value)
-        for i, (form, value) in enumerate(zip(_FORMATS, line.values, strict=True))
-    ]
+    texts = [form.format(x) for form, x in zip(_FORMATS, line.values, strict=True)]
+    if math.isnan(line.gain):
+        texts[_GAIN] = "–"
+    elif line.gain == 0:
+        texts[_GAIN] = "0.00"
+    return texts
 
 
 class ScoreTable(QTreeWidget):
@@ -208,7 +210,7 @@ class ScoreTable(QTreeWidget):
         """As high as its lines are, within reason."""
         count = sum(1 + item.childCount() * item.isExpanded() for item in self._items())
         lines = min(max(count, _FEWEST), _MOST)
-        line = self.sizeHintForRow(0) if count else self.fontMetrics().height() + 4
+        line = max(self.sizeHintForRow(0), self.fontMetrics().height() + _PADDING)
         header, bar = self.header(), self.horizontalScrollBar()
         assert header is not None and bar is not None
         extra = header.sizeHint().height() + bar.sizeHint().height()

@@ -347,7 +347,7 @@ class EvaluateWidget(Dock):
         except EDSRError as error:
             self.panel.set_trust(times(str(error)), "")
         else:
-            self.panel.set_trust("", f"Of {result.name}.")
+            self.panel.set_trust("", f"Maps of {result.name}.")
 
     # what the jobs report
 
