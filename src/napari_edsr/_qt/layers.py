@@ -267,7 +267,7 @@ def rectangle_region(shapes: Shapes, layer: Image) -> Region | None:
     world = [shapes.data_to_world(vertex) for vertex in shapes.data[chosen]]
     factors = unit_factors(shapes, layer)
     corners = np.array(
-        [_world_to_data(layer, [*point[:-2], *point[-2:] * factors]) for point in world]
+        [world_to_data(layer, [*point[:-2], *point[-2:] * factors]) for point in world]
     )[:, -2:]
     shape = layer_array(layer).shape[layer.ndim - 2 : layer.ndim]
     starts = np.clip(np.ceil(corners.min(axis=0) - _ROUNDING), 0, shape).astype(int)
@@ -281,7 +281,7 @@ def rectangle_region(shapes: Shapes, layer: Image) -> Region | None:
 def current_plane(dims: Dims, layer: Image) -> Region:
     """The plane of a stack that the viewer's sliders are at."""
     axes = layer_axes(layer)
-    position = _world_to_data(layer, dims.point)
+    position = world_to_data(layer, dims.point)
     shape = layer_array(layer).shape
     region: Region = {}
     for i in range(layer.ndim - 2):
@@ -305,7 +305,7 @@ def show_plane(dims: Dims, layer: Image, place: Sequence[int]) -> None:
         dims.set_point(dims.ndim - layer.ndim + i, float(world[i]))
 
 
-def _world_to_data(layer: Image, point: Sequence[float]) -> NDArray:
+def world_to_data(layer: Image, point: Sequence[float]) -> NDArray:
     """Position in a layer's pixels of a point that may have fewer axes, or more."""
     missing = max(0, layer.ndim - len(point))
     return np.asarray(layer.world_to_data([0.0] * missing + [float(x) for x in point]))

@@ -1,0 +1,1 @@
+"""The dock "Compare": the same place of several layers, side by side."""

@@ -1,0 +1,210 @@
+"""One layer at one side of a line that can be dragged, another at the other."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtCore import QObject, QRectF, Signal
+
+from napari_edsr._qt.compare.frame import Views
+from napari_edsr._qt.compare.mode import Look, PaintedMode
+from napari_edsr._qt.compare.painting import paint_divider, paint_name, painter_on
+from napari_edsr._qt.compare.snapshot import Keys
+from napari_edsr._qt.compare.window import Window, canvas_window
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from numpy.typing import NDArray
+
+VERTICAL, HORIZONTAL = "vertical", "horizontal"
+_REACH = 7.0  # pixels of the canvas from which the line can be taken hold of
+_KEY_STEP = 0.01  # of the canvas
+_TOP = 10.0  # pixels above the names
+
+
+class Curtain(PaintedMode):
+    """A divider between two layers, vertical or horizontal.
+
+    It stays where it is on the canvas while the view moves, and within what is seen of
+    the layers.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    layers : (Image, Image)
+        The one at the left or top, and the other.
+    look : Look
+    direction : {"vertical", "horizontal"}
+        Of the line.
+    position : float
+        Of the line, from 0 to 1 over the canvas.
+
+    Signals
+    -------
+    moved(float)
+        The line is at this position now.
+    swap_asked
+        The sides are to be swapped.
+    """
+
+    name = "Compare: curtain"
+    moved = Signal(float)
+    swap_asked = Signal()
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        layers: tuple[Image, Image],
+        look: Look,
+        direction: str = VERTICAL,
+        position: float = 0.5,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(viewer, layers, look, parent)
+        self.direction, self.position = direction, position
+        self._keys = Keys(viewer)
+        self._held: tuple[bool, str] | None = None
+
+    @property
+    def axis(self) -> int:
+        """Axis along which the line moves: 1 for columns, 0 for rows."""
+        return 1 if self.direction == VERTICAL else 0
+
+    def begin(self) -> None:
+        """Show it, and listen to the mouse and the keys."""
+        super().begin()
+        self.viewer.mouse_move_callbacks.append(self._on_hover)
+        self.viewer.mouse_drag_callbacks.append(self._on_drag)
+        self._bind_keys()
+
+    def end(self) -> None:
+        """Let go of the mouse and the keys as well."""
+        self._keys.release()
+        self._hold(False)
+        for callbacks, callback in (
+            (self.viewer.mouse_move_callbacks, self._on_hover),
+            (self.viewer.mouse_drag_callbacks, self._on_drag),
+        ):
+            if callback in callbacks:
+                callbacks.remove(callback)
+        super().end()
+
+    # what can be changed
+
+    def move_to(self, position: float) -> None:
+        """Put the line at a position from 0 to 1 over the canvas."""
+        position = float(np.clip(position, 0, 1))
+        if position != self.position:
+            self.position = position
+            self.draw_soon()
+            self.moved.emit(position)
+
+    def turn(self, direction: str) -> None:
+        """Make the line vertical or horizontal."""
+        self.direction = direction
+        self._bind_keys()
+        self.draw_soon()
+
+    def _bind_keys(self) -> None:
+        back, forth = ("Left", "Right") if self.axis else ("Up", "Down")
+        self._keys.bind(
+            {
+                back: lambda: self.move_to(self.position - _KEY_STEP),
+                forth: lambda: self.move_to(self.position + _KEY_STEP),
+                "X": self.swap_asked.emit,
+            }
+        )
+
+    # the mouse
+
+    def _on_hover(self, viewer: ViewerModel, event: Any) -> None:
+        self._hold(self._is_near(event.position))
+
+    def _on_drag(self, viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
+        if not self._is_near(event.position):
+            return
+        self._hold(True)
+        yield
+        while event.type == "mouse_move":
+            self.move_to(self._position_of(event.position))
+            yield
+        self._hold(self._is_near(event.position))
+
+    def _hold(self, held: bool) -> None:
+        """Let the mouse move the line and not the view, and look like it."""
+        camera, cursor = self.viewer.scene.camera, self.viewer.cursor
+        if held and self._held is None:
+            self._held = camera.mouse_pan, cursor.style
+            camera.mouse_pan, cursor.style = False, "pointing"
+        elif not held and self._held is not None:
+            camera.mouse_pan, cursor.style = self._held
+            self._held = None
+
+    def _position_of(self, place: tuple[float, ...]) -> float:
+        """Position of a place in the world."""
+        whole, axis = canvas_window(self.viewer), self.axis
+        samples = (place[axis - 2] - whole.corner[axis]) / whole.step[axis] + 0.5
+        return float(samples / whole.shape[axis])
+
+    def _is_near(self, place: tuple[float, ...]) -> bool:
+        if self._views is None or self._views.window is None:
+            return False
+        window, axis = self._views.window, self.axis
+        line = (window.offset[axis] + self._cut(window)) / window.canvas[axis]
+        away = abs(self._position_of(place) - line)
+        return away * window.canvas[axis] <= _REACH * self.look.density
+
+    # the picture
+
+    def _cut(self, window: Window) -> int:
+        """The first row or column of the second layer."""
+        axis = self.axis
+        whole = round(self.position * window.canvas[axis]) - window.offset[axis]
+        return int(np.clip(whole, 0, window.shape[axis]))
+
+    def paint(self, views: Views) -> NDArray[np.uint8]:
+        """Both layers' parts, the line and the names."""
+        assert views.window is not None
+        cut = self._cut(views.window)
+        first, second = (views.picture(layer) for layer in self.layers)
+        picture = first.copy()
+        if self.axis:
+            picture[:, cut:] = second[:, cut:]
+        else:
+            picture[cut:] = second[cut:]
+        self._paint_marks(picture, cut)
+        return picture
+
+    def _paint_marks(self, picture: NDArray[np.uint8], cut: int) -> None:
+        look = self.look
+        _image, painter = painter_on(picture, look.density)
+        height, width = (size / look.density for size in picture.shape[:2])
+        place = cut / look.density
+        rooms = (
+            (
+                QRectF(place, _TOP, -place, height),
+                QRectF(place, _TOP, width - place, height),
+            )
+            if self.axis
+            else _rooms_beside_level_line(place, width, height, look)
+        )
+        for layer, room in zip(self.layers, rooms, strict=True):
+            paint_name(painter, look, layer.name, room)
+        length = height if self.axis else width
+        paint_divider(painter, look, place, length, upright=bool(self.axis))
+        painter.end()
+
+
+def _rooms_beside_level_line(
+    place: float, width: float, height: float, look: Look
+) -> tuple[QRectF, QRectF]:
+    """Above and below a horizontal line, at the left."""
+    from qtpy.QtGui import QFontMetricsF
+
+    line = QFontMetricsF(look.font).height() + 2 * _TOP
+    above = QRectF(0, place - line, width, line if place >= line else 0)
+    below = QRectF(0, place + _TOP, width, height - place - _TOP)
+    return above, below

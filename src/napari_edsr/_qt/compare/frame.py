@@ -1,0 +1,105 @@
+"""A picture over the layers, no larger than the canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Image
+
+from napari_edsr._qt.compare.colours import coloured
+from napari_edsr._qt.compare.sampling import sample_window
+from napari_edsr._qt.compare.window import Window, visible_window
+from napari_edsr._qt.layers import METADATA_KEY
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from numpy.typing import NDArray
+
+
+class Views:
+    """What the canvas shows of layers, in the viewer's colours; each is made once.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    layers : sequence of Image
+    density : float
+        Samples for each of the canvas's pixels.
+    """
+
+    def __init__(
+        self, viewer: ViewerModel, layers: Sequence[Image], density: float
+    ) -> None:
+        self._viewer, self._layers, self._density = viewer, layers, density
+        self._pictures: dict[Image, NDArray[np.uint8]] = {}
+        self.window: Window | None = None
+        self.look()
+
+    def look(self) -> None:
+        """The view is another one."""
+        self._pictures.clear()
+        self.window = visible_window(self._viewer, self._layers, self._density)
+
+    def forget(self, layer: Image) -> None:
+        """A layer looks different now."""
+        self._pictures.pop(layer, None)
+
+    def picture(self, layer: Image) -> NDArray[np.uint8]:
+        """Of `window`, (H, W, 4)."""
+        if layer not in self._pictures:
+            assert self.window is not None
+            samples = sample_window(self._viewer, layer, self.window)
+            self._pictures[layer] = coloured(layer, samples)
+        return self._pictures[layer]
+
+
+class Frame:
+    """The layer that shows the picture; it is in the viewer from `show` to `remove`.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    name : str
+    """
+
+    def __init__(self, viewer: ViewerModel, name: str) -> None:
+        self._viewer, self._name = viewer, name
+        self._window: Window | None = None
+        self.layer: Image | None = None
+
+    def show(self, window: Window, picture: NDArray[np.uint8], over: Image) -> None:
+        """Show (H, W, 4) at its place, above the layer `over`."""
+        if self.layer is None:
+            self.layer = self._add(window, picture, over)
+        elif window == self._window:
+            self.layer.data[...] = picture
+            self.layer.refresh(thumbnail=False, extent=False, highlight=False)
+        else:
+            self.layer.data = picture.copy()
+            self.layer.scale, self.layer.translate = window.step, window.corner
+        self._window = window
+
+    def _add(self, window: Window, picture: NDArray[np.uint8], over: Image) -> Image:
+        layers = self._viewer.layers
+        layer = Image(
+            picture.copy(),
+            rgb=True,
+            name=self._name,
+            scale=window.step,
+            translate=window.corner,
+            units=(layers.extent.units or over.units)[-2:],
+            axis_labels=over.axis_labels[-2:],
+            metadata={METADATA_KEY: {"preview": True}},
+        )
+        chosen = set(layers.selection)
+        layers.insert(layers.index(over) + 1, layer)
+        layers.selection = chosen
+        return layer
+
+    def remove(self) -> None:
+        """Take it away, if nobody has."""
+        layer, self.layer = self.layer, None
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)

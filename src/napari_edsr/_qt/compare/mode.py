@@ -1,0 +1,194 @@
+"""What all ways of comparing have in common: they begin, follow, and put things back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtGui import QFont, QPalette
+
+from napari_edsr._qt.compare.frame import Frame, Views
+from napari_edsr._qt.compare.snapshot import Connections, Snapshot
+from napari_edsr._qt.compare.window import check_view
+from napari_edsr.errors import EDSRError
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+    from numpy.typing import NDArray
+
+#: Of a layer: what changes how it looks.
+_LOOKS = (
+    *("data", "set_data", "contrast_limits", "colormap", "gamma", "opacity"),
+    *("interpolation2d", "name"),
+    *("scale", "translate", "rotate", "shear", "affine", "units"),
+)
+_LONGEST_REST = 300  # milliseconds between two drawings that take long
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a dock draws: its colours and font, and the screen's pixels in one of Qt's."""
+
+    palette: QPalette
+    font: QFont
+    density: float = 1.0
+
+
+class Mode(QObject):
+    """A way of comparing; it is begun once, and ended once.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    layers : sequence of Image
+
+    Signals
+    -------
+    gave_up(str)
+        It cannot go on, and why.
+    """
+
+    gave_up = Signal(str)
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        layers: Sequence[Image],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.viewer, self.layers = viewer, list(layers)
+        self.connections = Connections()
+        self._snapshot: Snapshot | None = None
+
+    def begin(self) -> None:
+        """Change what the viewer shows.
+
+        Raises
+        ------
+        ImageError
+            If this view cannot be compared.
+        """
+        check_view(self.viewer)
+        self._snapshot = Snapshot(self.viewer)
+        events = self.viewer.layers.events
+        self.connections.add(self._on_removed, events.removed)
+        dims = self.viewer.dims.events
+        self.connections.add(self._on_axes, dims.ndisplay, dims.order)
+
+    def end(self) -> None:
+        """Leave the viewer as it was."""
+        self.connections.cut()
+        if self._snapshot is not None:
+            self._snapshot.restore()
+
+    def show_only(self, layers: Sequence[Layer], *, spare: bool = False) -> None:
+        """Hide the other layers; `spare` those that hold no image."""
+        for layer in self.viewer.layers:
+            if not spare or isinstance(layer, Image):
+                layer.visible = layer in layers
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value in self.layers:
+            self.gave_up.emit(f"{event.value.name} is no longer there.")
+
+    def _on_axes(self, event: object = None) -> None:
+        try:
+            check_view(self.viewer)
+        except EDSRError as error:
+            self.gave_up.emit(str(error))
+
+
+class PaintedMode(Mode):
+    """A mode that shows a picture of layers instead of the layers.
+
+    The picture has the canvas's pixels, so that it costs the same for all images. It is
+    painted anew after everything that changes what is seen.
+
+    Parameters
+    ----------
+    look : Look
+    """
+
+    name = ""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        layers: Sequence[Image],
+        look: Look,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(viewer, layers, parent)
+        self.look = look
+        self.frame = Frame(viewer, self.name)
+        self._views: Views | None = None
+        self._cost = 0.0
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.draw)
+
+    def begin(self) -> None:
+        """Show the picture in place of all images."""
+        super().begin()
+        self.viewer.canvas.grid.enabled = False
+        self._views = Views(self.viewer, self.layers, self.look.density)
+        self.draw()
+        self.show_only([self.frame.layer] if self.frame.layer else [], spare=True)
+        self._follow()
+
+    def _follow(self) -> None:
+        viewer = self.viewer
+        camera, dims = viewer.scene.camera.events, viewer.dims.events
+        self.connections.add(
+            self._on_view,
+            *(camera.zoom, camera.center, camera.orientation),
+            *(viewer.canvas.events.size, dims.point),
+        )
+        for layer in self.layers:
+            emitters = (getattr(layer.events, name) for name in _LOOKS)
+            self.connections.add(self._on_layer, *emitters)
+
+    def end(self) -> None:
+        """Take the picture away."""
+        self._timer.stop()
+        super().end()
+        self.frame.remove()
+
+    def _on_view(self, event: object = None) -> None:
+        assert self._views is not None
+        self._views.look()
+        self.draw_soon(self._cost)
+
+    def _on_layer(self, event: Any = None) -> None:
+        self._on_view()
+
+    def draw_soon(self, rest: float = 0.0) -> None:
+        """Draw once the events at hand are over, and some seconds after the last time."""
+        if not self._timer.isActive():
+            self._timer.start(min(round(1000 * rest), _LONGEST_REST))
+
+    def draw(self) -> None:
+        """Paint the picture and show it; nothing where none of the layers is in view."""
+        views = self._views
+        if views is None or views.window is None:
+            if self.frame.layer is not None:
+                self.frame.layer.visible = False
+            return
+        began = time.perf_counter()
+        picture = self.paint(views)
+        over = max(self.layers, key=self.viewer.layers.index)
+        self.frame.show(views.window, picture, over)
+        assert self.frame.layer is not None
+        self.frame.layer.visible = True
+        self._cost = time.perf_counter() - began
+
+    def paint(self, views: Views) -> NDArray[np.uint8]:
+        """The picture, (H, W, 4), of the window of `views`."""
+        raise NotImplementedError
