@@ -49,13 +49,16 @@ def _eight_bit(layer: Image, values: NDArray) -> NDArray:
 
 def _of_intensities(layer: Image, values: NDArray) -> NDArray[np.uint8]:
     low, high = layer.contrast_limits
-    kind = np.float32 if values.dtype.itemsize <= 2 else np.float64
-    shade = (values[..., 0].astype(kind) - kind(low)) * kind(_LEVELS / (high - low))
+    precise = np.float32 if values.dtype.itemsize <= 2 else np.float64
+    shade = np.asarray(values[..., 0], dtype=precise)
+    shade = (shade - low) * (_LEVELS / (high - low))
     np.clip(shade, 0, _LEVELS, out=shade)
     if values.dtype.kind == "f":
         shade[np.isnan(shade)] = _LEVELS + 1
-    return _table(layer)[np.rint(shade).astype(np.uint16)].view(np.uint8).reshape(
-        *shade.shape, 4
+    return (
+        _table(layer)[np.rint(shade).astype(np.uint16)]
+        .view(np.uint8)
+        .reshape(*shade.shape, 4)
     )
 
 

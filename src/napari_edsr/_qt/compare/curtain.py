@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QObject, QRectF, Signal
+from qtpy.QtGui import QFontMetricsF, QPainter
 
 from napari_edsr._qt.compare.frame import Views
 from napari_edsr._qt.compare.mode import Look, PaintedMode
-from napari_edsr._qt.compare.painting import paint_divider, paint_name, painter_on
+from napari_edsr._qt.compare.painting import paint_divider, paint_name, painted
 from napari_edsr._qt.compare.snapshot import Keys
 from napari_edsr._qt.compare.window import Window, canvas_window
 
@@ -175,35 +176,35 @@ class Curtain(PaintedMode):
             picture[:, cut:] = second[:, cut:]
         else:
             picture[cut:] = second[cut:]
-        self._paint_marks(picture, cut)
-        return picture
-
-    def _paint_marks(self, picture: NDArray[np.uint8], cut: int) -> None:
-        look = self.look
-        _image, painter = painter_on(picture, look.density)
-        height, width = (size / look.density for size in picture.shape[:2])
-        place = cut / look.density
-        rooms = (
-            (
-                QRectF(place, _TOP, -place, height),
-                QRectF(place, _TOP, width - place, height),
-            )
-            if self.axis
-            else _rooms_beside_level_line(place, width, height, look)
+        return painted(
+            picture,
+            self.look.density,
+            lambda painter: self._paint_marks(painter, picture.shape, cut),
         )
+
+    def _paint_marks(self, painter: QPainter, shape: Sequence[int], cut: int) -> None:
+        look, upright = self.look, bool(self.axis)
+        height, width = (size / look.density for size in shape[:2])
+        place = cut / look.density
+        rooms = (_beside if upright else _above_and_below)(place, width, height, look)
         for layer, room in zip(self.layers, rooms, strict=True):
             paint_name(painter, look, layer.name, room)
-        length = height if self.axis else width
-        paint_divider(painter, look, place, length, upright=bool(self.axis))
-        painter.end()
+        length = height if upright else width
+        paint_divider(painter, look, place, length, upright=upright)
 
 
-def _rooms_beside_level_line(
+def _beside(
     place: float, width: float, height: float, look: Look
 ) -> tuple[QRectF, QRectF]:
-    """Above and below a horizontal line, at the left."""
-    from qtpy.QtGui import QFontMetricsF
+    """Left and right of an upright line, at the top."""
+    room = QRectF(place, _TOP, width - place, height - _TOP)
+    return QRectF(place, _TOP, -place, height - _TOP), room
 
+
+def _above_and_below(
+    place: float, width: float, height: float, look: Look
+) -> tuple[QRectF, QRectF]:
+    """Above and below a level line, at the left."""
     line = QFontMetricsF(look.font).height() + 2 * _TOP
     above = QRectF(0, place - line, width, line if place >= line else 0)
     below = QRectF(0, place + _TOP, width, height - place - _TOP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from qtpy.QtGui import (
     QPen,
     QPolygonF,
 )
+from superqt.utils import qimage_to_array
 
 from napari_edsr._qt.compare.mode import Look
 
@@ -28,16 +30,20 @@ _HANDLE = 11.0  # radius
 _SHADE = 215  # opacity behind a name, of 255
 
 
-def painter_on(picture: NDArray[np.uint8], density: float) -> tuple[QImage, QPainter]:
-    """Paint into (H, W, 4) in place; both must be kept until the painter has ended."""
+def painted(
+    picture: NDArray[np.uint8], density: float, paint: Callable[[QPainter], None]
+) -> NDArray[np.uint8]:
+    """A copy of (H, W, 4) with something painted on it, in Qt's pixels."""
     height, width = picture.shape[:2]
     image = QImage(
-        picture.data, width, height, 4 * width, QImage.Format.Format_RGBA8888
-    )
+        picture.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888
+    ).convertToFormat(QImage.Format.Format_ARGB32)
     image.setDevicePixelRatio(density)
     painter = QPainter(image)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    return image, painter
+    paint(painter)
+    painter.end()
+    return qimage_to_array(image)
 
 
 def paint_name(painter: QPainter, look: Look, text: str, room: QRectF) -> None:

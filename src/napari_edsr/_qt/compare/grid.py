@@ -1,0 +1,70 @@
+"""Layers side by side, each with its name, under one camera."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from napari_edsr._qt.compare.mode import Mode
+from napari_edsr._qt.compare.window import corners_in_world
+
+_SPACING = 6  # pixels between two parts
+_FORWARD = -1  # napari's stride for the order of the layer list
+
+
+class Grid(Mode):
+    """napari's own grid, with nothing but the layers compared."""
+
+    def begin(self) -> None:
+        """Lay them out so that they are as large as can be; what is in view stays so."""
+        super().begin()
+        viewer, grid = self.viewer, self.viewer.canvas.grid
+        self.show_only(self.layers)
+        for layer in self.layers:
+            layer.name_overlay.visible = True
+        self._before = viewer.scene.camera.zoom
+        whole = np.array(viewer.canvas.viewbox_size(viewer.layers))
+        grid.stride, grid.spacing = _FORWARD, _SPACING
+        grid.shape = best_shape(len(self.layers), viewer.canvas.size, self._sides())
+        grid.enabled = True
+        part = np.array(viewer.canvas.viewbox_size(viewer.layers))
+        viewer.scene.camera.zoom = self._before * float((part / whole).min())
+        self._zoomed = viewer.scene.camera.zoom
+
+    def end(self) -> None:
+        """Show as much of the world as the parts did."""
+        camera = self.viewer.scene.camera
+        moved = camera.zoom / self._zoomed
+        super().end()
+        camera.zoom = self._before if moved == 1 else self._before * moved
+
+    def _sides(self) -> tuple[float, float]:
+        """Height and width of the first layer in the world."""
+        height, width = np.ptp(corners_in_world(self.viewer, self.layers[0]), axis=0)
+        return float(height), float(width)
+
+
+def best_shape(
+    count: int, canvas: Sequence[float], image: Sequence[float]
+) -> tuple[int, int]:
+    """Rows and columns for which images of one shape are largest.
+
+    Parameters
+    ----------
+    count : int
+    canvas, image : (float, float)
+        Height and width.
+
+    Returns
+    -------
+    (int, int)
+    """
+
+    def size(columns: int) -> float:
+        rows = math.ceil(count / columns)
+        return min(canvas[0] / rows / image[0], canvas[1] / columns / image[1])
+
+    columns = max(range(1, count + 1), key=size)
+    return math.ceil(count / columns), columns

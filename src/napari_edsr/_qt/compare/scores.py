@@ -1,0 +1,133 @@
+"""How close layers are to the truth over a part of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Image
+
+from napari_edsr._qt.compare.sampling import Lattice, sample
+from napari_edsr._qt.compare.window import (
+    Window,
+    data_to_world,
+    points_to_data,
+)
+from napari_edsr._qt.layers import layer_array
+from napari_edsr.metrics import SSIM_WINDOW, psnr, ssim
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from numpy.typing import NDArray
+
+_ON_PIXELS = 1e-3  # pixels of a layer
+
+
+@dataclass(frozen=True)
+class Box:
+    """Rows and columns of a layer, from start to stop."""
+
+    start: tuple[int, int]
+    stop: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many there are."""
+        return self.stop[0] - self.start[0], self.stop[1] - self.start[1]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A layer's values at the pixels of the truth, and those of the truth, (H, W, S)."""
+
+    values: NDArray
+    truth: NDArray
+    white: float
+
+    def psnr(self) -> float:
+        """In dB."""
+        return psnr(self.values, self.truth, data_range=self.white)
+
+    def ssim(self) -> float | None:
+        """Up to 1; None where the part is too small."""
+        if min(self.truth.shape[:2]) < SSIM_WINDOW:
+            return None
+        return ssim(self.values, self.truth, data_range=self.white)
+
+
+def box_in(viewer: ViewerModel, truth: Image, window: Window) -> Box | None:
+    """Pixels of the truth whose centres lie within a window, None if there are none."""
+    corners = points_to_data(viewer, truth, window.outline())
+    size = layer_array(truth).shape[truth.ndim - 2 : truth.ndim]
+    first = np.maximum(np.ceil(corners.min(axis=0) - _ON_PIXELS), 0).astype(int)
+    stop = np.floor(corners.max(axis=0) - _ON_PIXELS).astype(int) + 1
+    stop = np.minimum(stop, size)
+    if np.any(stop <= first):
+        return None
+    return Box((int(first[0]), int(first[1])), (int(stop[0]), int(stop[1])))
+
+
+def pair_of(viewer: ViewerModel, layer: Image, truth: Image, box: Box) -> Pair | None:
+    """Values to be compared; None where the two do not hold the same kind of values.
+
+    A layer is read at the truth's pixels, through the world: without interpolation
+    where these lie on its own pixels, bilinearly elsewhere. Pixels of the truth beside
+    the layer make the pair None as well: there would be nothing to compare.
+    """
+    if _kind(layer) != _kind(truth):
+        return None
+    own = _lattice(viewer, truth, truth, box)
+    other = _lattice(viewer, truth, layer, box)
+    wanted = sample(viewer, truth, own)
+    found = sample(viewer, layer, other, smooth=not _on_pixels(other))
+    if not found.inside.all():
+        return None
+    colours = 3 if truth.rgb else 1  # no alpha
+    values, truths = found.values[..., :colours], wanted.values[..., :colours]
+    return Pair(values, truths, white_of(truth))
+
+
+def white_of(truth: Image) -> float:
+    """White less black: of integers the type's, of floats that of the contrast limits."""
+    kind = np.dtype(truth.dtype)
+    if kind.kind in "iu":
+        return float(np.iinfo(kind).max)
+    if truth.rgb:
+        return 1.0
+    low, high = truth.contrast_limits
+    return float(high - low)
+
+
+def range_text(truth: Image) -> str:
+    """What the numbers take for white, in words."""
+    kind = np.dtype(truth.dtype)
+    how = "of its type" if kind.kind in "iu" else "of its contrast limits"
+    how = "of colours" if truth.rgb and kind.kind == "f" else how
+    return f"PSNR with a data range of {white_of(truth):g}, that {how}."
+
+
+def decibels(value: float) -> str:
+    """A PSNR in words."""
+    return "identical" if math.isinf(value) else f"{value:.2f} dB"
+
+
+def _kind(layer: Image) -> tuple[bool, object]:
+    kind = np.dtype(layer.dtype)
+    return layer.rgb, "float" if kind.kind == "f" else kind.newbyteorder("=")
+
+
+def _lattice(viewer: ViewerModel, truth: Image, layer: Image, box: Box) -> Lattice:
+    """The truth's pixels in those of a layer."""
+    y, x = box.start
+    world = data_to_world(viewer, truth, [(y, x), (y + 1, x), (y, x + 1)])
+    return Lattice.of_points(points_to_data(viewer, layer, world), box.shape)
+
+
+def _on_pixels(lattice: Lattice) -> bool:
+    """Whether all places are centres of pixels."""
+    places = (lattice.origin, lattice.down, lattice.across)
+    away = [np.abs(place - np.rint(place)).max() for place in places]
+    height, width = lattice.shape
+    return bool(away[0] + away[1] * height + away[2] * width < _ON_PIXELS)
