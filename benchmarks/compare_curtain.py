@@ -82,7 +82,7 @@ class Drawn(QObject):
 
 def drag(viewer: napari.Viewer, drawn: Drawn, pair: list[Image], look: Look) -> Drag:
     """Medians of some steps over a pair of layers, and the bytes in one."""
-    curtain = Curtain(viewer, (pair[0], pair[1]), look)
+    curtain = Curtain(viewer, pair, look)
     curtain.begin()
     drawn.settle()
     places = np.linspace(0.3, 0.7, STEPS)

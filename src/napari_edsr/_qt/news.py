@@ -26,3 +26,21 @@ class ModelNews(QObject):
 def model_news() -> ModelNews:
     """The one object whose signals all docks hear."""
     return ModelNews()
+
+
+class LayerNews(QObject):
+    """News of layers.
+
+    Signals
+    -------
+    to_compare(list of napari.layers.Image)
+        The Compare dock of their viewer is to take these, two at least.
+    """
+
+    to_compare = Signal(object)
+
+
+@cache
+def layer_news() -> LayerNews:
+    """The one object whose signals all docks hear."""
+    return LayerNews()

@@ -107,6 +107,7 @@ def _request(
         source=layer.name,
         preview=preview,
         contrast_range=_contrast_range(layer),
+        source_key=id(layer),
     )
 
 

@@ -44,6 +44,8 @@ class UpscaleRequest:
         Whether the result is a preview, replaced by the next one.
     contrast_range : (float, float) or None
         How far the contrast limits of the result's layer can be moved.
+    source_key : int
+        Identity of the source's layer.
     """
 
     data: Any
@@ -57,6 +59,7 @@ class UpscaleRequest:
     source: str = ""
     preview: bool = False
     contrast_range: tuple[float, float] | None = None
+    source_key: int = 0
 
     @cached_property
     def model_name(self) -> str:

@@ -122,6 +122,7 @@ class RunPanel(QWidget):
     preview_asked = Signal()
     cancel_asked = Signal()
     save_asked = Signal()
+    compare_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -143,8 +144,13 @@ class RunPanel(QWidget):
         self.reason = Caption()
         self.progress = ProgressRow()
         self.outcome = Caption()
+        self.compare = QPushButton("&Compare")
+        self.compare.setToolTip(
+            "See the last result beside its source, in the Compare dock."
+        )
         self.save = QPushButton("Sav&e…")
-        self.save.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        for button in (self.compare, self.save):
+            button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.save.setToolTip(
             "Write the last result to a file, with pixel size and provenance."
         )
@@ -158,9 +164,10 @@ class RunPanel(QWidget):
         buttons.addWidget(self.upscale, 2)
         ending = QHBoxLayout()
         ending.addWidget(self.outcome, 1)
-        ending.addWidget(
-            self.save, 0, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight
-        )
+        for button in (self.compare, self.save):
+            ending.addWidget(
+                button, 0, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight
+            )
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -174,6 +181,7 @@ class RunPanel(QWidget):
         self.preview.clicked.connect(self.preview_asked)
         self.progress.cancel.clicked.connect(self.cancel_asked)
         self.save.clicked.connect(self.save_asked)
+        self.compare.clicked.connect(self.compare_asked)
 
     def set_ready(self, upscale: str, preview: str) -> None:
         """Free the buttons, or say why they are not; an empty reason frees one."""
@@ -208,4 +216,9 @@ class RunPanel(QWidget):
     def show_outcome(self, text: str, *, can_save: bool = False) -> None:
         """Say what happened; it stays until the next run."""
         self.outcome.show_text(text)
-        self.save.setVisible(can_save)
+        self.offer_result(can_save)
+
+    def offer_result(self, there_is_one: bool) -> None:
+        """Show what can be done with a result, where there is one."""
+        self.save.setVisible(there_is_one)
+        self.compare.setVisible(there_is_one)

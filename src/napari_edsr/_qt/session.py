@@ -52,6 +52,7 @@ class UpscaleSession(QObject):
         self.runner = UpscaleRunner(self)
         self.live: LiveResult | None = None
         self.results: list[Image] = []
+        self._sources: dict[Image, int] = {}
         self.preview: Image | None = None
         self._planned: UpscalePlanned | None = None
         self._done = 0
@@ -83,6 +84,7 @@ class UpscaleSession(QObject):
         self.remove_preview()
         if not requests[0].preview:
             self.results = []
+            self._sources.clear()
         self._tally = Tally(requests)
         self.runner.run(requests)
 
@@ -95,6 +97,11 @@ class UpscaleSession(QObject):
         preview, self.preview = self.preview, None
         if preview is not None and preview in self._viewer.layers:
             self._viewer.layers.remove(preview)
+
+    def source_of(self, result: Image) -> Image | None:
+        """The layer that a result was made from, if it is still there."""
+        key = self._sources.get(result)
+        return next((layer for layer in self._viewer.layers if id(layer) == key), None)
 
     def layer_removed(self, layer: Layer) -> None:
         """Go on to the next when the user deletes the layer that is being worked on."""
@@ -117,6 +124,7 @@ class UpscaleSession(QObject):
             self.preview = self.live.layer
         else:
             self.results.append(self.live.layer)
+            self._sources[self.live.layer] = request.source_key
 
     def _on_planned(self, request: UpscaleRequest, plan: UpscalePlanned) -> None:
         self._planned = plan

@@ -12,7 +12,7 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtWidgets import QWidget
 
 from napari_edsr import intensities, zoo
-from napari_edsr._qt import planning, settings
+from napari_edsr._qt import handover, planning, settings
 from napari_edsr._qt.background import SpeedFound
 from napari_edsr._qt.dock import ModelDock
 from napari_edsr._qt.failure import Failure
@@ -71,6 +71,7 @@ class UpscaleWidget(ModelDock):
         self.panel.preview_asked.connect(self.preview)
         self.panel.cancel_asked.connect(self.cancel)
         self.panel.save_asked.connect(self.save)
+        self.panel.compare_asked.connect(self.compare)
         self.session.began.connect(self._on_began)
         self.session.progressed.connect(self.panel.progress.move_to)
         self.session.measured.connect(self._on_measured)
@@ -114,10 +115,20 @@ class UpscaleWidget(ModelDock):
 
     def save(self) -> None:
         """Ask where to write a result: the one selected in the viewer, or the last."""
+        if result := self._result():
+            self.saver.ask_and_save(self, result)
+
+    def compare(self) -> None:
+        """Hand a result and its source to the Compare dock."""
+        result = self._result()
+        source = self.session.source_of(result) if result else None
+        if result and source:
+            handover.compare(self._viewer, [source, result])
+
+    def _result(self) -> Image | None:
         results = self.session.results
         selected = [result for result in results if self._is_selected(result)]
-        if results:
-            self.saver.ask_and_save(self, (selected or results)[-1])
+        return next(reversed(selected or results), None)
 
     def stop_all(self) -> None:
         """End whatever runs, each after the step at work."""
@@ -157,7 +168,7 @@ class UpscaleWidget(ModelDock):
     def _on_removed(self, layer: Layer) -> None:
         self.session.layer_removed(layer)
         if not self.session.results:
-            self.panel.save.hide()
+            self.panel.offer_result(False)
 
     def _on_choices(self) -> None:
         self.panel.error.hide()

@@ -12,7 +12,7 @@ from qtpy.QtGui import QColor, QPalette, QWheelEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_edsr._qt.finetune.curve import LiveCurve, Means
-from napari_edsr._qt.finetune.ticks import log_ticks, nice_ticks, step_label
+from napari_edsr._qt.ticks import log_ticks, nice_ticks, step_label
 
 WAIT = 5000  # ms
 NAN = math.nan

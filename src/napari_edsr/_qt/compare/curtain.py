@@ -169,17 +169,38 @@ class Curtain(PaintedMode):
     def paint(self, views: Views) -> NDArray[np.uint8]:
         """Both layers' parts, the line and the names."""
         assert views.window is not None
-        cut = self._cut(views.window)
+        window, density = views.window, self.look.density
         first, second = (views.picture(layer) for layer in self.layers)
-        picture = first.copy()
-        if self.axis:
-            picture[:, cut:] = second[:, cut:]
-        else:
-            picture[cut:] = second[cut:]
+        picture, cut = self._halves((first, second), window), self._cut(window)
         return painted(
             picture,
-            self.look.density,
+            density,
             lambda painter: self._paint_marks(painter, picture.shape, cut),
+        )
+
+    def _halves(
+        self, pictures: Sequence[NDArray[np.uint8]], window: Window
+    ) -> NDArray[np.uint8]:
+        """The first picture up to the line, and the second from there."""
+        ahead = [slice(None), slice(None)]
+        ahead[self.axis] = slice(self._cut(window), None)
+        picture = pictures[0].copy()
+        picture[tuple(ahead)] = pictures[1][tuple(ahead)]
+        return picture
+
+    def joined(
+        self, pictures: Sequence[NDArray[np.uint8]], window: Window
+    ) -> NDArray[np.uint8]:
+        """Both sides of the line, which is drawn, in a window of the canvas."""
+        picture = self._halves(pictures, window)
+        cut, upright = self._cut(window), bool(self.axis)
+        length = picture.shape[0 if upright else 1]
+        return painted(
+            picture,
+            1.0,
+            lambda painter: paint_divider(
+                painter, self.look, cut, length, upright=upright
+            ),
         )
 
     def _paint_marks(self, painter: QPainter, shape: Sequence[int], cut: int) -> None:

@@ -77,8 +77,6 @@ class Mode(QObject):
         """
         check_view(self.viewer)
         self._snapshot = Snapshot(self.viewer)
-        events = self.viewer.layers.events
-        self.connections.add(self._on_removed, events.removed)
         dims = self.viewer.dims.events
         self.connections.add(self._on_axes, dims.ndisplay, dims.order)
 
@@ -93,10 +91,6 @@ class Mode(QObject):
         for layer in self.viewer.layers:
             if not spare or isinstance(layer, Image):
                 layer.visible = layer in layers
-
-    def _on_removed(self, event: Any) -> None:
-        if event.value in self.layers:
-            self.gave_up.emit(f"{event.value.name} is no longer there.")
 
     def _on_axes(self, event: object = None) -> None:
         try:

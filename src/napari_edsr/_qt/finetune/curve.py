@@ -10,7 +10,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_edsr._qt.finetune.plot import Look, Mark, Plot, load_pyqtgraph
-from napari_edsr._qt.finetune.ticks import log_ticks, nice_ticks, step_label
+from napari_edsr._qt.ticks import log_ticks, nice_ticks, step_label
 
 _PAUSE = 200  # ms between two redraws
 _MOST_POINTS = 400  # of the loss: about one for each pixel of a dock's width

@@ -24,6 +24,7 @@ from napari_edsr._qt.finetune.requests import FinetuneOutcome, FinetuneRequest
 from napari_edsr._qt.finetune.session import FinetuneSession
 from napari_edsr._qt.finetune.side_jobs import SideJobs
 from napari_edsr._qt.finetune.wording import outcome_text
+from napari_edsr._qt.handover import open_dock
 from napari_edsr._qt.layers import image_layers
 from napari_edsr._qt.news import model_news
 from napari_edsr._qt.saving import ask_path
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     import napari
 
 _CATEGORY, _SECTIONS = "finetune", "open_sections_finetune"
-_PLUGIN, _UPSCALE = "napari-edsr", "Upscale"
 
 
 class FinetuneWidget(ModelDock):
@@ -197,11 +197,7 @@ class FinetuneWidget(ModelDock):
             return
         name, scale = outcome.request.config.name, outcome.request.scale
         settings.save(model=name, scale=scale)
-        window = getattr(self._viewer, "window", None)
-        if window is not None:
-            dock, _ = window.add_plugin_dock_widget(_PLUGIN, _UPSCALE, tabify=True)
-            dock.show()
-            dock.raise_()
+        open_dock(self._viewer, "Upscale")
         model_news().chosen.emit(name, scale)
 
     def save_model(self) -> None:

@@ -1,0 +1,199 @@
+"""Export figure…: what is seen now, measured in the background, written at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+
+from napari_edsr._qt.compare.colours import coloured
+from napari_edsr._qt.compare.curtain import Curtain
+from napari_edsr._qt.compare.figure import (
+    Caption,
+    Figure,
+    Panel,
+    ScaleBar,
+    save_figure,
+)
+from napari_edsr._qt.compare.loupe import Loupe
+from napari_edsr._qt.compare.mode import Mode
+from napari_edsr._qt.compare.sampling import sample_window
+from napari_edsr._qt.compare.scores import box_in, decibels, pair_of, range_text
+from napari_edsr._qt.compare.window import Window, check_view, visible_window
+from napari_edsr._qt.failure import Failure
+from napari_edsr._qt.worker import Job
+from napari_edsr.errors import EDSRError, ImageError
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What is to be in the figure.
+
+    Attributes
+    ----------
+    layers : tuple of Image
+        In the order of the panels; of a curtain its two sides.
+    pictures : tuple of ndarray
+        One for each layer, but of a curtain only one.
+    window : Window
+        The part of the world that they show.
+    truth : Image, optional
+    """
+
+    layers: tuple[Image, ...]
+    pictures: tuple[NDArray[np.uint8], ...]
+    window: Window
+    truth: Image | None = None
+
+
+def take_shot(
+    viewer: ViewerModel,
+    layers: Sequence[Image],
+    mode: Mode | None,
+    truth: Image | None,
+) -> Shot:
+    """What a viewer shows of layers, as the mode shows it.
+
+    Raises
+    ------
+    ImageError
+        If there is nothing to be seen.
+    """
+    check_view(viewer)
+    chosen = tuple(mode.layers if mode is not None else layers)
+    if not chosen:
+        raise ImageError("Tick a layer to export a figure.")
+    if isinstance(mode, Loupe):
+        window: Window | None = mode.window
+    else:
+        window = visible_window(viewer, chosen)
+    if window is None:
+        raise ImageError("None of the layers is in view; move the view to them.")
+    pictures = tuple(_picture(viewer, layer, window) for layer in chosen)
+    if isinstance(mode, Curtain):
+        pictures = (mode.joined(pictures, window),)
+    return Shot(chosen, pictures, window, truth)
+
+
+def _picture(viewer: ViewerModel, layer: Image, window: Window) -> NDArray[np.uint8]:
+    return coloured(layer, sample_window(viewer, layer, window))
+
+
+def iter_numbers(viewer: ViewerModel, shot: Shot) -> Generator[None, None, list[str]]:
+    """PSNR and SSIM of each layer over what is shown; the job of a worker.
+
+    Yields
+    ------
+    None
+        Before each layer.
+
+    Returns
+    -------
+    list of str
+    """
+    if shot.truth is None:
+        return [""] * len(shot.layers)
+    box = box_in(viewer, shot.truth, shot.window)
+    texts = []
+    for layer in shot.layers:
+        yield
+        if layer is shot.truth:
+            texts.append("truth")
+            continue
+        pair = pair_of(viewer, layer, shot.truth, box) if box else None
+        texts.append("" if pair is None else _numbers(pair.psnr(), pair.ssim()))
+    return texts
+
+
+def _numbers(psnr: float, ssim: float | None) -> str:
+    parts = [decibels(psnr), *([] if ssim is None else [f"SSIM {ssim:.4f}"])]
+    return ", ".join(parts)
+
+
+def make_figure(viewer: ViewerModel, shot: Shot, numbers: Sequence[str]) -> Figure:
+    """Put the panels together."""
+    captions = [
+        Caption(layer.name, text)
+        for layer, text in zip(shot.layers, numbers, strict=True)
+    ]
+    if len(shot.pictures) < len(captions):
+        panels = [Panel(shot.pictures[0], tuple(captions))]
+    else:
+        pairs = zip(shot.pictures, captions, strict=True)
+        panels = [Panel(picture, (caption,)) for picture, caption in pairs]
+    units = viewer.layers.extent.units
+    width = abs(shot.window.step[1]) * shot.window.shape[1]
+    bar = ScaleBar.of(width, units[-1]) if units else None
+    note = range_text(shot.truth) if shot.truth is not None else ""
+    return Figure(tuple(panels), bar, note)
+
+
+class FigureWriter(QObject):
+    """Measures in the background, then paints and writes.
+
+    Signals
+    -------
+    changed
+        It began or ended.
+    saved(str)
+        Path of the file.
+    failed(Failure)
+    """
+
+    changed = Signal()
+    saved = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._job: Job | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a figure is being made."""
+        return self._job is not None
+
+    def write(self, shot: Shot, path: str) -> None:
+        """Begin; `saved` or `failed` tells when it is over."""
+        if self.is_running:
+            return
+        title = f"Measuring for {Path(path).name}"
+        job = self._job = Job(iter_numbers(self._viewer, shot), title, self)
+        job.returned.connect(lambda numbers: self._finish(shot, path, numbers))
+        job.failed.connect(self._on_failed)
+        job.cancel_asked.connect(self.stop)
+        job.ended.connect(self._on_ended)
+        job.start()
+        self.changed.emit()
+
+    def stop(self) -> None:
+        """Write nothing, after the layer at work."""
+        if self._job is not None:
+            self._job.stop()
+
+    def _finish(self, shot: Shot, path: str, numbers: list[str]) -> None:
+        try:
+            save_figure(make_figure(self._viewer, shot, numbers), Path(path))
+        except EDSRError as error:
+            self._on_failed(error)
+        else:
+            self.saved.emit(path)
+
+    def _on_failed(self, error: Exception) -> None:
+        self.failed.emit(Failure.of(error, "Exporting the figure"))
+
+    def _on_ended(self) -> None:
+        job, self._job = self._job, None
+        if job is not None:
+            job.deleteLater()
+        self.changed.emit()

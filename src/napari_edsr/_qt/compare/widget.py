@@ -1,0 +1,324 @@
+"""The dock "Compare": puts its parts together and connects them with the viewer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.layers import Image
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import QWidget
+
+from napari_edsr._qt import settings
+from napari_edsr._qt.compare.blink import Blink
+from napari_edsr._qt.compare.controls import (
+    BLINK,
+    CURTAIN,
+    GRID,
+    LOUPE,
+    CompareControls,
+)
+from napari_edsr._qt.compare.curtain import Curtain
+from napari_edsr._qt.compare.export import FigureWriter, take_shot
+from napari_edsr._qt.compare.grid import Grid
+from napari_edsr._qt.compare.loupe import Loupe
+from napari_edsr._qt.compare.mode import Look, Mode
+from napari_edsr._qt.compare.panel import ComparePanel
+from napari_edsr._qt.compare.scores import range_text
+from napari_edsr._qt.compare.window import check_view
+from napari_edsr._qt.dock import Dock
+from napari_edsr._qt.failure import Failure
+from napari_edsr._qt.layers import image_layers
+from napari_edsr._qt.news import layer_news
+from napari_edsr._qt.saving import ask_path, file_name
+from napari_edsr.errors import EDSRError
+
+if TYPE_CHECKING:
+    import napari
+
+_CATEGORY = "compare"
+_FILE_TYPES = "PNG (*.png);;SVG (*.svg)"
+_FEW = 2  # layers from which there is something to compare
+_STATUS = {
+    GRID: "Side by side; a move of one moves all.",
+    CURTAIN: "Drag the line in the canvas, or move it with the arrow keys; X swaps.",
+    LOUPE: "Move the cursor over the canvas.",
+}
+
+
+class CompareWidget(Dock):
+    """Tick layers, press a button, and see them side by side.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Also a `napari.components.ViewerModel`, without a window.
+    """
+
+    def __init__(
+        self, napari_viewer: napari.viewer.Viewer, parent: QWidget | None = None
+    ) -> None:
+        controls, panel = CompareControls(), ComparePanel()
+        super().__init__(napari_viewer, controls, panel, parent)
+        self.controls, self.panel = controls, panel
+        self.writer = FigureWriter(napari_viewer, self)
+        self.mode: Mode | None = None
+        self.active = ""
+        self.controls.restore(settings.load(_CATEGORY))
+        self._connect()
+        self.follow_layers()
+
+    def _connect(self) -> None:
+        controls, panel, writer = self.controls, self.panel, self.writer
+        controls.modes.pressed.connect(self.toggle)
+        controls.layers_changed.connect(self._on_layers)
+        controls.changed.connect(self._on_choices)
+        controls.curtain.sides_changed.connect(self._on_sides)
+        controls.curtain.turned.connect(self._on_turned)
+        controls.curtain.moved.connect(self._on_moved)
+        controls.blink.pause_asked.connect(self._on_pause)
+        panel.export_asked.connect(self.export)
+        panel.leave_asked.connect(self.leave)
+        writer.changed.connect(self._update)
+        writer.saved.connect(self._on_saved)
+        writer.failed.connect(self._on_failure)
+        layer_news().to_compare.connect(self._on_handed_over)
+
+    # what is asked for
+
+    def toggle(self, kind: str) -> None:
+        """Begin a way of comparing, or leave it if it is the one at work."""
+        was_active = self.active
+        self.leave()
+        self.controls.show_ready(kind)
+        if kind != was_active:
+            self._begin(kind)
+        self._update()
+
+    def leave(self) -> None:
+        """Show the layers as they were shown before."""
+        mode, self.mode, self.active = self.mode, None, ""
+        if mode is not None:
+            mode.end()
+            mode.deleteLater()
+        self.panel.tiles.show_tiles([])
+        self._update()
+
+    def _begin(self, kind: str) -> None:
+        mode = self._make(kind)
+        mode.gave_up.connect(self._on_gave_up)
+        self.panel.error.hide()
+        self.panel.outcome.show_text("")
+        try:
+            mode.begin()
+        except EDSRError as error:
+            self._on_failure(Failure.of(error, "Comparing"))
+            return
+        self.mode, self.active = mode, kind
+
+    def _make(self, kind: str) -> Mode:
+        return {
+            GRID: lambda: Grid(self._viewer, self.layers(), self),
+            CURTAIN: self._make_curtain,
+            BLINK: self._make_blink,
+            LOUPE: self._make_loupe,
+        }[kind]()
+
+    def _make_curtain(self) -> Curtain:
+        options = self.controls.curtain
+        curtain = Curtain(
+            self._viewer,
+            self.sides(),
+            self._look(),
+            str(options.direction.value()),
+            options.position,
+            self,
+        )
+        curtain.moved.connect(options.show_position)
+        curtain.swap_asked.connect(options.swap_sides)
+        return curtain
+
+    def _make_blink(self) -> Blink:
+        options = self.controls.blink
+        options.pause.setChecked(False)
+        rate = options.rate.value()
+        blink = Blink(self._viewer, self.layers(), self._look(), rate, self)
+        blink.showing.connect(self._on_showing)
+        return blink
+
+    def _make_loupe(self) -> Loupe:
+        loupe = Loupe(
+            self._viewer,
+            self.layers(),
+            self.panel.tiles.resolution,
+            self.controls.loupe.magnification.value(),
+            self.truth(),
+            self,
+        )
+        loupe.seen.connect(self.panel.tiles.show_tiles)
+        return loupe
+
+    def _look(self) -> Look:
+        return Look(self.palette(), self.font(), self.devicePixelRatioF())
+
+    def export(self) -> None:
+        """Ask where to write a figure of what is seen, and write it."""
+        try:
+            shot = take_shot(self._viewer, self.layers(), self.mode, self.truth())
+        except EDSRError as error:
+            self._on_failure(Failure.of(error, "Exporting the figure"))
+            return
+        name = file_name(" and ".join(layer.name for layer in shot.layers[:_FEW]))
+        suggestion = str(Path(name).with_suffix(".png"))
+        if path := ask_path(self, "Export figure", suggestion, _FILE_TYPES):
+            self.writer.write(shot, path)
+
+    def stop_all(self) -> None:
+        """Leave the viewer as it was."""
+        self.writer.stop()
+        self.leave()
+
+    # what is there
+
+    def layers(self) -> list[Image]:
+        """The layers that are ticked."""
+        return self._found(*self.controls.ticks.ticked(int))
+
+    def sides(self) -> tuple[Image, Image]:
+        """The layers at the two sides of the curtain."""
+        first, second = self.controls.curtain.sides()
+        return self._found(first)[0], self._found(second)[0]
+
+    def truth(self) -> Image | None:
+        """The layer that others are measured against."""
+        return next(iter(self._found(self.controls.truth.value())), None)
+
+    def _found(self, *keys: object) -> list[Image]:
+        return [
+            layer for layer in image_layers(self._viewer.layers) if id(layer) in keys
+        ]
+
+    def follow_layers(self) -> None:
+        """Follow the viewer's list and selection."""
+        offered = image_layers(self._viewer.layers)
+        selected = [id(layer) for layer in offered if self._is_selected(layer)]
+        names = [(layer.name, id(layer)) for layer in offered]
+        every = [key for _, key in names]
+        self.controls.set_layers(names, selected if len(selected) >= _FEW else every)
+        self._on_layers()
+
+    def _on_layers(self) -> None:
+        """Begin anew with the layers that are ticked now."""
+        ticked = self.layers()
+        names = [(layer.name, id(layer)) for layer in ticked]
+        self.controls.curtain.set_layers(names)
+        if isinstance(self.mode, Loupe):
+            self._set_loupe(self.mode)
+        if self.mode is not None and self.active != CURTAIN:
+            self._begin_anew(ticked)
+        self._update()
+
+    def _on_sides(self) -> None:
+        if self.active == CURTAIN:
+            self._begin_anew(self._found(*self.controls.curtain.sides()))
+        self._update()
+
+    def _begin_anew(self, layers: list[Image]) -> None:
+        """Go on with other layers, or leave where there are too few."""
+        kind, mode = self.active, self.mode
+        if mode is None:
+            return
+        wanted = (
+            list(self.sides()) if kind == CURTAIN and len(layers) == _FEW else layers
+        )
+        if wanted == mode.layers:
+            return
+        self.leave()
+        if not self._reasons().get(kind):
+            self._begin(kind)
+
+    def _on_choices(self) -> None:
+        settings.save(_CATEGORY, **self.controls.settings())
+        if isinstance(self.mode, Blink):
+            self.mode.set_rate(self.controls.blink.rate.value())
+        if isinstance(self.mode, Loupe):
+            self._set_loupe(self.mode)
+
+    def _set_loupe(self, loupe: Loupe) -> None:
+        loupe.set(
+            side=self.panel.tiles.resolution,
+            magnification=self.controls.loupe.magnification.value(),
+            truth=self.truth(),
+        )
+
+    def _on_turned(self, direction: str) -> None:
+        if isinstance(self.mode, Curtain):
+            self.mode.turn(direction)
+
+    def _on_moved(self, position: float) -> None:
+        if isinstance(self.mode, Curtain):
+            self.mode.move_to(position)
+
+    def _on_pause(self, paused: bool) -> None:
+        if isinstance(self.mode, Blink):
+            self.mode.pause(paused)
+
+    def _on_handed_over(self, layers: list[Image]) -> None:
+        """Tick layers that another dock hands over, and get the curtain ready."""
+        keys = [id(layer) for layer in self._found(*map(id, layers))]
+        if len(keys) < _FEW:
+            return  # another viewer's
+        self.leave()
+        self.controls.ticks.tick_only(*keys)
+        self.controls.curtain.set_sides(id(layers[0]), id(layers[1]))
+        self.controls.show_ready(CURTAIN)
+        self.controls.modes.buttons[CURTAIN].setFocus()
+
+    # what is said
+
+    def _update(self) -> None:
+        """Bring every text up to date with the controls and the viewer."""
+        self._watch(image_layers(self._viewer.layers))
+        reasons = self._reasons()
+        self.controls.modes.show_active(self.active, reasons)
+        said = dict.fromkeys(reason for reason in reasons.values() if reason)
+        self.controls.reason.show_text("" if self.active else " ".join(said))
+        status = _STATUS.get(self.active, "")
+        if self.active != BLINK:
+            self.panel.status.show_text(status)
+        truth = self.truth()
+        measured = self.active == LOUPE and truth is not None
+        self.panel.note.show_text(range_text(truth) if truth and measured else "")
+        self.panel.set_ready(export=self._no_export(), leave=self.mode is not None)
+
+    def _reasons(self) -> dict[str, str]:
+        """For each mode why it cannot begin; empty where it can."""
+        try:
+            check_view(self._viewer)
+        except EDSRError as error:
+            return dict.fromkeys((GRID, CURTAIN, BLINK, LOUPE), str(error))
+        count = len(self.layers())
+        few = "" if count >= _FEW else "Tick at least two layers to compare them."
+        none = "" if count else few
+        return {GRID: few, CURTAIN: few, BLINK: few, LOUPE: none}
+
+    def _no_export(self) -> str:
+        if self.writer.is_running:
+            return "A figure is being measured."
+        return "" if self.layers() else "Tick a layer to export a figure."
+
+    def _on_showing(self, name: str) -> None:
+        self.panel.status.show_text(f"Shown now: {name}")
+
+    def _on_gave_up(self, reason: str) -> None:
+        self.leave()
+        self.panel.outcome.show_text(f"Left the comparison. {reason}")
+
+    def _on_saved(self, path: str) -> None:
+        self.panel.error.hide()
+        self.panel.outcome.show_text(f"Saved {Path(path).name}.")
+
+    def _on_failure(self, failure: Failure) -> None:
+        self.panel.outcome.show_text("")
+        self.panel.error.show_error(failure.message, failure.details)
+        show_error(failure.message)
