@@ -35,8 +35,8 @@ class Curtain(PaintedMode):
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-    layers : (Image, Image)
-        The one at the left or top, and the other.
+    layers : sequence of Image
+        Two: the one at the left or top, and the other.
     look : Look
     direction : {"vertical", "horizontal"}
         Of the line.
@@ -58,7 +58,7 @@ class Curtain(PaintedMode):
     def __init__(
         self,
         viewer: ViewerModel,
-        layers: tuple[Image, Image],
+        layers: Sequence[Image],
         look: Look,
         direction: str = VERTICAL,
         position: float = 0.5,

@@ -11,7 +11,7 @@ from napari_edsr._qt.compare.mode import Mode
 from napari_edsr._qt.compare.window import corners_in_world
 
 _SPACING = 6  # pixels between two parts
-_FORWARD = -1  # napari's stride for the order of the layer list
+_FORWARD = 1  # napari's stride for the order of the layer list
 
 
 class Grid(Mode):

@@ -184,10 +184,10 @@ class CompareWidget(Dock):
         """The layers that are ticked."""
         return self._found(*self.controls.ticks.ticked(int))
 
-    def sides(self) -> tuple[Image, Image]:
+    def sides(self) -> list[Image]:
         """The layers at the two sides of the curtain."""
-        first, second = self.controls.curtain.sides()
-        return self._found(first)[0], self._found(second)[0]
+        keys = self.controls.curtain.sides()
+        return [layer for key in keys for layer in self._found(key)]
 
     def truth(self) -> Image | None:
         """The layer that others are measured against."""
@@ -220,22 +220,20 @@ class CompareWidget(Dock):
 
     def _on_sides(self) -> None:
         if self.active == CURTAIN:
-            self._begin_anew(self._found(*self.controls.curtain.sides()))
+            self._begin_anew(self.sides())
         self._update()
 
     def _begin_anew(self, layers: list[Image]) -> None:
         """Go on with other layers, or leave where there are too few."""
         kind, mode = self.active, self.mode
-        if mode is None:
+        if mode is None or layers == mode.layers:
             return
-        wanted = (
-            list(self.sides()) if kind == CURTAIN and len(layers) == _FEW else layers
-        )
-        if wanted == mode.layers:
-            return
+        gone = [each.name for each in mode.layers if each not in self._viewer.layers]
         self.leave()
-        if not self._reasons().get(kind):
+        if not self._reasons()[kind] and not (kind == CURTAIN and gone):
             self._begin(kind)
+        elif gone:
+            self.panel.outcome.show_text(f"Left the comparison: {gone[0]} is gone.")
 
     def _on_choices(self) -> None:
         settings.save(_CATEGORY, **self.controls.settings())
@@ -278,7 +276,6 @@ class CompareWidget(Dock):
 
     def _update(self) -> None:
         """Bring every text up to date with the controls and the viewer."""
-        self._watch(image_layers(self._viewer.layers))
         reasons = self._reasons()
         self.controls.modes.show_active(self.active, reasons)
         said = dict.fromkeys(reason for reason in reasons.values() if reason)
