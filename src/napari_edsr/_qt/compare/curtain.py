@@ -189,19 +189,18 @@ class Curtain(PaintedMode):
         return picture
 
     def joined(
-        self, pictures: Sequence[NDArray[np.uint8]], window: Window
+        self, pictures: Sequence[NDArray[np.uint8]], window: Window, density: float
     ) -> NDArray[np.uint8]:
         """Both sides of the line, which is drawn, in a window of the canvas."""
         picture = self._halves(pictures, window)
-        cut, upright = self._cut(window), bool(self.axis)
-        length = picture.shape[0 if upright else 1]
-        return painted(
-            picture,
-            1.0,
-            lambda painter: paint_divider(
-                painter, self.look, cut, length, upright=upright
-            ),
-        )
+        place = self._cut(window) / density
+        length = picture.shape[1 - self.axis] / density
+
+        def paint(painter: QPainter) -> None:
+            upright = bool(self.axis)
+            paint_divider(painter, self.look, place, length, upright=upright)
+
+        return painted(picture, density, paint)
 
     def _paint_marks(self, painter: QPainter, shape: Sequence[int], cut: int) -> None:
         look, upright = self.look, bool(self.axis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ from napari_edsr.errors import EDSRError, ImageError
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
+
+_PANEL = 700  # pixels that the longer side of a panel has at least
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,11 @@ def take_shot(
         window = visible_window(viewer, chosen)
     if window is None:
         raise ImageError("None of the layers is in view; move the view to them.")
+    factor = math.ceil(_PANEL / max(window.shape))
+    window = window.denser(factor)
     pictures = tuple(_picture(viewer, layer, window) for layer in chosen)
     if isinstance(mode, Curtain):
-        pictures = (mode.joined(pictures, window),)
+        pictures = (mode.joined(pictures, window, factor),)
     return Shot(chosen, pictures, window, truth)
 
 
@@ -107,7 +112,7 @@ def iter_numbers(viewer: ViewerModel, shot: Shot) -> Generator[None, None, list[
     for layer in shot.layers:
         yield
         if layer is shot.truth:
-            texts.append("truth")
+            texts.append("reference")
             continue
         pair = pair_of(viewer, layer, shot.truth, box) if box else None
         texts.append("" if pair is None else _numbers(pair.psnr(), pair.ssim()))

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pint import Unit
 
 _PAGE = (3.0, 4.0)  # height and width that a figure is to come near
-_PANEL = 700  # pixels that the longer side of a panel has at least
 _MARGIN, _GAP = 24.0, 16.0
 _BAR = 5.0  # thickness of the scale bar
 _PAPER, _INK, _SOFT_INK = "#ffffff", "#202020", "#606060"
@@ -126,8 +125,7 @@ class _Layout:
     def __init__(self, figure: Figure) -> None:
         self._figure = figure
         height, width = figure.panels[0].picture.shape[:2]
-        self._zoom = max(1, round(_PANEL / max(height, width)))
-        self._panel = QSizeF(width * self._zoom, height * self._zoom)
+        self._panel = QSizeF(width, height)
         self._rows, self._columns = best_shape(
             len(figure.panels), _PAGE, (height, width)
         )
@@ -185,11 +183,9 @@ class _Layout:
     def _paint_picture(
         self, painter: QPainter, picture: NDArray[np.uint8], corner: QPointF
     ) -> None:
-        """Pixels as squares: the picture is enlarged by a whole number."""
-        larger = picture.repeat(self._zoom, axis=0).repeat(self._zoom, axis=1)
-        height, width = larger.shape[:2]
+        height, width = picture.shape[:2]
         kind = QImage.Format.Format_RGBA8888
-        image = QImage(larger.tobytes(), width, height, 4 * width, kind)
+        image = QImage(picture.tobytes(), width, height, 4 * width, kind)
         painter.drawImage(corner, image)
 
     def _paint_foot(self, painter: QPainter) -> None:

@@ -156,7 +156,7 @@ class Loupe(Mode):
         for layer in self.layers:
             pair = None if layer is truth else pair_of(self.viewer, layer, truth, box)
             if layer is truth:
-                scores.append("truth")
+                scores.append("reference")
             else:
                 scores.append("no PSNR" if pair is None else decibels(pair.psnr()))
         return scores

@@ -171,6 +171,8 @@ class PaintedMode(Mode):
     def draw(self) -> None:
         """Paint the picture and show it; nothing where none of the layers is in view."""
         views = self._views
+        if any(layer not in self.viewer.layers for layer in self.layers):
+            return  # one was deleted; the dock will begin anew or leave
         if views is None or views.window is None:
             if self.frame.layer is not None:
                 self.frame.layer.visible = False

@@ -102,10 +102,9 @@ def white_of(truth: Image) -> float:
 
 def range_text(truth: Image) -> str:
     """What the numbers take for white, in words."""
-    kind = np.dtype(truth.dtype)
-    how = "of its type" if kind.kind in "iu" else "of its contrast limits"
-    how = "of colours" if truth.rgb and kind.kind == "f" else how
-    return f"PSNR with a data range of {white_of(truth):g}, that {how}."
+    is_whole = np.dtype(truth.dtype).kind in "iu"
+    source = str(truth.dtype) if is_whole or truth.rgb else "its contrast limits"
+    return f"Measured with the truth's data range: {white_of(truth):g} ({source})."
 
 
 def decibels(value: float) -> str:

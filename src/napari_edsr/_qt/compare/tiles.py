@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidge
 
 from napari_edsr._qt.compare.loupe import Tile
 
-SIDE = 148  # pixels of Qt; two of them fit beside one another into the narrowest dock
+SIDE = 128  # pixels of Qt; two rows of them fit into a low window
 _COLUMNS = 2
 _CROSS = 7.0  # pixels from the middle to the ends of its marks
 _HOLE = 3.0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from napari.utils.notifications import show_error
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_edsr._qt import settings
@@ -22,7 +23,7 @@ from napari_edsr._qt.compare.curtain import Curtain
 from napari_edsr._qt.compare.export import FigureWriter, take_shot
 from napari_edsr._qt.compare.grid import Grid
 from napari_edsr._qt.compare.loupe import Loupe
-from napari_edsr._qt.compare.mode import Look, Mode
+from napari_edsr._qt.compare.mode import Look, Mode, PaintedMode
 from napari_edsr._qt.compare.panel import ComparePanel
 from napari_edsr._qt.compare.scores import range_text
 from napari_edsr._qt.compare.window import check_view
@@ -35,6 +36,7 @@ from napari_edsr.errors import EDSRError
 
 if TYPE_CHECKING:
     import napari
+    from napari.layers import Layer
 
 _CATEGORY = "compare"
 _FILE_TYPES = "PNG (*.png);;SVG (*.svg)"
@@ -64,12 +66,16 @@ class CompareWidget(Dock):
         self.writer = FigureWriter(napari_viewer, self)
         self.mode: Mode | None = None
         self.active = ""
+        self._list_timer = QTimer(self)
+        self._list_timer.setSingleShot(True)
+        self._list_timer.setInterval(0)
         self.controls.restore(settings.load(_CATEGORY))
         self._connect()
         self.follow_layers()
 
     def _connect(self) -> None:
         controls, panel, writer = self.controls, self.panel, self.writer
+        self._list_timer.timeout.connect(self._on_layers)
         controls.modes.pressed.connect(self.toggle)
         controls.layers_changed.connect(self._on_layers)
         controls.changed.connect(self._on_choices)
@@ -205,7 +211,15 @@ class CompareWidget(Dock):
         names = [(layer.name, id(layer)) for layer in offered]
         every = [key for _, key in names]
         self.controls.set_layers(names, selected if len(selected) >= _FEW else every)
-        self._on_layers()
+        if self.mode is None:
+            self._on_layers()
+        else:
+            self._list_timer.start()  # napari is not through with its list yet
+
+    def _on_removed(self, layer: Layer) -> None:
+        """Leave when someone deletes the picture that is shown."""
+        if isinstance(self.mode, PaintedMode) and layer is self.mode.frame.layer:
+            self.leave()
 
     def _on_layers(self) -> None:
         """Begin anew with the layers that are ticked now."""
