@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 
+from napari_edsr._qt.layers import show_plane
 from napari_edsr._qt.news import layer_news
 
 if TYPE_CHECKING:
@@ -38,13 +39,6 @@ def compare(
         Indices along the leading axes of the first layer, to which the sliders go.
     """
     if place:
-        _move_sliders(viewer, layers[0], place)
+        show_plane(viewer.dims, layers[0], place)
     open_dock(viewer, "Compare")
     layer_news().to_compare.emit(list(layers))
-
-
-def _move_sliders(viewer: ViewerModel, layer: Image, place: Sequence[int]) -> None:
-    world = layer.data_to_world([*place, 0, 0])
-    first = viewer.dims.ndim - layer.ndim
-    for i in range(len(place)):
-        viewer.dims.set_point(first + i, float(world[i]))

@@ -15,6 +15,7 @@ from skimage import data
 from skimage.metrics import structural_similarity
 
 from napari_edsr._qt.layers import METADATA_KEY, result_settings
+from napari_edsr._qt.news import layer_news
 from napari_edsr.events import ImageDone
 from napari_edsr.metrics import score, ssim_map
 from napari_edsr.resampling import imresize
@@ -404,3 +405,45 @@ def test_cancel_keeps_the_figures_of_before(
     qtbot.waitUntil(lambda: not dock.session.is_running, timeout=WAIT)
     assert dock.evaluation is before
     assert dock.panel.said.text().startswith("Stopped")
+
+
+# handing over
+
+
+@pytest.fixture
+def handed_over():
+    """What the Compare dock is given."""
+    given = []
+    layer_news().to_compare.connect(given.append)
+    yield given
+    layer_news().to_compare.disconnect(given.append)
+
+
+def test_compare_takes_the_chosen_candidate_at_its_worst_plane(
+    dock, viewer, press, truth, noisy, handed_over
+):
+    viewer.add_image(np.stack([truth] * 3), name="truth")
+    viewer.add_image(np.stack([noisy(2), noisy(30), noisy(9)]), name="mine")
+    press(dock)
+    dock.panel.compare.click()
+    assert handed_over == [[viewer.layers["truth"], viewer.layers["mine"]]]
+    assert viewer.dims.current_step[0] == 1
+
+
+def test_compare_makes_a_layer_of_a_baseline_once(
+    dock, viewer, press, truth, low, handed_over
+):
+    viewer.add_image(truth, name="truth")
+    source = viewer.add_image(low, name="low", colormap="green")
+    press(dock)
+    press(dock, dock.panel.compare)
+    dock.panel.compare.click()
+
+    made = viewer.layers["low ×2 (bicubic)"]
+    np.testing.assert_array_equal(made.data, imresize(low, 2.0))
+    np.testing.assert_allclose(
+        made.data_to_world((0.5, 0.5)), source.data_to_world((0, 0))
+    )
+    assert made.colormap.name == "green"
+    assert handed_over == [[viewer.layers["truth"], made]] * 2
+    assert dock.controls.candidates.count() == 1

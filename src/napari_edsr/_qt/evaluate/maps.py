@@ -9,6 +9,7 @@ from napari.layers import Image
 
 from napari_edsr._qt.evaluate.requests import ERROR, SSIM, Candidate, MeasureRequest
 from napari_edsr._qt.layers import METADATA_KEY
+from napari_edsr._qt.wording import result_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 #: Green where an image is brighter than what it is compared with.
 DIVERGING = "PiYG"
 _COLORMAPS = {ERROR: DIVERGING, SSIM: "viridis"}
+_BASELINE = "baseline"
 _ROBUST = 99.5  # percentile at which the colours end
 _SAMPLED = 2**20
 
@@ -33,6 +35,19 @@ def map_layer(
         metadata={METADATA_KEY: {"map": kind, "of": candidate.name}},
         **request.truth.place(corner),
     )
+
+
+def baseline_layer(candidate: Candidate, image: NDArray) -> Image:
+    """The layer of a baseline that `iter_enlarged` made, over what it was made from."""
+    name = result_name(candidate.part.name, candidate.enlarged, candidate.method)
+    settings = candidate.part.settings((0, 0), candidate.enlarged)
+    settings["metadata"] = {METADATA_KEY: {_BASELINE: candidate.method}}
+    return Image(image, name=name, **settings)
+
+
+def is_baseline(layer: Image) -> bool:
+    """Whether `baseline_layer` made it; it is measured anyway."""
+    return _BASELINE in layer.metadata.get(METADATA_KEY, {})
 
 
 def symmetric_limits(values: NDArray[np.float32]) -> tuple[float, float]:

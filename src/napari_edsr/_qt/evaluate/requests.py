@@ -92,7 +92,7 @@ class Candidate:
         box, shift = self.alignment.box(region), self.alignment.shift
         if self.enlarged > 1 or any(shift):
             whole = self._plane(place, None)
-            return _unshifted(self._enlarge(whole), box, shift)
+            return _unshifted(self.enlarge(whole), box, shift)
         return self._plane(place, box)
 
     def _plane(self, place: Sequence[int], box: tuple[slice, slice] | None) -> NDArray:
@@ -100,7 +100,8 @@ class Candidate:
         plane = read_plane(self.part.data, self.part.axes, lead, box)
         return plane[..., list(self.spec.colors)]
 
-    def _enlarge(self, plane: NDArray) -> NDArray:
+    def enlarge(self, plane: NDArray) -> NDArray:
+        """A plane, (H, W, S), with `enlarged` times as many rows and columns."""
         from napari_edsr.resampling import imresize
 
         if self.method == NEAREST:
@@ -357,4 +358,23 @@ def iter_map(
             data_range = float(request.rules.data_range)
             result[place] = ssim_map(*pair, data_range=data_range)
         yield ImageDone(number + 1, request.spec.n_planes)
+    return result
+
+
+def iter_enlarged(
+    candidate: Candidate,
+) -> Generator[ImageDone, None, NDArray]:
+    """Baseline as an image of its own, plane by plane; the job of a worker.
+
+    Returns
+    -------
+    ndarray
+        Of the low-resolution layer's axes and type, with more rows and columns.
+    """
+    spec = candidate.spec
+    result = np.empty(spec.output_shape(candidate.enlarged), spec.dtype)
+    for number, place in enumerate(np.ndindex(spec.leading_shape)):
+        plane = read_plane(candidate.part.data, spec.axes, place)
+        read_plane(result, spec.axes, place)[:] = candidate.enlarge(plane)
+        yield ImageDone(number + 1, spec.n_planes)
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,12 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QWidget
 
-from napari_edsr._qt import settings
+from napari_edsr._qt import handover, settings
 from napari_edsr._qt.dock import Dock
 from napari_edsr._qt.evaluate import planning, trust
 from napari_edsr._qt.evaluate.alignment import find_low
 from napari_edsr._qt.evaluate.controls import AUTOMATIC, EvaluateControls
-from napari_edsr._qt.evaluate.maps import map_layer
+from napari_edsr._qt.evaluate.maps import baseline_layer, is_baseline, map_layer
 from napari_edsr._qt.evaluate.origin import Origin, source_of
 from napari_edsr._qt.evaluate.panel import EvaluatePanel
 from napari_edsr._qt.evaluate.requests import (
@@ -26,12 +26,13 @@ from napari_edsr._qt.evaluate.requests import (
     SSIM,
     Candidate,
     Evaluation,
+    iter_enlarged,
     iter_map,
     iter_measure,
 )
 from napari_edsr._qt.evaluate.session import EvaluateSession
 from napari_edsr._qt.evaluate.table import as_csv, as_text
-from napari_edsr._qt.evaluate.wording import guessed_truth, summary_text
+from napari_edsr._qt.evaluate.wording import guessed_truth, summary_text, worst_plane
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.layers import (
     add_unselected,
@@ -74,6 +75,7 @@ class EvaluateWidget(Dock):
         self.session = EvaluateSession(self)
         self.evaluation: Evaluation | None = None
         self._has_chosen_truth = False
+        self._baselines: dict[Hashable, Image] = {}
         self._measured: tuple[object, ...] = ()
         self._anew = QTimer(self)
         self._anew.setSingleShot(True)
@@ -96,6 +98,7 @@ class EvaluateWidget(Dock):
         panel.csv.clicked.connect(self.save_csv)
         panel.error_map.clicked.connect(partial(self.add_map, ERROR))
         panel.ssim_map.clicked.connect(partial(self.add_map, SSIM))
+        panel.compare.clicked.connect(self.compare)
         panel.uncertainty.clicked.connect(self.add_uncertainty)
         panel.consistency.clicked.connect(self.add_consistency)
         session.progressed.connect(panel.progress.move_to)
@@ -198,6 +201,31 @@ class EvaluateWidget(Dock):
         result = (selected or made)[-1]
         return result, source_of(result, layers)
 
+    def compare(self) -> None:
+        """Open the Compare dock with the chosen candidate and the truth."""
+        candidate, truth = self._chosen(), self._truth()
+        if candidate is None or truth is None:
+            return
+        layer = self._by_key(candidate.key) or self._baselines.get(candidate.key)
+        if layer is not None and layer in self._viewer.layers:
+            self._compare(truth, layer, candidate)
+        elif candidate.enlarged > 1:
+            self._begin(
+                f"Making {candidate.name}",
+                iter_enlarged(candidate),
+                lambda image: self._compare_new(truth, candidate, image),
+            )
+
+    def _compare_new(self, truth: Image, candidate: Candidate, image: NDArray) -> None:
+        layer = self._baselines[candidate.key] = baseline_layer(candidate, image)
+        add_unselected(self._viewer, layer)
+        self._compare(truth, layer, candidate)
+
+    def _compare(self, truth: Image, layer: Image, candidate: Candidate) -> None:
+        row = self.evaluation.row(candidate.key) if self.evaluation else None
+        place = worst_plane(row) if row is not None else None
+        handover.compare(self._viewer, [truth, layer], place)
+
     def _chosen(self) -> Candidate | None:
         """The candidate whose line is chosen, else the first that is no baseline."""
         if self.evaluation is None:
@@ -259,7 +287,7 @@ class EvaluateWidget(Dock):
 
     def _layers(self) -> list[Image]:
         layers = image_layers(self._viewer.layers)
-        return [layer for layer in layers if not is_map(layer)]
+        return [layer for layer in layers if not (is_map(layer) or is_baseline(layer))]
 
     def _by_key(self, key: object) -> Image | None:
         return next((layer for layer in self._layers() if id(layer) == key), None)
@@ -297,6 +325,7 @@ class EvaluateWidget(Dock):
 
     def _on_data(self, layer: Layer) -> None:
         choices = self.choices()
+        self._baselines.clear()
         used = (choices.truth, choices.low, *choices.candidates)
         if self._measured and self.panel.live.isChecked() and layer in used:
             self._anew.start()

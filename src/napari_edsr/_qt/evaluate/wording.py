@@ -22,6 +22,15 @@ def guessed_truth(layers: Sequence[Image]) -> Image | None:
     return next((layer for layer in layers if _TRUTH.search(layer.name)), None)
 
 
+def worst_plane(row: Row) -> tuple[int, ...]:
+    """Place of the plane with the lowest PSNR; one that is no number is the worst."""
+    return min(row.planes, key=lambda plane: _known(plane.score.psnr)).place
+
+
+def _known(psnr: float) -> float:
+    return -math.inf if math.isnan(psnr) else psnr
+
+
 def summary_text(evaluation: Evaluation) -> str:
     """What the figures depend on, and what was found on the way."""
     if not evaluation.rows:
