@@ -56,6 +56,7 @@ def main() -> None:
     with settings.set_aside(), tempfile.TemporaryDirectory() as models:
         os.environ["NAPARI_EDSR_CACHE"] = models
         _take_upscale()
+        _take_evaluate()
         _take_finetune()
 
 
@@ -71,6 +72,22 @@ def _take_upscale() -> None:
     if widget.session.is_running:
         wait(widget.session.ended)
     take(viewer, "upscale-done")
+    viewer.close()
+
+
+def _take_evaluate() -> None:
+    viewer, upscaling = open_demo(block=False)
+    viewer.window.resize(*SIZE)
+    upscaling.panel.upscale.click()
+    wait(upscaling.session.ended)
+    viewer.window.remove_dock_widget(upscaling)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-edsr", "Evaluate")
+    widget.controls.nearest.setChecked(True)
+    for button in (widget.panel.measure, widget.panel.error_map):
+        button.click()
+        wait(widget.session.changed, lambda: not widget.session.is_running)
+    viewer.fit_to_view()
+    take(viewer, "evaluate")
     viewer.close()
 
 

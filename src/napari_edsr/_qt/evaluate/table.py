@@ -136,7 +136,6 @@ class ScoreTable(QTreeWidget):
             "Click a heading to sort. A line of a stack folds out into its planes; choose "
             "one to see it in the viewer."
         )
-        self.setAlternatingRowColors(True)
         self.setUniformRowHeights(True)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setTabKeyNavigation(False)

@@ -196,10 +196,13 @@ class EvaluateWidget(Dock):
         layers = self._layers()
         selected = [layer for layer in layers if self._is_selected(layer)]
         made = [layer for layer in layers if is_made_here(layer)]
-        if not (selected or made):
-            raise ImageError("Upscale a layer, or select one that was upscaled.")
-        result = (selected or made)[-1]
-        return result, source_of(result, layers)
+        reason = "Upscale a layer, or select one that was upscaled."
+        for result in (*selected, *reversed(made)):
+            try:
+                return result, source_of(result, layers)
+            except ImageError as error:
+                reason = str(error)
+        raise ImageError(reason)
 
     def compare(self) -> None:
         """Open the Compare dock with the chosen candidate and the truth."""
