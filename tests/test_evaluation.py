@@ -202,6 +202,8 @@ def test_the_file_that_does_not_match_is_named(written):
         ("a ax2 b.c b.cx2", None, "a b.c"),
         ("a ax3 b.c", 2, "a b.c"),
         ("aa a ba b.c", None, "a b.c"),
+        ("aX2 b.c_X2", 2, "aX2 b.c_X2"),
+        ("a_x2.ome b.c.OME", 2, "a_x2.ome b.c.OME"),
     ],
 )
 def test_images_are_matched_by_name(found, scale, expected, tmp_path):
@@ -228,3 +230,21 @@ def test_images_without_one_match_are_named(found, scale, words, tmp_path):
     )
     with pytest.raises(FileError, match=words):
         matching_images(truths, files, scale)
+
+
+@pytest.mark.parametrize(
+    ("names", "found", "words"),
+    [
+        ("a.png a.tif", "a.png", "a.png and a.tif both match a.png; leave one"),
+        ("a.png a_x2.png", "a_x2.png b.png", "both match a_x2.png; .* say the scale"),
+    ],
+)
+def test_no_file_stands_for_two_images(names, found, words, tmp_path):
+    truths, files = ([tmp_path / n for n in each.split()] for each in (names, found))
+    with pytest.raises(FileError, match=words):
+        matching_images(truths, files)
+
+
+def test_an_ome_tiff_is_matched_by_its_name(tmp_path):
+    truth, made = tmp_path / "cells.ome.tif", tmp_path / "cells_x2.png"
+    assert matching_images([truth], [made]) == [made]

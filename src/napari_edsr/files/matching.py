@@ -20,7 +20,7 @@ def matching_images(
         Such as ``baby.png``.
     found : sequence of Path
         Files to choose from, called ``baby_x2``, ``babyx2`` (as DIV2K does) or
-        ``baby``, with any suffix.
+        ``baby``, with any suffix; ``.ome.tif`` is one.
     scale : int, optional
         Whose names are preferred to plain ones. None takes any scale, if there is only
         one.
@@ -33,26 +33,35 @@ def matching_images(
     Raises
     ------
     FileError
-        If an image has no match, or several.
+        If an image has no match, several, or that of another one.
     """
-    candidates = [_candidates(truth.stem, found, scale) for truth in truths]
+    candidates = [_candidates(_name(truth), found, scale) for truth in truths]
     missing = [
-        truth.stem for truth, named in zip(truths, candidates, strict=True) if not named
+        _name(truth)
+        for truth, named in zip(truths, candidates, strict=True)
+        if not named
     ]
     if missing:
         raise FileError(
             f"There is no {', '.join(missing)} in {found[0].parent}; names must be the "
             f"same, but for an ending _x{scale or 2}."
         )
-    return [_only(named) for named in candidates]
+    matches = [_only(named) for named in candidates]
+    _refuse_sharing(truths, matches)
+    return matches
 
 
-def _candidates(stem: str, found: Sequence[Path], scale: int | None) -> list[Path]:
+def _name(path: Path) -> str:
+    """Without suffix."""
+    return re.sub(r"(?i)\.ome$", "", path.stem)
+
+
+def _candidates(name: str, found: Sequence[Path], scale: int | None) -> list[Path]:
     """Files with the most telling name that there is."""
-    plain = re.escape(stem)
-    endings = [rf"_?x{scale}", ""] if scale else ["", r"_?x\d+"]
+    plain = re.escape(name)
+    endings = [rf"_?[xX]{scale}", ""] if scale else ["", r"_?[xX]\d+"]
     for ending in endings:
-        named = [path for path in found if re.fullmatch(plain + ending, path.stem)]
+        named = [path for path in found if re.fullmatch(plain + ending, _name(path))]
         if named:
             return named
     return []
@@ -63,3 +72,14 @@ def _only(named: list[Path]) -> Path:
         names = " and ".join(path.name for path in named[:2])
         raise FileError(f"{names} are of one image; leave one, or say the scale.")
     return named[0]
+
+
+def _refuse_sharing(truths: Sequence[Path], matches: Sequence[Path]) -> None:
+    owners: dict[Path, Path] = {}
+    for truth, match in zip(truths, matches, strict=True):
+        other = owners.setdefault(match, truth)
+        if other != truth:
+            raise FileError(
+                f"{other.name} and {truth.name} both match {match.name}; leave one, or "
+                "say the scale."
+            )
