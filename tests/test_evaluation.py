@@ -248,3 +248,16 @@ def test_no_file_stands_for_two_images(names, found, words, tmp_path):
 def test_an_ome_tiff_is_matched_by_its_name(tmp_path):
     truth, made = tmp_path / "cells.ome.tif", tmp_path / "cells_x2.png"
     assert matching_images([truth], [made]) == [made]
+
+
+def test_axes_are_matched_by_their_letters(tmp_path, stacks):
+    prediction, truth = stacks
+    other = np.ascontiguousarray(prediction[:, :2].swapaxes(0, 1))
+    paths = tmp_path / "made.ome.tif", tmp_path / "truth.ome.tif"
+    tifffile.imwrite(paths[0], other, metadata={"axes": "CTYX"})
+    tifffile.imwrite(paths[1], truth[:, :2], metadata={"axes": "TCYX"})
+    (found,) = drain(iter_evaluate([paths], protocol="microscopy"))
+    expected = iter_scores(
+        prediction[:, :2], truth[:, :2], "TCYX", protocol="microscopy"
+    )
+    assert (found.leading, found.planes) == ("TC", tuple(drain(expected)))

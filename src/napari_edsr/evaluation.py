@@ -200,7 +200,8 @@ def iter_evaluate(
     scores = []
     for number, paths in enumerate(pairs):
         images = _read(paths)
-        prediction, truth = images
+        truth = images[1]
+        prediction = _in_order_of(truth, images[0])
         job = iter_scores(prediction.data, truth.data, truth.axes, **options)
         try:
             _check_same_axes(prediction, truth)
@@ -227,6 +228,14 @@ def _check_same_axes(prediction: ImageFile, truth: ImageFile) -> None:
             f"The prediction has the axes {prediction.axes} and the truth {truth.axes}; "
             "save both in one way."
         )
+
+
+def _in_order_of(truth: ImageFile, prediction: ImageFile) -> ImageFile:
+    """With its axes in the truth's order, if they have the same letters."""
+    if sorted(prediction.axes) != sorted(truth.axes):
+        return prediction
+    order = [prediction.axes.index(axis) for axis in truth.axes]
+    return replace(prediction, data=prediction.data.transpose(order), axes=truth.axes)
 
 
 def _with_samples(image: ImageFile) -> ImageFile:
