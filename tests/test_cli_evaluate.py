@@ -242,7 +242,7 @@ def test_names_are_shown_as_they_are(run, images, tmp_path):
         (["made", "truth", "--protocol", "psnr"], "Unknown protocol 'psnr'"),
         (["made", "truth", "--colour", "red"], "not as 'red'"),
         (["made", "truth", "--border", "99"], "a_x2.png: Nothing of 26 x 24 pixels"),
-        (["made", "truth", "--scale", "0"], "factor of 1 or more, not 0"),
+        (["made", "truth", "--scale", "0"], "whole factor of 1 or more, not 0"),
         (["float.tif", "float.tif"], "float.tif: Floats have no white of their own"),
         (
             ["small.png", "truth/a.png"],

@@ -280,6 +280,8 @@ def test_of_an_image_smaller_than_the_window_ssim_alone_is_not_measured(truth, o
         ((24,), {"scale": 2}, r"not \(24,\)"),
         ((4, 24), {"scale": 2}, "border of 2"),
         ((24, 24), {"border": -1}, "border of -1"),
+        ((24, 24), {"scale": 2.0}, "whole factor of 1 or more, not 2.0"),
+        ((24, 24), {"scale": "2"}, "whole factor of 1 or more, not '2'"),
     ],
 )
 def test_what_can_not_be_scored_is_refused(shape, options, message):

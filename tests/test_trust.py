@@ -175,8 +175,21 @@ def test_the_data_range_can_be_said(colours):
     found = consistency(colours, lr, scale=2, data_range=100)
     assert found.data_range == 100
     assert found.psnr == pytest.approx(40.0)
-    with pytest.raises(ImageError, match="data range must be positive, not 0"):
-        consistency(colours, lr, scale=2, data_range=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"data_range": 0}, "positive and finite, not 0"),
+        ({"data_range": math.inf}, "positive and finite, not inf"),
+        ({"scale": 2.0}, "whole factor of 1 or more, not 2.0"),
+        ({"scale": "2"}, "whole factor of 1 or more, not '2'"),
+        ({"scale": 0}, "whole factor of 1 or more, not 0"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(options, words, colours):
+    with pytest.raises(ImageError, match=words):
+        consistency(colours, colours, **{"scale": 2, **options})
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from napari_edsr.errors import ImageError, TrainingError
 from napari_edsr.estimate import region_shape, region_slices
 from napari_edsr.events import PlaneDone
 from napari_edsr.images import ImageSpec, Region
+from napari_edsr.metrics.common import check_data_range, check_scale
 from napari_edsr.train_config import Degradation
 
 if TYPE_CHECKING:
@@ -234,8 +235,9 @@ def iter_consistency(
     result, lr = images.as_source(result), images.as_source(lr)
     spec = images.understand(lr, axes)
     large = images.understand(result, result_axes or spec.axes)
-    if data_range is not None and not data_range > 0:
-        raise ImageError(f"The data range must be positive, not {data_range}.")
+    check_scale(scale)
+    if data_range is not None:
+        check_data_range(data_range)
     slices = region_slices(spec, region)
     _check_fit(large, spec, slices, scale)
     degradation = degradation or Degradation()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ def comparable(
     Raises
     ------
     ImageError
-        If they are not two images of one shape, or nothing is left inside the border.
+        If they are not two images of one shape, the border is no whole number, or
+        nothing is left inside it.
     """
     prediction, truth = as_plane(prediction), as_plane(truth)
     check_same_size(prediction, truth)
@@ -54,7 +56,9 @@ def comparable(
             f"The shapes {prediction.shape} of the prediction and {truth.shape} of the "
             "truth differ in their colours; convert one of them."
         )
-    if border < 0 or border % 1 or min(truth.shape[:2]) <= 2 * border:
+    if not isinstance(border, int | np.integer):
+        raise ImageError(f"The border {border!r} is not a whole number of pixels.")
+    if border < 0 or min(truth.shape[:2]) <= 2 * border:
         raise ImageError(
             f"Nothing of {size_of(truth)} pixels is left inside a border of {border}; "
             "choose another one, 0 or more."
@@ -86,8 +90,22 @@ def check_data_range(data_range: float) -> None:
     ImageError
         If it is not positive and finite.
     """
-    if not (data_range > 0 and math.isfinite(data_range)):
-        raise ImageError(f"The data range must be positive, not {data_range}.")
+    if not (isinstance(data_range, Real) and 0 < data_range < math.inf):
+        raise ImageError(
+            f"The data range must be positive and finite, not {data_range!r}."
+        )
+
+
+def check_scale(scale: Any) -> None:
+    """Refuse what is no factor of an upscaling.
+
+    Raises
+    ------
+    ImageError
+        If it is not a whole number of 1 or more.
+    """
+    if not (isinstance(scale, int | np.integer) and scale >= 1):
+        raise ImageError(f"The scale is a whole factor of 1 or more, not {scale!r}.")
 
 
 def size_of(image: Array) -> str:

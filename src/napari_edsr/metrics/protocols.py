@@ -15,6 +15,7 @@ from napari_edsr.metrics.common import (
     Array,
     check_data_range,
     check_same_size,
+    check_scale,
     comparable,
     known_pixels,
 )
@@ -202,8 +203,8 @@ def _rules(protocol: str, colour: str | None, scale: int | None) -> Protocol:
         raise ImageError(f"Unknown protocol {protocol!r}; use {', '.join(PROTOCOLS)}.")
     if colour not in _COLOURS:
         raise ImageError(f"Colours are measured as is or on Y, not as {colour!r}.")
-    if scale is not None and scale < 1:
-        raise ImageError(f"The scale is a factor of 1 or more, not {scale}.")
+    if scale is not None:
+        check_scale(scale)
     return PROTOCOLS[protocol]
 
 
