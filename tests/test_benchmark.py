@@ -216,6 +216,8 @@ def test_of_several_low_resolution_files_that_of_the_scale_is_taken(
         (("--hr", ".", "--lr", ".", "--mod", "12"), "leave out --lr or --mod"),
         (("--hr", "set14", "--protocol", "x"), "Unknown protocol 'x'"),
         (("--hr", "set14", "--mod", "64"), "smaller than 64 x 64"),
+        (("--hr", "set14", "--mod", "0"), "multiples of 1 or more, not of 0"),
+        (("--hr", "set14", "--mod", "-12"), "multiples of 1 or more, not of -12"),
         (("--hr", "set14", "--csv", "x.txt"), "x.txt must end in .csv"),
         (("--hr", "set14", "--csv", "no/x.csv"), "There is no folder no"),
     ],
@@ -231,6 +233,12 @@ def test_faults_get_one_line(run, photos, tiny, monkeypatch, arguments, words):
 def test_only_8_bit_images_are_measured(photos, tiny_model):
     Image.fromarray(np.zeros((30, 30), np.uint16)).save(photos / "d.png")
     with pytest.raises(ImageError, match="d.png is uint16"):
+        drain(iter_benchmark(tiny_model(), [photos / "d.png"], scale=2))
+
+
+def test_an_image_within_its_border_is_named(photos, tiny_model):
+    Image.new("RGB", (5, 5)).save(photos / "d.png")
+    with pytest.raises(ImageError, match=r"^d\.png: Nothing of 4 x 4 pixels"):
         drain(iter_benchmark(tiny_model(), [photos / "d.png"], scale=2))
 
 

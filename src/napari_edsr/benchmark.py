@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,27 +99,35 @@ def iter_benchmark(
     Raises
     ------
     ImageError
-        If an image is not 8-bit, or a low-resolution one does not fit.
+        If an image is not 8-bit, too small, or a low-resolution one does not fit, or
+        there are no multiples of `modulo`.
     FileError, ModelError, DeviceError
         As reading and upscaling do.
     """
     from napari_edsr.inference import iter_upscale
 
+    modulo = scale if modulo is None else modulo
+    if modulo < 1:
+        raise ImageError(f"HR is cropped to multiples of 1 or more, not of {modulo}.")
     rows = []
     for number, path in enumerate(hr):
-        small, truth = _pair(path, lr[number] if lr else None, scale, modulo or scale)
+        small, truth = _pair(path, lr[number] if lr else None, scale, modulo)
         job = iter_upscale(
             small, model, scale=scale, axes="YXS", device=device, precision="fp32"
         )
         result = yield from relay(job, partial(ImageDone.at_work, number, len(hr)))
         bicubic = imresize(small, [truth.shape[0], truth.shape[1]])
-        scores = (
-            score(image, truth, scale=scale, protocol=protocol)
-            for image in (result.image, bicubic)
-        )
-        rows.append(Row(path.stem, *scores))
+        measure = partial(_score, path.name, truth, scale=scale, protocol=protocol)
+        rows.append(Row(path.stem, measure(result.image), measure(bicubic)))
         yield ImageDone(number + 1, len(hr))
     return rows
+
+
+def _score(name: str, truth: NDArray, image: NDArray, **options: Any) -> Score:
+    try:
+        return score(image, truth, **options)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
 
 
 def mean_of(rows: Sequence[Row]) -> Row:
