@@ -172,3 +172,19 @@ def test_a_reader_that_stops_early_is_no_error_message():
     process.stderr.close()
     assert process.wait() == 1
     assert err == b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "end"),
+    [
+        (
+            ("evaluate", "a", "b", "--border", "2.5"),
+            "integer. Try 'napari-edsr evaluate",
+        ),
+        (("evaluate", "a"), "'TRUTH'. Try 'napari-edsr evaluate"),
+    ],
+)
+def test_a_wrong_call_gets_two_sentences(run, arguments, end):
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert end in err

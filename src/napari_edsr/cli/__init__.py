@@ -106,7 +106,8 @@ def _usage(error: Any) -> int:
     command = error.ctx.command_path if error.ctx else "napari-edsr"
     if command.endswith(" upscale") and "extra argument" in message:
         message += ' If INPUT is a pattern, quote it, as in "scans/*.png".'
-    return _fail(f"{message} Try '{command} --help'.", 2)
+    stop = "" if message.endswith((".", "?")) else "."
+    return _fail(f"{message}{stop} Try '{command} --help'.", 2)
 
 
 def _fail(message: str, code: int = 1) -> int:
