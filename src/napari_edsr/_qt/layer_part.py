@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_edsr import files
-from napari_edsr._qt.layers import layer_array, layer_axes, place_of, placed_settings
+from napari_edsr._qt.layers import (
+    cut,
+    layer_array,
+    layer_axes,
+    place_of,
+    placed_settings,
+)
 from napari_edsr.files import ImageFile
 from napari_edsr.images import Region
 
@@ -44,7 +50,7 @@ class LayerPart:
         attributes = {**layer.as_layer_data_tuple()[1], "metadata": {}}
         attributes["multiscale"] = False
         corner = spans.get("Y", (0, 0))[0], spans.get("X", (0, 0))[0]
-        return cls(layer_array(layer)[parts], attributes, axes, corner)
+        return cls(cut(layer_array(layer), parts), attributes, axes, corner)
 
     @property
     def name(self) -> str:

@@ -115,6 +115,21 @@ def unit_factor(unit: Unit, wanted: Unit) -> float | None:
     return (1 * unit).m_as(wanted) if unit.is_compatible_with(wanted) else None
 
 
+def cut(array: Any, parts: Sequence[slice]) -> Any:
+    """Part of an array; all of it as it is, as those on disk are read where they are cut.
+
+    Parameters
+    ----------
+    array : array
+        Possibly on disk.
+    parts : sequence of slice
+        One for each axis.
+    """
+    spans = zip(parts, array.shape, strict=True)
+    whole = all(part.indices(size) == (0, size, 1) for part, size in spans)
+    return array if whole else array[tuple(parts)]
+
+
 def iter_enlarge(
     data: Any, axes: str, scale: int, region: Mapping | None = None
 ) -> Generator[None, None, NDArray]:

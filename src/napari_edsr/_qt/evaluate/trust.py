@@ -17,6 +17,7 @@ from napari_edsr._qt.evaluate.origin import Origin
 from napari_edsr._qt.layers import (
     METADATA_KEY,
     add_unselected,
+    cut,
     layer_array,
     layer_axes,
     layer_spec,
@@ -25,7 +26,7 @@ from napari_edsr._qt.layers import (
 from napari_edsr._qt.live import add_uncertainty, model_of
 from napari_edsr._qt.requests import UpscaleRequest, iter_request
 from napari_edsr.errors import ImageError, ModelError
-from napari_edsr.estimate import region_shape, region_slices
+from napari_edsr.estimate import region_slices
 from napari_edsr.images import Region
 
 if TYPE_CHECKING:
@@ -93,12 +94,8 @@ def consistency_request(result: Image, origin: Origin) -> ConsistencyRequest:
 
 
 def _part(layer: Image, region: Region) -> Any:
-    """Pixels of a layer; all of them as they are, as a copy may not fit into memory."""
-    slices = region_slices(layer_spec(layer), region)
-    array = layer_array(layer)
-    if region_shape(slices, 1) == tuple(array.shape):
-        return array
-    return array[tuple(slices.values())]
+    parts = region_slices(layer_spec(layer), region)
+    return cut(layer_array(layer), list(parts.values()))
 
 
 def _pixel_size(layer: Image) -> tuple[float | None, str]:
