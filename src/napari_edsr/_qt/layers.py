@@ -54,16 +54,21 @@ def is_made_here(layer: Layer) -> bool:
     return METADATA_KEY in layer.metadata
 
 
+def record_of(layer: Layer) -> Mapping[str, Any]:
+    """What a result of ours says of itself; empty for all other layers."""
+    about = layer.metadata.get(METADATA_KEY)
+    return about if isinstance(about, dict) else {}
+
+
 def is_preview(layer: Layer) -> bool:
     """Whether a layer is of ours and only there to be looked at."""
-    about = layer.metadata.get(METADATA_KEY)
-    return isinstance(about, dict) and bool(about.get("preview"))
+    return bool(record_of(layer).get("preview"))
 
 
 def is_map(layer: Layer) -> bool:
     """Whether a layer is of ours and says something about an image, not what it shows."""
-    about = layer.metadata.get(METADATA_KEY)
-    return isinstance(about, dict) and any(about.get(key) for key in _MAPS)
+    about = record_of(layer)
+    return any(about.get(key) for key in _MAPS)
 
 
 def layer_array(layer: Image) -> Any:

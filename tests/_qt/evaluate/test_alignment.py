@@ -13,7 +13,7 @@ from napari_edsr._qt.evaluate.alignment import (
     common_region,
     find_low,
 )
-from napari_edsr._qt.layers import result_settings
+from napari_edsr._qt.layers import METADATA_KEY, result_settings
 from napari_edsr.errors import ImageError
 
 SHAPE = (40, 60)
@@ -122,3 +122,35 @@ def test_region_is_what_all_cover():
 def test_nothing_in_common_is_said():
     with pytest.raises(ImageError, match="covered by all"):
         common_region(SHAPE, [Alignment((0, 0), (5, 60)), Alignment((9, 0), (5, 60))])
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("region", [{}, {"Y": (3, 11), "X": (5, 20)}])
+def test_result_and_truth_of_one_field_with_only_a_pixel_size(scale, region):
+    low = layer((20, 30), "low", scale=(2, 3), units=("um", "um"))
+    size = {"scale": (2 / scale, 3 / scale), "units": ("um", "um")}
+    truth = layer((20 * scale, 30 * scale), "truth", **size)
+    (y0, y1), (x0, x1) = region.get("Y", (0, 20)), region.get("X", (0, 30))
+    shape = (y1 - y0) * scale, (x1 - x0) * scale
+    result = layer(shape, **result_settings(low, scale, region))
+    result.metadata[METADATA_KEY] = {"scale": scale, "region": region}
+    assert align(truth, result) == Alignment((y0 * scale, x0 * scale), shape)
+
+
+def test_result_of_a_layer_that_was_placed_lies_where_the_world_says(placed):
+    low = layer((20, 30), "low", scale=(1, 0.5), units=("um", "um"))
+    low.translate = placed.data_to_world((0.5, 0.5))
+    result = layer(**result_settings(low, 2))
+    result.metadata[METADATA_KEY] = {"scale": 2}
+    assert align(placed, result) == Alignment((0, 0), SHAPE)
+
+
+def test_result_of_a_part_lies_on_a_truth_that_knows_no_place_as_its_source_does():
+    low = layer((20, 30), "low")
+    region = {"Y": (3, 11), "X": (5, 20)}
+    result = layer((16, 30), **result_settings(low, 2, region))
+    result.metadata[METADATA_KEY] = {"scale": 2, "region": region, "source": "low"}
+    found = align(layer(name="truth"), result, low)
+    assert found == Alignment((6, 10), (16, 30), by_size=True)
+    with pytest.raises(ImageError, match="times as large"):
+        align(layer(name="truth"), result)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_edsr._qt.layers import record_of
 from napari_edsr._qt.pairing import (
     TOLERANCE,
     Misfit,
@@ -23,6 +24,7 @@ from napari_edsr.errors import EDSRError, ImageError
 
 if TYPE_CHECKING:
     from napari.layers import Image
+    from numpy.typing import NDArray
 
     from napari_edsr.images import Region
 
@@ -61,12 +63,19 @@ class Alignment:
         return rows, columns
 
 
-def align(truth: Image, candidate: Image) -> Alignment:
+def align(truth: Image, candidate: Image, low: Image | None = None) -> Alignment:
     """Find how a candidate lies on the truth in the world.
 
     Of two images of one size, or nearly so, of which one has no position of its own,
     the first pixels belong together: a result made from a layer lies over that layer,
-    while a truth opened from a file knows nothing of it.
+    while a truth opened from a file knows nothing of it. A result of a part of `low`
+    lies on the truth where that part does.
+
+    Parameters
+    ----------
+    truth, candidate : Image
+    low : Image, optional
+        Shows the truth in low resolution.
 
     Raises
     ------
@@ -83,19 +92,59 @@ def align(truth: Image, candidate: Image) -> Alignment:
     try:
         return _by_world(truth, candidate)
     except Misfit:
-        if not _is_one_size(truth, candidate):
+        found = _by_source(truth, candidate, low)
+        if found is None and not _is_one_size(truth, candidate):
             raise
-    return Alignment((0, 0), plane_shape(candidate), by_size=True)
+    return found or Alignment((0, 0), plane_shape(candidate), by_size=True)
+
+
+def _by_source(truth: Image, result: Image, low: Image | None) -> Alignment | None:
+    """By the part of the low-resolution layer that a result records to be made from."""
+    about = record_of(result)
+    if low is None or about.get("source") != low.name:
+        return None
+    try:
+        scale, whole = align_enlarged(truth, low)
+    except EDSRError:
+        return None
+    if scale != about.get("scale"):
+        return None
+    y, x = whole.start + _recorded_corner(about)
+    return Alignment((int(y), int(x)), plane_shape(result), by_size=True)
+
+
+def _recorded_corner(about: Mapping[str, Any]) -> NDArray[np.int_]:
+    """Row and column at which a result begins on that of its whole source."""
+    region = about.get("region", {})
+    firsts = [region.get(axis, (0, 0))[0] for axis in "YX"]
+    return int(about["scale"]) * np.array(firsts, int)
 
 
 def _by_world(truth: Image, candidate: Image) -> Alignment:
     starts = starts_in_world(truth, candidate, 1)
+    if is_unplaced(truth):
+        starts = starts + _offset_of_result(candidate, starts)
     start = np.round(starts.mean(axis=0)).astype(int)
     common_part(truth, candidate, 1, start)
     off = start - starts.mean(axis=0)
     moves = np.where(np.abs(starts - start).max(axis=0) > TOLERANCE, off, 0.0)
     shift = float(moves[0]), float(moves[1])
     return Alignment((int(start[0]), int(start[1])), plane_shape(candidate), shift)
+
+
+def _offset_of_result(candidate: Image, starts: NDArray) -> float:
+    """By how far a result of a layer that nobody has placed begins too early.
+
+    Its pixels lie over those of its source, whose first centre napari puts at 0, as it
+    does that of the truth: the two lie apart by half a pixel of the one less half a
+    pixel of the other, though they are of one field (see `match_layers`).
+    """
+    about = record_of(candidate)
+    if about.get("scale") not in SCALES:
+        return 0.0
+    offset = (int(about["scale"]) - 1) / 2
+    off = np.abs(starts + offset - _recorded_corner(about)).max()
+    return offset if off <= TOLERANCE else 0.0
 
 
 def _is_one_size(truth: Image, candidate: Image) -> bool:

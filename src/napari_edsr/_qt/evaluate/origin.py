@@ -10,11 +10,11 @@ import numpy as np
 from napari.layers import Image
 
 from napari_edsr._qt.layers import (
-    METADATA_KEY,
     image_layers,
     is_map,
     layer_spec,
     map_settings,
+    record_of,
 )
 from napari_edsr._qt.pairing import Misfit, find_partner
 from napari_edsr.config import SCALES
@@ -71,8 +71,7 @@ def source_of(result: Image, layers: Sequence[Layer]) -> Origin:
     ImageError
         If there is none, saying what to do.
     """
-    about = result.metadata.get(METADATA_KEY)
-    about = about if isinstance(about, dict) else {}
+    about = record_of(result)
     if is_map(result):
         raise ImageError(f"{result.name} is a map; choose the upscaled image itself.")
     others = [x for x in image_layers(layers) if x is not result and not is_map(x)]

@@ -19,7 +19,7 @@ from napari_edsr._qt.evaluate.requests import (
     Rules,
 )
 from napari_edsr._qt.layer_part import LayerPart
-from napari_edsr._qt.layers import METADATA_KEY, layer_spec
+from napari_edsr._qt.layers import layer_spec, record_of
 from napari_edsr._qt.pairing import plane_shape
 from napari_edsr._qt.wording import sentence
 from napari_edsr.config import SCALES
@@ -87,7 +87,7 @@ def _candidates(truth: Image, choices: Choices) -> tuple[list[Candidate], list[s
     found, left_out = [], []
     for layer in choices.candidates:
         try:
-            alignment = _checked(truth, layer)
+            alignment = _checked(truth, layer, choices.low)
         except EDSRError as error:
             left_out.append(sentence(str(error)))
         else:
@@ -101,17 +101,17 @@ def _candidates(truth: Image, choices: Choices) -> tuple[list[Candidate], list[s
     return found, left_out
 
 
-def _checked(truth: Image, layer: Image) -> Alignment:
+def _checked(truth: Image, layer: Image, low: Image | None) -> Alignment:
     if is_partial(layer):
         raise ImageError(
             f"{layer.name} is not complete; it can be measured when it is."
         )
-    return align(truth, layer)
+    return align(truth, layer, low)
 
 
 def is_partial(layer: Image) -> bool:
     """Whether a layer is a result of which tiles are missing."""
-    return bool(layer.metadata.get(METADATA_KEY, {}).get("partial"))
+    return bool(record_of(layer).get("partial"))
 
 
 def _baselines(truth: Image, low: Image, methods: Sequence[str]) -> list[Candidate]:
@@ -132,22 +132,24 @@ def scale_of(choices: Choices) -> int | None:
         except EDSRError:
             pass
     for layer in choices.candidates:
-        scale = layer.metadata.get(METADATA_KEY, {}).get("scale")
+        scale = record_of(layer).get("scale")
         if scale in SCALES:
             return int(scale)
     return None
 
 
-def fitting(truth: Image | None, layers: Sequence[Image]) -> list[Image]:
-    """Layers that can be measured against the truth."""
-    return [layer for layer in layers if layer is not truth and _fits(truth, layer)]
-
-
-def _fits(truth: Image | None, layer: Image) -> bool:
+def fitting(
+    truth: Image | None, layers: Sequence[Image], low: Image | None = None
+) -> list[Image]:
+    """Layers that can be measured against the truth, which `low` shows smaller."""
     if truth is None:
-        return False
+        return []
+    return [x for x in layers if x is not truth and _fits(truth, x, low)]
+
+
+def _fits(truth: Image, layer: Image, low: Image | None) -> bool:
     try:
-        _checked(truth, layer)
+        _checked(truth, layer, low)
     except EDSRError:
         return False
     return True

@@ -321,9 +321,9 @@ class EvaluateWidget(Dock):
         truth = self._truth()
         others = [layer for layer in layers if layer is not truth]
         names = [(layer.name, id(layer)) for layer in others]
-        fitting = [id(layer) for layer in planning.fitting(truth, others)]
-        self.controls.set_candidates(names, fitting)
         low = find_low(truth, others) if truth is not None else None
+        fitting = [id(layer) for layer in planning.fitting(truth, others, low)]
+        self.controls.set_candidates(names, fitting)
         self.controls.set_low(names, low.name if low is not None else "")
 
     def _on_data(self, layer: Layer) -> None:
