@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
+from napari.layers import Image
+
+from napari_edsr.events import ImageDone
 
 WAIT = 60_000
 
@@ -34,3 +39,60 @@ def test_stacks_on_disk_are_read_plane_by_plane(dock, viewer, press, truth, nois
     viewer.layers["mine"].name = "other"
     for stack in stacks:
         assert [np.prod(shape) for shape in stack.read] == [truth.size] * 5
+
+
+def endless(gate):
+    """A job that goes on until the gate is opened, and then gives nothing."""
+    done = 0
+    while not gate.is_set():
+        done = min(done + 1, 99)
+        yield ImageDone(done, 100)
+        gate.wait(0.01)
+    return "made"
+
+
+def test_change_waits_until_a_map_is_made(
+    dock, viewer, press, qtbot, monkeypatch, truth, noisy
+):
+    from napari_edsr._qt.evaluate import widget as module
+
+    viewer.add_image(truth, name="truth")
+    layer = viewer.add_image(noisy(), name="mine")
+    press(dock)
+    before, gate = dock.evaluation, threading.Event()
+    monkeypatch.setattr(module, "iter_map", lambda *_: endless(gate))
+    monkeypatch.setattr(module, "map_layer", lambda *_: Image(truth, name="map"))
+    stopped = []
+    dock.session.stopped.connect(lambda: stopped.append(True))
+
+    with qtbot.waitSignal(dock.session.progressed, timeout=WAIT):
+        dock.panel.error_map.click()
+    layer.data = noisy(20)
+    with qtbot.waitSignal(dock._anew.timeout, timeout=WAIT):
+        assert not dock.panel.measure.isEnabled()
+    assert dock.session.is_running and dock.evaluation is before
+    gate.set()
+    qtbot.waitUntil(lambda: dock.evaluation is not before, timeout=WAIT)
+    qtbot.waitUntil(lambda: not dock.session.is_running, timeout=WAIT)
+    assert "map" in viewer.layers
+    assert stopped == []
+
+
+def test_maps_wait_for_the_measurement(
+    dock, viewer, press, qtbot, monkeypatch, truth, noisy
+):
+    from napari_edsr._qt.evaluate import widget as module
+
+    viewer.add_image(truth, name="truth")
+    viewer.add_image(noisy(), name="mine")
+    press(dock)
+    gate, panel = threading.Event(), dock.panel
+    monkeypatch.setattr(module, "iter_measure", lambda _: endless(gate))
+    with qtbot.waitSignal(dock.session.progressed, timeout=WAIT):
+        panel.measure.click()
+    assert panel.measure.isEnabled()
+    assert not panel.error_map.isEnabled() and not panel.ssim_map.isEnabled()
+    with qtbot.waitSignal(dock.session.stopped, timeout=WAIT):
+        panel.progress.cancel.click()
+    qtbot.waitUntil(lambda: not dock.session.is_running, timeout=WAIT)
+    assert panel.error_map.isEnabled() and panel.ssim_map.isEnabled()

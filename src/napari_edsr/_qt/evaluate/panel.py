@@ -64,6 +64,7 @@ class EvaluatePanel(QWidget):
             "Add a layer of the result made small again, minus the image it came from: "
             "what it invented that the original contradicts.",
         )
+        self._maps = (self.error_map, self.ssim_map)
         self.said = Caption()
         self.trust_reason = Caption()
         self.error = ErrorView()
@@ -127,6 +128,16 @@ class EvaluatePanel(QWidget):
         self.uncertainty.setEnabled(not reason)
         self.consistency.setEnabled(not reason)
         self.trust_reason.show_text(reason or of)
+
+    def set_busy(self, running: bool, measuring: bool) -> None:
+        """Let a map be made alone; only a measurement can be begun anew meanwhile."""
+        if running:
+            for button in (*self._maps, self.uncertainty, self.consistency):
+                button.setEnabled(False)
+            self.measure.setEnabled(self.measure.isEnabled() and measuring)
+        else:
+            for button in self._maps:
+                button.setEnabled(True)
 
     def begin(self, status: str) -> None:
         """Show the bar, and take away what an earlier job said."""

@@ -77,6 +77,7 @@ class EvaluateWidget(Dock):
         self._has_chosen_truth = False
         self._baselines: dict[Hashable, Image] = {}
         self._measured: tuple[object, ...] = ()
+        self._is_measuring = False
         self._anew = QTimer(self)
         self._anew.setSingleShot(True)
         self._anew.setInterval(_SETTLES)
@@ -120,11 +121,14 @@ class EvaluateWidget(Dock):
         self.session.run_instead(lambda: self._start(plan))
 
     def _measure_anew(self) -> None:
-        if self.panel.measure.isEnabled():
+        """Measure what changed, after a map that is being made: it may take minutes."""
+        if self.session.is_running and not self._is_measuring:
+            self._anew.start()
+        elif self.panel.measure.isEnabled():
             self.measure()
 
     def _start(self, plan: planning.Plan) -> None:
-        self._measured = plan.request.key
+        self._measured, self._is_measuring = plan.request.key, True
         self.panel.begin("Measuring…")
         self.session.run(
             iter_measure(plan.request), "Measuring", partial(self._on_measured, plan)
@@ -133,7 +137,8 @@ class EvaluateWidget(Dock):
     def cancel(self) -> None:
         """End the job after the plane at work."""
         self.session.stop_all()
-        self.panel.progress.show_stopping("Stopping after this plane…")
+        step = "this plane" if self._is_measuring else "this step"
+        self.panel.progress.show_stopping(f"Stopping after {step}…")
 
     def add_map(self, kind: str) -> None:
         """Add a map of the chosen candidate, or of the first, as a layer."""
@@ -182,6 +187,7 @@ class EvaluateWidget(Dock):
         self, doing: str, job: Generator[Any, Any, Any], show: Callable[[Any], object]
     ) -> None:
         if not self.session.is_running:
+            self._is_measuring = False
             self.panel.begin(f"{doing}…")
             self.session.run(job, doing, show)
 
@@ -364,6 +370,7 @@ class EvaluateWidget(Dock):
         self.controls.described.show_text(times(described))
         self.panel.set_ready(times(reason))
         self._show_trust()
+        self.panel.set_busy(self.session.is_running, self._is_measuring)
         if not self.session.is_running:
             self.panel.progress.hide()
 
@@ -390,7 +397,8 @@ class EvaluateWidget(Dock):
         self.panel.set_measured(True)
 
     def _on_stopped(self) -> None:
-        self.panel.said.show_text("Stopped; the figures are those of before.")
+        kept = "; the figures are those of before" if self._is_measuring else ""
+        self.panel.said.show_text(f"Stopped{kept}.")
 
     def _on_failure(self, failure: Failure) -> None:
         self.panel.error.show_error(times(failure.message), failure.details)
