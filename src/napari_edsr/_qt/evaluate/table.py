@@ -16,7 +16,8 @@ from napari_edsr._qt.evaluate.requests import BICUBIC, Evaluation, Row
 from napari_edsr.metrics import Score
 
 _KEY, _PLACE, _VALUE = (Qt.ItemDataRole.UserRole + i for i in range(3))
-_NARROWEST_NAME = 90
+_NARROWEST_NAME = 76
+_INDENTATION = 12  # pixels
 _IN_SIGHT = 3  # columns after the name, without scrolling
 _FEWEST, _MOST = 3, 8  # lines
 _PADDING = 4  # pixels
@@ -136,6 +137,7 @@ class ScoreTable(QTreeWidget):
             "Click a heading to sort. A line of a stack folds out into its planes; choose "
             "one to see it in the viewer."
         )
+        self.setIndentation(_INDENTATION)
         self.setUniformRowHeights(True)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setTabKeyNavigation(False)
