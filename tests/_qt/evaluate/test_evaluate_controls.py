@@ -17,10 +17,17 @@ def candidates(dock):
     }
 
 
-def test_without_a_truth_it_says_what_to_do(dock, viewer, noisy):
+def test_without_a_truth_it_says_what_to_do(dock, viewer, truth, noisy):
+    dock.follow_layers()
+    assert dock.panel.reason.text() == (
+        "Open the truth and the images to be compared with it."
+    )
     viewer.add_image(noisy(), name="mine")
     assert not dock.panel.measure.isEnabled()
     assert dock.panel.reason.text() == "Choose the layer that holds the truth."
+    viewer.layers.clear()
+    viewer.add_image(truth, name="truth")
+    assert dock.panel.reason.text() == "Open the images to be compared with truth."
 
 
 @pytest.mark.parametrize(
@@ -117,9 +124,13 @@ def test_protocol_without_a_scale_asks_for_the_border(
     viewer.add_image(truth, name="truth")
     viewer.add_image(noisy(), name="mine")
     dock.controls.protocol.set_value("mmagic")
-    press(dock)
-    (message,) = dock.errors_shown
-    assert "border" in message
+    assert not dock.panel.measure.isEnabled()
+    assert "set the border under 'How to measure'" in dock.panel.reason.text()
+    dock.controls.rules.border.setValue(32)
+    assert dock.panel.reason.text() == (
+        "Nothing of 96 × 64 px is left inside a border of 32 px; set a smaller one under "
+        "'How to measure'."
+    )
     dock.controls.rules.border.setValue(2)
     press(dock)
     assert dock.evaluation.rows[0].mean.border == 2

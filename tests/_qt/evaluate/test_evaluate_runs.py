@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
 from dataclasses import asdict
@@ -352,16 +353,18 @@ def test_csv_holds_every_figure_in_full(
 ):
     stack = np.stack([noisy(2), noisy(9)])
     viewer.add_image(np.stack([truth] * 2), name="truth")
-    viewer.add_image(stack, name="mine")
+    viewer.add_image(stack, name='µ, "mine" ×2')
     press(dock)
     path = tmp_path / "figures.csv"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: (str(path), ""))
     dock.panel.csv.click()
 
-    with path.open(newline="", encoding="utf-8") as file:
+    assert path.read_bytes().startswith(codecs.BOM_UTF8)
+    with path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     expected = [decibels(plane, truth) for plane in stack]
     assert [row["plane"] for row in rows] == ["mean", "0", "1"]
+    assert {row["name"] for row in rows} == {'µ, "mine" ×2'}
     assert [float(row["psnr_db"]) for row in rows] == near(
         [np.mean(expected), *expected]
     )

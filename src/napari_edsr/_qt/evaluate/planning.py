@@ -24,9 +24,12 @@ from napari_edsr._qt.pairing import plane_shape
 from napari_edsr._qt.wording import sentence
 from napari_edsr.config import SCALES
 from napari_edsr.errors import EDSRError, ImageError
+from napari_edsr.metrics import PROTOCOLS
 
 if TYPE_CHECKING:
     from napari.layers import Image
+
+    from napari_edsr.images import Region
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Choices:
     baselines : sequence of {"bicubic", "nearest"}
     rules : Rules
         Without a scale.
+    available : int
+        Layers that there are to choose from.
     """
 
     truth: Image | None
@@ -49,6 +54,7 @@ class Choices:
     low: Image | None = None
     baselines: Sequence[str] = (BICUBIC,)
     rules: Rules = field(default_factory=Rules)
+    available: int = 2
 
 
 @dataclass(frozen=True)
@@ -70,17 +76,43 @@ def plan(choices: Choices) -> Plan:
     """
     truth = choices.truth
     if truth is None:
-        raise ImageError("Choose the layer that holds the truth.")
+        raise ImageError(
+            "Choose the layer that holds the truth."
+            if choices.available
+            else "Open the truth and the images to be compared with it."
+        )
     layer_spec(truth)
     candidates, left_out = _candidates(truth, choices)
     if not candidates:
-        raise ImageError(
-            left_out[0] if left_out else "Tick the layers that are to be measured."
-        )
+        raise ImageError(left_out[0] if left_out else _says_none(truth, choices))
     region = common_region(plane_shape(truth), (c.alignment for c in candidates))
     rules = replace(choices.rules, scale=scale_of(choices))
+    _check_border(rules, region)
     request = MeasureRequest(LayerPart.of(truth), candidates, region, rules)
     return Plan(request, _says_aligned(truth, request), left_out)
+
+
+def _says_none(truth: Image, choices: Choices) -> str:
+    if choices.available > 1:
+        return "Tick the layers that are to be measured."
+    return f"Open the images to be compared with {truth.name}."
+
+
+def _check_border(rules: Rules, region: Region) -> None:
+    """Say before measuring what would be said after it."""
+    protocol = PROTOCOLS[rules.protocol]
+    if rules.border is None and rules.scale is None and protocol.margin is not None:
+        raise ImageError(
+            "The border of this protocol follows the scale, which no layer tells: choose "
+            "the low-resolution layer, or set the border under 'How to measure'."
+        )
+    border = protocol.border(rules.scale) if rules.border is None else rules.border
+    height, width = (stop - first for first, stop in (region["Y"], region["X"]))
+    if 2 * border >= min(height, width):
+        raise ImageError(
+            f"Nothing of {width} x {height} px is left inside a border of {border} px; "
+            "set a smaller one under 'How to measure'."
+        )
 
 
 def _candidates(truth: Image, choices: Choices) -> tuple[list[Candidate], list[str]]:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from napari_edsr.trust import Consistency, Uncertainty
 
 _CATEGORY, _SECTIONS = "evaluate", "open_sections_evaluate"
+_ENCODING = "utf-8-sig"  # without the mark Excel takes "×" for two letters
 _SETTLES = 300  # milliseconds between a change of a layer and a new measurement
 
 
@@ -269,7 +270,7 @@ class EvaluateWidget(Dock):
     def _write(self, path: Path, text: str) -> None:
         try:
             with replacing(path) as partial_file:
-                partial_file.write_text(text, encoding="utf-8")
+                partial_file.write_text(text, encoding=_ENCODING)
         except EDSRError as error:
             self._on_failure(Failure.of(error, "Saving"))
         else:
@@ -285,13 +286,15 @@ class EvaluateWidget(Dock):
     def choices(self) -> planning.Choices:
         """What the controls say, as layers and plain values."""
         truth, ticked = self._truth(), self.controls.candidates.ticked(int)
-        layers = [layer for layer in self._layers() if id(layer) in ticked]
+        available = self._layers()
+        layers = [layer for layer in available if id(layer) in ticked]
         return planning.Choices(
             truth=truth,
             candidates=[layer for layer in layers if layer is not truth],
             low=self._low(truth),
             baselines=self.controls.baselines(),
             rules=self.controls.rules.value(str(self.controls.protocol.value())),
+            available=len(available),
         )
 
     def _layers(self) -> list[Image]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from napari_edsr._qt.evaluate.requests import Evaluation, Row
 
+_PROTOCOLS = {"microscopy": "Microscopy", "edsr-y": "EDSR", "edsr-div2k": "EDSR, DIV2K"}
 _TRUTH = re.compile(r"(?<![a-z])(truth|gt|hr|reference)(?![a-z])", re.IGNORECASE)
 
 
@@ -37,8 +38,9 @@ def summary_text(evaluation: Evaluation) -> str:
         return ""
     score = evaluation.rows[0].mean
     rounded = ", 8 bits" if score.rounded else ""
+    protocol = _PROTOCOLS.get(score.protocol, score.protocol)
     parts = [
-        f"{score.protocol}: {score.colour}{rounded}, {score.border} px shaved, "
+        f"{protocol}: {score.colour}{rounded}, {score.border} px shaved, "
         f"data range {score.data_range:g}"
     ]
     if evaluation.request.rules.registers:
@@ -48,7 +50,7 @@ def summary_text(evaluation: Evaluation) -> str:
     ]
     if score.left_out:
         parts.append(f"{score.left_out:g} pixels of the truth are not finite, left out")
-    return "\n".join(sentence(part) for part in parts)
+    return "\n".join([f"{parts[0]}.", *map(sentence, parts[1:])])
 
 
 def _says_shift(row: Row) -> str:
