@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -67,16 +68,20 @@ def unshifted(
     Returns
     -------
     ndarray of float64
-        Of the box; beyond its edges the image counts as mirrored.
+        Of the box; beyond its edges the image counts as mirrored. A shift by whole
+        pixels within the image leaves its values as they are.
     """
     from scipy import ndimage
 
+    moved = _moved_whole(data.shape, box, shift)
+    if moved is not None:
+        return data[moved].astype(np.float64)
     reach = int(np.ceil(np.abs(shift).max())) + _CONTEXT
     wider = [
         slice(max(0, part.start - reach), min(size, part.stop + reach))
         for part, size in zip(box, data.shape[:2], strict=True)
     ]
-    moved = ndimage.shift(
+    straight = ndimage.shift(
         data[tuple(wider)].astype(np.float64),
         (-shift[0], -shift[1], 0),
         order=3,
@@ -86,4 +91,19 @@ def unshifted(
         slice(part.start - around.start, part.stop - around.start)
         for part, around in zip(box, wider, strict=True)
     )
-    return moved[tuple(inner)]
+    return straight[tuple(inner)]
+
+
+def _moved_whole(
+    shape: Sequence[int], box: tuple[slice, slice], shift: tuple[float, float]
+) -> tuple[slice, slice] | None:
+    """Where the box is found in an image shifted by whole pixels, if all of it is."""
+    rows, columns = (
+        slice(part.start + int(move), part.stop + int(move))
+        for part, move in zip(box, shift, strict=True)
+    )
+    is_inside = all(
+        move == int(move) and part.start >= 0 and part.stop <= size
+        for part, move, size in zip((rows, columns), shift, shape, strict=False)
+    )
+    return (rows, columns) if is_inside else None

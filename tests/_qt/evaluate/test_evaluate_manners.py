@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 from napari.layers import Image
+from skimage import data
 
 from napari_edsr.events import ImageDone
 
@@ -96,3 +97,14 @@ def test_maps_wait_for_the_measurement(
         panel.progress.cancel.click()
     qtbot.waitUntil(lambda: not dock.session.is_running, timeout=WAIT)
     assert panel.error_map.isEnabled() and panel.ssim_map.isEnabled()
+
+
+def test_shift_by_whole_pixels_is_undone_exactly(dock, viewer, press):
+    scene = data.camera()[100:300, 100:340]
+    viewer.add_image(scene, name="truth")
+    viewer.add_image(np.roll(scene, (3, -8), (0, 1)), name="moved")
+    dock.controls.rules.register.setChecked(True)
+    press(dock)
+    (row,) = dock.evaluation.rows
+    assert row.shift == (3, -8)
+    assert row.mean.psnr == np.inf

@@ -320,9 +320,14 @@ def _registered(candidate: Candidate, image: NDArray, truth: NDArray) -> Candida
     if max(map(abs, found)) < _STILL:
         return candidate
     y, x = candidate.alignment.shift
-    shift = y + found[0], x + found[1]
+    shift = _settled(y + found[0]), _settled(x + found[1])
     alignment = replace(candidate.alignment, shift=shift)
     return replace(candidate, alignment=alignment)
+
+
+def _settled(shift: float) -> float:
+    """Whole pixels where there is next to nothing between: those need no guessing."""
+    return float(round(shift)) if abs(shift - round(shift)) < _STILL else shift
 
 
 def iter_map(
