@@ -108,3 +108,16 @@ def test_shift_by_whole_pixels_is_undone_exactly(dock, viewer, press):
     (row,) = dock.evaluation.rows
     assert row.shift == (3, -8)
     assert row.mean.psnr == np.inf
+
+
+def test_new_names_need_no_new_measurement(dock, viewer, press, table, truth, noisy):
+    viewer.add_image(truth, name="truth")
+    viewer.add_image(noisy(), name="mine")
+    press(dock)
+    figures = table(dock)[0][1:]
+    viewer.layers["mine"].name = "R&D"
+    viewer.layers["truth"].name = "gt"
+    assert not dock._anew.isActive()
+    assert table(dock) == [["R&D", *figures]]
+    press(dock, dock.panel.error_map)
+    assert "R&D error" in viewer.layers

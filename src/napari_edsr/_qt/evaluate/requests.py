@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Hashable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -144,10 +144,10 @@ class MeasureRequest:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Equal for requests that measure the same, but for pixels that changed."""
-        images = [(c.key, c.name, c.alignment) for c in self.candidates]
+        """Equal for requests that measure the same, whatever the layers are called."""
+        images = [(c.key, c.alignment) for c in self.candidates]
         spans = sorted(self.region.items())
-        return (self.truth.name, self.truth.data.shape, spans, images, self.rules)
+        return (id(self.truth.data), self.truth.data.shape, spans, images, self.rules)
 
     @property
     def spec(self) -> ImageSpec:
@@ -192,6 +192,9 @@ class Row:
     shift: tuple[float, float]
 
 
+_Named = TypeVar("_Named", Candidate, Row)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What came of a request.
@@ -206,6 +209,20 @@ class Evaluation:
 
     request: MeasureRequest
     rows: Sequence[Row]
+
+    def differs(self, names: Mapping[Hashable, str]) -> bool:
+        """Whether a layer of these keys is called something else now."""
+        return any(names.get(row.key, row.name) != row.name for row in self.rows)
+
+    def renamed(self, names: Mapping[Hashable, str]) -> Evaluation:
+        """With the names that the layers of these keys have now."""
+
+        def called(one: _Named) -> _Named:
+            return replace(one, name=names.get(one.key, one.name))
+
+        candidates = [called(candidate) for candidate in self.request.candidates]
+        request = replace(self.request, candidates=candidates)
+        return Evaluation(request, [called(row) for row in self.rows])
 
     def row(self, key: Hashable) -> Row | None:
         """Of a candidate; None if it was not measured."""

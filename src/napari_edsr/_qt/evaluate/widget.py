@@ -131,9 +131,7 @@ class EvaluateWidget(Dock):
     def _start(self, plan: planning.Plan) -> None:
         self._measured, self._is_measuring = plan.request.key, True
         self.panel.begin("Measuring…")
-        self.session.run(
-            iter_measure(plan.request), "Measuring", partial(self._on_measured, plan)
-        )
+        self.session.run(iter_measure(plan.request), "Measuring", self._on_measured)
 
     def cancel(self) -> None:
         """End the job after the plane at work."""
@@ -324,6 +322,7 @@ class EvaluateWidget(Dock):
             self.controls.truth.set_value(id(guess) if guess is not None else None)
             self.controls.truth.blockSignals(False)
         self._offer(layers)
+        self._rename(layers)
         self._update()
 
     def _offer(self, layers: list[Image]) -> None:
@@ -334,6 +333,12 @@ class EvaluateWidget(Dock):
         fitting = [id(layer) for layer in planning.fitting(truth, others, low)]
         self.controls.set_candidates(names, fitting)
         self.controls.set_low(names, low.name if low is not None else "")
+
+    def _rename(self, layers: list[Image]) -> None:
+        """Call the candidates in the table what their layers are called now."""
+        names: dict[Hashable, str] = {id(layer): layer.name for layer in layers}
+        if self.evaluation is not None and self.evaluation.differs(names):
+            self._show(self.evaluation.renamed(names))
 
     def _on_data(self, layer: Layer) -> None:
         choices = self.choices()
@@ -393,7 +398,11 @@ class EvaluateWidget(Dock):
 
     # what the jobs report
 
-    def _on_measured(self, plan: planning.Plan, evaluation: Evaluation) -> None:
+    def _on_measured(self, evaluation: Evaluation) -> None:
+        self._show(evaluation)
+        self._rename(self._layers())
+
+    def _show(self, evaluation: Evaluation) -> None:
         self.evaluation = evaluation
         self.panel.table.show_evaluation(evaluation)
         self.panel.summary.show_text(summary_text(evaluation))
