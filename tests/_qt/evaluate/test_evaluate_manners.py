@@ -8,7 +8,9 @@ import numpy as np
 from napari.layers import Image
 from skimage import data
 
+from napari_edsr._qt.layers import METADATA_KEY, result_settings
 from napari_edsr.events import ImageDone
+from napari_edsr.resampling import imresize
 
 WAIT = 60_000
 
@@ -121,3 +123,21 @@ def test_new_names_need_no_new_measurement(dock, viewer, press, table, truth, no
     assert table(dock) == [["R&D", *figures]]
     press(dock, dock.panel.error_map)
     assert "R&D error" in viewer.layers
+
+
+def test_without_a_truth_the_last_result_is_looked_at(dock, viewer, press, low):
+    source = viewer.add_image(low, name="low")
+    result = viewer.add_image(
+        imresize(low, 2.0), name="low ×2", **result_settings(source, 2)
+    )
+    result.metadata[METADATA_KEY] = {"scale": 2, "source": "low"}
+    viewer.layers.selection = {source}  # as an upscaling leaves it
+    assert dock.panel.trust_reason.text() == "Maps of low ×2."
+    press(dock, dock.panel.consistency)
+    assert viewer.layers[-1].name == "low ×2 consistency"
+
+    viewer.layers.selection = {result}
+    source.name = "other"
+    assert dock.panel.trust_reason.text() == (
+        "No low-resolution layer of low ×2 is open; open the image it was made from, low."
+    )

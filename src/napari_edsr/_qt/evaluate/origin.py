@@ -11,6 +11,7 @@ from napari.layers import Image
 
 from napari_edsr._qt.layers import (
     image_layers,
+    is_made_here,
     is_map,
     layer_spec,
     map_settings,
@@ -48,6 +49,31 @@ class Origin:
     region: Region
     result_region: Region
     about: Mapping[str, Any]
+
+
+def chosen_result(
+    layers: Sequence[Image], selected: Sequence[Image]
+) -> tuple[Image, Origin]:
+    """Find the result that is to be looked at, and where it comes from.
+
+    The last of the selected layers, if it is a result; else, as that of an upscaling
+    leaves its source selected, the last result that was made here.
+
+    Raises
+    ------
+    ImageError
+        If there is none, saying what to do.
+    """
+    made = [layer for layer in layers if is_made_here(layer)]
+    if not (selected or made):
+        raise ImageError("Upscale a layer, or select one that was upscaled.")
+    first = (selected or made)[-1]
+    try:
+        return first, source_of(first, layers)
+    except ImageError:
+        if first in made or not made:
+            raise
+    return made[-1], source_of(made[-1], layers)
 
 
 def source_of(result: Image, layers: Sequence[Layer]) -> Origin:

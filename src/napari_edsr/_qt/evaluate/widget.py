@@ -19,7 +19,7 @@ from napari_edsr._qt.evaluate import planning, trust
 from napari_edsr._qt.evaluate.alignment import find_low
 from napari_edsr._qt.evaluate.controls import AUTOMATIC, EvaluateControls
 from napari_edsr._qt.evaluate.maps import baseline_layer, is_baseline, map_layer
-from napari_edsr._qt.evaluate.origin import Origin, source_of
+from napari_edsr._qt.evaluate.origin import Origin, chosen_result
 from napari_edsr._qt.evaluate.panel import EvaluatePanel
 from napari_edsr._qt.evaluate.requests import (
     ERROR,
@@ -37,14 +37,13 @@ from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.layers import (
     add_unselected,
     image_layers,
-    is_made_here,
     is_map,
     show_plane,
 )
 from napari_edsr._qt.saving import ask_path, file_name
 from napari_edsr._qt.wording import times
 from napari_edsr.atomic import replacing
-from napari_edsr.errors import EDSRError, ImageError
+from napari_edsr.errors import EDSRError
 
 if TYPE_CHECKING:
     import napari
@@ -199,15 +198,7 @@ class EvaluateWidget(Dock):
             If none is there.
         """
         layers = self._layers()
-        selected = [layer for layer in layers if self._is_selected(layer)]
-        made = [layer for layer in layers if is_made_here(layer)]
-        reason = "Upscale a layer, or select one that was upscaled."
-        for result in (*selected, *reversed(made)):
-            try:
-                return result, source_of(result, layers)
-            except ImageError as error:
-                reason = str(error)
-        raise ImageError(reason)
+        return chosen_result(layers, [x for x in layers if self._is_selected(x)])
 
     def compare(self) -> None:
         """Open the Compare dock with the chosen candidate and the truth."""
