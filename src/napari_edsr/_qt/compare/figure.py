@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PAGE = (3.0, 4.0)  # height and width that a figure is to come near
 _MARGIN, _GAP = 24.0, 16.0
+_PARTS = 6  # of a panel, of which the scale bar is longer than one
 _BAR = 5.0  # thickness of the scale bar
 _PAPER, _INK, _SOFT_INK = "#ffffff", "#202020", "#606060"
 
@@ -63,7 +64,7 @@ class ScaleBar:
         if not has_unit(unit):
             return None
         shown = (width * unit).to_compact()
-        length = nice_ticks(0, float(shown.magnitude), 5)[1]
+        length = nice_ticks(0, float(shown.magnitude), _PARTS)[1]
         text = f"{(length * shown.units).to_compact():g~P}"
         return cls(length / float(shown.magnitude), text)
 

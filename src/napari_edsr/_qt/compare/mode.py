@@ -163,6 +163,11 @@ class PaintedMode(Mode):
     def _on_layer(self, event: Any = None) -> None:
         self._on_view()
 
+    @property
+    def is_painted(self) -> bool:
+        """Whether the picture shows all that has happened."""
+        return not self._timer.isActive()
+
     def draw_soon(self, rest: float = 0.0) -> None:
         """Draw once the events at hand are over, and some seconds after the last time."""
         if not self._timer.isActive():
