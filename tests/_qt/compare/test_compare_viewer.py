@@ -24,16 +24,19 @@ def docked(make_napari_viewer):
 
 PLACEMENTS = {
     "plain": ({"scale": (2, 2), "translate": (0.5, 0.5)}, {}),
-    "turned": ({"scale": (2, 3), "rotate": 20, "shear": [0.2]}, {"rotate": -10}),
+    "turned": (
+        {"scale": (2, 3), "rotate": 20, "shear": [0.2]},
+        {"rotate": 10, "scale": (2, 2)},
+    ),
     "units": (
         {"scale": (0.2, 0.2), "units": "um"},
         {"scale": (100, 100), "units": "nm"},
     ),
     "coloured": (
-        {"colormap": "viridis", "gamma": 0.7},
+        {"colormap": "viridis", "gamma": 0.7, "scale": (2, 2)},
         {"colormap": "magma", "contrast_limits": (3000, 40000)},
     ),
-    "smooth": ({"interpolation2d": "linear"}, {"opacity": 0.5}),
+    "smooth": ({"interpolation2d": "linear", "scale": (2, 2)}, {"opacity": 0.5}),
 }
 
 
@@ -41,10 +44,10 @@ PLACEMENTS = {
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_each_side_looks_as_its_layer_does_alone(docked, rng, placement):
     viewer, dock = docked
-    images = rng.integers(0, 2**16, (2, 40, 50), np.uint16)
+    images = [rng.integers(0, 2**16, (n, n + 20), np.uint16) for n in (40, 80)]
     for image, settings in zip(images, PLACEMENTS[placement], strict=True):
         viewer.add_image(image, **{"contrast_limits": (0, 65535), **settings})
-    viewer.fit_to_view()
+    viewer.fit_to_view(layers=[viewer.layers[0]])
     alone = []
     for seen in (0, 1):
         for i, layer in enumerate(viewer.layers):
