@@ -17,12 +17,14 @@ from skimage import data
 
 from napari_edsr._qt import settings
 from napari_edsr._qt.launch import open_demo
+from napari_edsr._qt.upscale_widget import UpscaleWidget
 
 FOLDER = Path(__file__).parent / "images"
 SIZE = (1280, 720)
 TILE = 48  # small, so that the picture shows a run that is half done
 SHARE = 0.5
 STEPS = 120
+CLOSER = 2.5  # so that pixels can be told apart
 PATIENCE = 300_000  # milliseconds
 
 
@@ -72,6 +74,7 @@ def _take_upscale() -> None:
     if widget.session.is_running:
         wait(widget.session.ended)
     take(viewer, "upscale-done")
+    _take_compare(viewer, widget)
     viewer.close()
 
 
@@ -89,6 +92,24 @@ def _take_evaluate() -> None:
     viewer.fit_to_view()
     take(viewer, "evaluate")
     viewer.close()
+
+
+def _take_compare(viewer: napari.Viewer, upscale: UpscaleWidget) -> None:
+    """The result beside its source, as the Upscale dock hands both over."""
+    upscale.panel.compare.click()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-edsr", "Compare")
+    modes = widget.controls.modes.buttons
+    (truth,) = (layer for layer in viewer.layers if "truth" in layer.name)
+    viewer.scene.camera.zoom *= CLOSER
+    modes["curtain"].click()
+    take(viewer, "compare-curtain")
+    widget.controls.truth.set_value(id(truth))
+    widget.controls.ticks.tick_only(*map(id, viewer.layers))
+    modes["grid"].click()
+    take(viewer, "compare-grid")
+    modes["loupe"].click()
+    take(viewer, "compare-loupe")
+    widget.panel.leave.click()
 
 
 def _take_finetune() -> None:

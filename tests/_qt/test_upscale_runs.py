@@ -281,3 +281,24 @@ def test_layers_come_in_the_engine_order_of_events(widget, viewer, qtbot, image)
     assert seen[:3] == ["began", "placeholder", "planned"]
     assert seen[3:-2] == ["tile_done"] * 9
     assert seen[-2:] == ["finished", "idle"]
+
+
+def test_compare_hands_over_the_result_and_its_source(widget, run, viewer, image):
+    from napari_edsr._qt.news import layer_news
+
+    viewer.add_image(image, name="other")
+    source = viewer.add_image(image, name="cells")
+    handed = []
+    layer_news().to_compare.connect(handed.append)
+    offered = [not widget.panel.compare.isHidden()]
+    run(widget)
+    offered.append(not widget.panel.compare.isHidden())
+    widget.panel.compare.click()
+    result = viewer.layers[-1]
+    viewer.layers.remove(source)
+    widget.panel.compare.click()
+    layer_news().to_compare.disconnect(handed.append)
+
+    assert offered == [False, True]
+    assert handed == [[source, result]]
+    assert widget.panel.outcome.text().startswith("The layer it was made from is gone")

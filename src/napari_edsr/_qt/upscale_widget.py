@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _DESCRIBED = 4
 #: Seconds of a run from which its speed says something.
 _TELLING = 0.5
+_NO_SOURCE = "The layer it was made from is gone; tick others in the Compare dock."
 _MICROSCOPY = (
     "Noisy, blurred fluorescence? A model trained on such images takes both away. On "
     "clean ones this model is better."
@@ -124,6 +125,8 @@ class UpscaleWidget(ModelDock):
         source = self.session.source_of(result) if result else None
         if result and source:
             handover.compare(self._viewer, [source, result])
+        elif result:
+            self.panel.show_outcome(_NO_SOURCE, can_save=True)
 
     def _result(self) -> Image | None:
         results = self.session.results

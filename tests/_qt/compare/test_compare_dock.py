@@ -247,3 +247,18 @@ def test_previews_are_no_candidates(dock, viewer, rng):
     )
 
     assert ticked(dock) == ["low", "high"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_stack_and_its_slider_are_as_they_were(viewer, make_dock, state, rng, mode):
+    for name in "ab":
+        viewer.add_image(rng.random((4, 20, 20)), name=name, scale=(3, 0.5, 0.5))
+    viewer.add_points([[3, 4, 5]])
+    viewer.dims.set_current_step(0, 2)
+    viewer.canvas.grid.enabled = mode != GRID
+    before = state(viewer)
+    dock = make_dock()
+    press_mode(dock, mode)
+    dock.panel.leave.click()
+
+    assert state(viewer) == before

@@ -121,7 +121,8 @@ def test_modes_come_and_go_many_times(docked, rng, qtbot):
     for _ in range(20):
         for mode in (CURTAIN, GRID, BLINK, LOUPE):
             dock.controls.modes.buttons[mode].click()
-            viewer.screenshot(flash=False)
+            QApplication.processEvents()
+        viewer.screenshot(flash=False)
         dock.panel.leave.click()
         QApplication.processEvents()
 

@@ -38,13 +38,9 @@ class Views:
         self.look()
 
     def look(self) -> None:
-        """The view is another one."""
+        """Look anew, after a change of the view or of a layer."""
         self._pictures.clear()
         self.window = visible_window(self._viewer, self._layers, self._density)
-
-    def forget(self, layer: Image) -> None:
-        """A layer looks different now."""
-        self._pictures.pop(layer, None)
 
     def picture(self, layer: Image) -> NDArray[np.uint8]:
         """Of `window`, (H, W, 4)."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from napari_edsr._qt.compare.mode import Mode
-from napari_edsr._qt.compare.window import corners_in_world
+from napari_edsr._qt.compare.window import visible_window
 
 _SPACING = 6  # pixels between two parts
 _FORWARD = 1  # napari's stride for the order of the layer list
@@ -26,8 +26,9 @@ class Grid(Mode):
             layer.name_overlay.visible = True
         self._before = viewer.scene.camera.zoom
         whole = np.array(viewer.canvas.viewbox_size(viewer.layers))
+        sides = self._sides()
         grid.stride, grid.spacing = _FORWARD, _SPACING
-        grid.shape = best_shape(len(self.layers), viewer.canvas.size, self._sides())
+        grid.shape = best_shape(len(self.layers), viewer.canvas.size, sides)
         grid.enabled = True
         part = np.array(viewer.canvas.viewbox_size(viewer.layers))
         viewer.scene.camera.zoom = self._before * float((part / whole).min())
@@ -41,9 +42,9 @@ class Grid(Mode):
         camera.zoom = self._before if moved == 1 else self._before * moved
 
     def _sides(self) -> tuple[float, float]:
-        """Height and width of the first layer in the world."""
-        height, width = np.ptp(corners_in_world(self.viewer, self.layers[0]), axis=0)
-        return float(height), float(width)
+        """Height and width of what is in view, or of the canvas if nothing is."""
+        window = visible_window(self.viewer, self.layers)
+        return window.shape if window else self.viewer.canvas.size
 
 
 def best_shape(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image
@@ -147,7 +147,7 @@ class PaintedMode(Mode):
         )
         for layer in self.layers:
             emitters = (getattr(layer.events, name) for name in _LOOKS)
-            self.connections.add(self._on_layer, *emitters)
+            self.connections.add(self._on_view, *emitters)
 
     def end(self) -> None:
         """Take the picture away."""
@@ -159,9 +159,6 @@ class PaintedMode(Mode):
         assert self._views is not None
         self._views.look()
         self.draw_soon(self._cost)
-
-    def _on_layer(self, event: Any = None) -> None:
-        self._on_view()
 
     @property
     def is_painted(self) -> bool:

@@ -18,7 +18,7 @@ from napari_edsr._qt.compare.curtain import HORIZONTAL, VERTICAL
 from napari_edsr._qt.controls import Choice, Segments
 
 _STEPS = 1000  # of the slider
-_SIDES = {VERTICAL: ("&Left", "&Right"), HORIZONTAL: ("A&bove", "Belo&w")}
+_SIDES = {VERTICAL: ("L&eft", "&Right"), HORIZONTAL: ("Upp&er", "Lowe&r")}
 
 
 class _Options(QWidget):
@@ -55,7 +55,7 @@ class CurtainOptions(_Options):
         self.first, self.second = Choice(), Choice()
         self.first.setToolTip("The layer at the left of the line, or above it.")
         self.second.setToolTip("The layer at the right of the line, or below it.")
-        self.swap = QPushButton("&Swap sides")
+        self.swap = QPushButton("Swap si&des")
         self.swap.setToolTip("Exchange the two layers; in the canvas, press X.")
         self.direction = Segments(
             [
@@ -76,10 +76,10 @@ class CurtainOptions(_Options):
         self._connect()
 
     def _lay_out(self) -> None:
-        self.rows.addRow("&Left", self.first)
+        self.rows.addRow("L&eft", self.first)
         self.rows.addRow("&Right", self.second)
         self.rows.addRow("Line", self.direction)
-        self.rows.addRow("&Position", self.slider)
+        self.rows.addRow("Posit&ion", self.slider)
         self.rows.addRow("", self.swap)
 
     def _connect(self) -> None:
@@ -171,7 +171,7 @@ class BlinkOptions(_Options):
         self.rate.setValue(2)
         self.rate.setSuffix(" layers per second")
         self.rate.setToolTip("How many layers are shown in a second.")
-        self.pause = QPushButton("&Pause")
+        self.pause = QPushButton("Pau&se")
         self.pause.setCheckable(True)
         self.pause.setToolTip("Stay at the layer that is shown, or go on.")
         self.rows.addRow("&Rate", self.rate)
@@ -199,5 +199,5 @@ class LoupeOptions(_Options):
         self.magnification.setToolTip(
             "How large a pixel of the layer with the smallest pixels is drawn."
         )
-        self.rows.addRow("Ma&gnified", self.magnification)
+        self.rows.addRow("Mag&nified", self.magnification)
         self.magnification.valueChanged.connect(lambda _: self.changed.emit())

@@ -31,7 +31,7 @@ class ComparePanel(QWidget):
             "Save what is seen as a figure with names, a scale bar and, with a truth, "
             "PSNR and SSIM; as PNG or SVG."
         )
-        self.leave = QPushButton("Lea&ve")
+        self.leave = QPushButton("Le&ave")
         self.leave.setToolTip("Show the layers again as they were shown before.")
         self.reason = Caption()
         self.outcome = Caption()
