@@ -107,8 +107,6 @@ def _take_compare(viewer: napari.Viewer, upscale: UpscaleWidget) -> None:
     widget.controls.ticks.tick_only(*map(id, viewer.layers))
     modes["grid"].click()
     take(viewer, "compare-grid")
-    modes["loupe"].click()
-    take(viewer, "compare-loupe")
     widget.panel.leave.click()
 
 
