@@ -262,3 +262,53 @@ def test_stack_and_its_slider_are_as_they_were(viewer, make_dock, state, rng, mo
     dock.panel.leave.click()
 
     assert state(viewer) == before
+
+
+class Broken:
+    """An array whose file is damaged from the second reading on."""
+
+    def __init__(self):
+        self.array, self.is_broken = np.zeros((20, 20), np.uint8), False
+        self.shape, self.dtype, self.ndim = (20, 20), np.dtype("u1"), 2
+
+    def __getitem__(self, index):
+        if self.is_broken:
+            raise OSError("truncated file")
+        return self.array[index]
+
+
+@pytest.mark.parametrize("mode", [CURTAIN, BLINK, LOUPE])
+def test_layer_that_cannot_be_read_is_an_error_in_the_dock(
+    viewer, make_dock, mode, errors_shown
+):
+    broken = Broken()
+    for _ in range(2):
+        viewer.add_image(broken, contrast_limits=(0, 255), multiscale=False)
+    dock = make_dock()
+    broken.is_broken = True
+    press_mode(dock, mode)
+    broken.is_broken = False
+
+    assert "Truncated file." in dock.panel.error.message.text()
+    assert errors_shown == [dock.panel.error.message.text()]
+    assert pressed(dock) == []
+    assert [layer.visible for layer in viewer.layers] == [True, True]
+    assert viewer.mouse_move_callbacks == []
+
+
+@pytest.mark.parametrize("mode", [CURTAIN, BLINK, LOUPE])
+def test_layer_that_can_no_longer_be_read_ends_the_comparison(
+    viewer, make_dock, mode, qtbot
+):
+    broken = Broken()
+    for _ in range(2):
+        viewer.add_image(broken, contrast_limits=(0, 255), multiscale=False)
+    viewer.canvas.size, viewer.scene.camera.center = (100, 100), (10, 10)
+    dock = make_dock()
+    press_mode(dock, mode)
+    broken.is_broken = True
+    with qtbot.waitSignal(dock.mode.gave_up):
+        viewer.layers[0].gamma = 0.5
+
+    assert pressed(dock) == []
+    assert dock.panel.outcome.text() == "Left the comparison. Truncated file."

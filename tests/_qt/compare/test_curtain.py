@@ -252,3 +252,19 @@ def test_picture_is_no_candidate(dock, pair):
 
     assert rows == ["low", "high"]
     assert dock.layers() == list(pair)
+
+
+def test_a_dense_screen_gets_all_its_pixels(pair, viewer, qtbot):
+    from qtpy.QtGui import QFont, QPalette
+
+    from napari_edsr._qt.compare.curtain import Curtain
+    from napari_edsr._qt.compare.mode import Look
+
+    curtain = Curtain(viewer, pair, Look(QPalette(), QFont(), density=2))
+    curtain.begin()
+    shown, fine = curtain.frame.layer.data, enlarged(pair[1].data, 4)
+    curtain.end()
+
+    assert shown.shape == (400, 480, 4)
+    part = np.s_[2 * TOP :, 240 + 2 * MARKS :]
+    np.testing.assert_array_equal(shown[..., :3][part], fine[part])

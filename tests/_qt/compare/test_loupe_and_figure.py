@@ -110,7 +110,7 @@ def test_no_score_without_a_truth_beside_it_or_of_another_type(look, dock, viewe
     beside = look(30, 30)[0].score.text()
     dock.controls.truth.set_value(None)
 
-    assert (other, beside) == ("no PSNR", "beside the truth")
+    assert (other, beside) == ("float64, not uint8", "beside the truth")
     assert look(3.25, 3.25)[0].score.isHidden()
     assert dock.panel.note.isHidden()
 

@@ -91,8 +91,8 @@ class Blink(PaintedMode):
     def flip(self) -> None:
         """Show the next."""
         self._shown = (self._shown + 1) % len(self.layers)
-        self.draw()
         self.showing.emit(self.current.name)
+        self.attempt(self.draw)
 
     def paint(self, views: Views) -> NDArray[np.uint8]:
         """The layer and its name."""

@@ -24,7 +24,7 @@ from napari_edsr._qt.compare.figure import (
 from napari_edsr._qt.compare.loupe import Loupe
 from napari_edsr._qt.compare.mode import Mode
 from napari_edsr._qt.compare.sampling import sample_window
-from napari_edsr._qt.compare.scores import box_in, decibels, pair_of, range_text
+from napari_edsr._qt.compare.scores import Box, box_in, decibels, pair_of, range_text
 from napari_edsr._qt.compare.window import Window, check_view, visible_window
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.worker import Job
@@ -105,22 +105,28 @@ def iter_numbers(viewer: ViewerModel, shot: Shot) -> Generator[None, None, list[
     -------
     list of str
     """
-    if shot.truth is None:
-        return [""] * len(shot.layers)
-    box = box_in(viewer, shot.truth, shot.window)
+    box = box_in(viewer, shot.truth, shot.window) if shot.truth else None
     texts = []
     for layer in shot.layers:
         yield
-        if layer is shot.truth:
-            texts.append("reference")
-            continue
-        pair = pair_of(viewer, layer, shot.truth, box) if box else None
-        texts.append("" if pair is None else _numbers(pair.psnr(), pair.ssim()))
+        texts.append(_numbers(viewer, layer, shot.truth, box))
     return texts
 
 
-def _numbers(psnr: float, ssim: float | None) -> str:
-    parts = [decibels(psnr), *([] if ssim is None else [f"SSIM {ssim:.4f}"])]
+def _numbers(
+    viewer: ViewerModel, layer: Image, truth: Image | None, box: Box | None
+) -> str:
+    """In words; empty where nothing can be measured."""
+    if truth is None or box is None:
+        return ""
+    if layer is truth:
+        return "reference"
+    try:
+        pair = pair_of(viewer, layer, truth, box)
+    except ImageError:
+        return ""
+    ssim = pair.ssim()
+    parts = [decibels(pair.psnr()), *([] if ssim is None else [f"SSIM {ssim:.4f}"])]
     return ", ".join(parts)
 
 

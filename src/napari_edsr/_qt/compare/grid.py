@@ -17,6 +17,8 @@ _FORWARD = 1  # napari's stride for the order of the layer list
 class Grid(Mode):
     """napari's own grid, with nothing but the layers compared."""
 
+    _zooms: tuple[float, float] | None = None  # before, and in the grid
+
     def begin(self) -> None:
         """Lay them out so that they are as large as can be; what is in view stays so."""
         super().begin()
@@ -24,22 +26,22 @@ class Grid(Mode):
         self.show_only(self.layers)
         for layer in self.layers:
             layer.name_overlay.visible = True
-        self._before = viewer.scene.camera.zoom
         whole = np.array(viewer.canvas.viewbox_size(viewer.layers))
         sides = self._sides()
         grid.stride, grid.spacing = _FORWARD, _SPACING
         grid.shape = best_shape(len(self.layers), viewer.canvas.size, sides)
         grid.enabled = True
         part = np.array(viewer.canvas.viewbox_size(viewer.layers))
-        viewer.scene.camera.zoom = self._before * float((part / whole).min())
-        self._zoomed = viewer.scene.camera.zoom
+        before = viewer.scene.camera.zoom
+        viewer.scene.camera.zoom = before * float((part / whole).min())
+        self._zooms = before, viewer.scene.camera.zoom
 
     def end(self) -> None:
         """Show as much of the world as the parts did."""
-        camera = self.viewer.scene.camera
-        moved = camera.zoom / self._zoomed
         super().end()
-        camera.zoom = self._before if moved == 1 else self._before * moved
+        if self._zooms is not None:
+            (before, within), camera = self._zooms, self.viewer.scene.camera
+            camera.zoom = before * (camera.zoom / within)
 
     def _sides(self) -> tuple[float, float]:
         """Height and width of what is in view, or of the canvas if nothing is."""

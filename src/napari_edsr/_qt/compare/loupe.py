@@ -13,13 +13,14 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_edsr._qt.compare.colours import coloured
 from napari_edsr._qt.compare.mode import Mode
 from napari_edsr._qt.compare.sampling import Lattice, sample
-from napari_edsr._qt.compare.scores import box_in, decibels, pair_of
+from napari_edsr._qt.compare.scores import Box, box_in, decibels, pair_of
 from napari_edsr._qt.compare.window import (
     Window,
     corners_in_world,
     points_to_data,
 )
 from napari_edsr._qt.layers import layer_array
+from napari_edsr.errors import ImageError
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -81,7 +82,7 @@ class Loupe(Mode):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REST)
-        self._timer.timeout.connect(self.look)
+        self._timer.timeout.connect(lambda: self.attempt(self.look))
 
     def begin(self) -> None:
         """Look at the middle of the canvas, and follow the cursor from there."""
@@ -152,14 +153,15 @@ class Loupe(Mode):
         box = box_in(self.viewer, truth, window)
         if box is None:
             return ["beside the truth"] * len(self.layers)
-        scores = []
-        for layer in self.layers:
-            pair = None if layer is truth else pair_of(self.viewer, layer, truth, box)
-            if layer is truth:
-                scores.append("reference")
-            else:
-                scores.append("no PSNR" if pair is None else decibels(pair.psnr()))
-        return scores
+        return [self._score(layer, truth, box) for layer in self.layers]
+
+    def _score(self, layer: Image, truth: Image, box: Box) -> str:
+        if layer is truth:
+            return "reference"
+        try:
+            return decibels(pair_of(self.viewer, layer, truth, box).psnr())
+        except ImageError as error:
+            return str(error)
 
 
 def _pixel_side(viewer: ViewerModel, layer: Image) -> float:

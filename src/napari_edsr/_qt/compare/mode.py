@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,9 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtGui import QFont, QPalette
 
 from napari_edsr._qt.compare.frame import Frame, Views
-from napari_edsr._qt.compare.snapshot import Connections, Snapshot
+from napari_edsr._qt.compare.snapshot import Connections, Snapshot, set_visible
 from napari_edsr._qt.compare.window import check_view
+from napari_edsr._qt.wording import sentence
 from napari_edsr.errors import EDSRError
 
 if TYPE_CHECKING:
@@ -86,11 +87,18 @@ class Mode(QObject):
         if self._snapshot is not None:
             self._snapshot.restore()
 
+    def attempt(self, work: Callable[[], object]) -> None:
+        """Do something of which nobody else would learn that it failed."""
+        try:
+            work()
+        except Exception as error:  # a file that can no longer be read, for one
+            self.gave_up.emit(sentence(str(error) or type(error).__name__))
+
     def show_only(self, layers: Sequence[Layer], *, spare: bool = False) -> None:
         """Hide the other layers; `spare` those that hold no image."""
         for layer in self.viewer.layers:
             if not spare or isinstance(layer, Image):
-                layer.visible = layer in layers
+                set_visible(layer, layer in layers)
 
     def _on_axes(self, event: object = None) -> None:
         try:
@@ -126,7 +134,7 @@ class PaintedMode(Mode):
         self._cost = 0.0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.draw)
+        self._timer.timeout.connect(lambda: self.attempt(self.draw))
 
     def begin(self) -> None:
         """Show the picture in place of all images."""

@@ -16,6 +16,7 @@ from napari_edsr._qt.compare.window import (
     points_to_data,
 )
 from napari_edsr._qt.layers import layer_array
+from napari_edsr.errors import ImageError
 from napari_edsr.metrics import SSIM_WINDOW, psnr, ssim
 
 if TYPE_CHECKING:
@@ -69,21 +70,26 @@ def box_in(viewer: ViewerModel, truth: Image, window: Window) -> Box | None:
     return Box((int(first[0]), int(first[1])), (int(stop[0]), int(stop[1])))
 
 
-def pair_of(viewer: ViewerModel, layer: Image, truth: Image, box: Box) -> Pair | None:
-    """Values to be compared; None where the two do not hold the same kind of values.
+def pair_of(viewer: ViewerModel, layer: Image, truth: Image, box: Box) -> Pair:
+    """Values to be compared, at the pixels of the truth.
 
-    A layer is read at the truth's pixels, through the world: without interpolation
-    where these lie on its own pixels, bilinearly elsewhere. Pixels of the truth beside
-    the layer make the pair None as well: there would be nothing to compare.
+    The layer is read through the world: without interpolation where the truth's pixels
+    lie on its own, bilinearly elsewhere.
+
+    Raises
+    ------
+    ImageError
+        In a few words, if the two do not hold the same kind of values, or the part
+        reaches beyond the layer.
     """
     if _kind(layer) != _kind(truth):
-        return None
+        raise ImageError(f"{layer.dtype}, not {truth.dtype}")
     own = _lattice(viewer, truth, truth, box)
     other = _lattice(viewer, truth, layer, box)
     wanted = sample(viewer, truth, own)
     found = sample(viewer, layer, other, smooth=not _on_pixels(other))
     if not found.inside.all():
-        return None
+        raise ImageError("beyond its edge")
     colours = 3 if truth.rgb else 1  # no alpha
     values, truths = found.values[..., :colours], wanted.values[..., :colours]
     return Pair(values, truths, white_of(truth))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.key_bindings import coerce_keybinding
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Layer
 
 _GRID = ("enabled", "stride", "shape", "spacing")
 
@@ -35,8 +37,15 @@ class Snapshot:
             setattr(self._viewer.canvas.grid, name, value)
         for layer, visible, named in self._shown:
             if layer in self._viewer.layers:
-                layer.visible = visible
+                with suppress(Exception):  # napari could not read it; it is visible
+                    set_visible(layer, visible)
                 layer.name_overlay.visible = named
+
+
+def set_visible(layer: Layer, visible: bool) -> None:
+    """Show or hide a layer; napari would read it again where nothing changes."""
+    if layer.visible != visible:
+        layer.visible = visible
 
 
 class Connections:

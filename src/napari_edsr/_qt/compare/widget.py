@@ -117,7 +117,8 @@ class CompareWidget(Dock):
         self.panel.outcome.show_text("")
         try:
             mode.begin()
-        except EDSRError as error:
+        except Exception as error:  # a file that cannot be read, for one
+            mode.end()
             self._on_failure(Failure.of(error, "Comparing"))
             return
         self.mode, self.active = mode, kind
