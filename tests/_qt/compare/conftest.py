@@ -147,3 +147,22 @@ def press():
         viewer.keymap[coerce_keybinding(key)](viewer)
 
     return call
+
+
+class Counting:
+    """An array on disk, as it were, that counts the pixels read of it."""
+
+    def __init__(self, array):
+        self.array, self.read = array, 0
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+
+    def __getitem__(self, index):
+        part = self.array[index]
+        self.read += part.size
+        return part
+
+
+@pytest.fixture
+def counting():
+    """`counting(array)`: the array as one on disk, with `read` pixels read of it."""
+    return Counting

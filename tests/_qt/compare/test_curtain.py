@@ -268,3 +268,22 @@ def test_a_dense_screen_gets_all_its_pixels(pair, viewer, qtbot):
     assert shown.shape == (400, 480, 4)
     part = np.s_[2 * TOP :, 240 + 2 * MARKS :]
     np.testing.assert_array_equal(shown[..., :3][part], fine[part])
+
+
+def test_a_move_reads_nothing_of_the_layers(viewer, make_dock, painted, counting):
+    large = counting(np.zeros((2048, 2048), np.uint8))
+    for name in "ab":
+        viewer.add_image(large, name=name, contrast_limits=(0, 255), multiscale=False)
+    viewer.canvas.size = (200, 200)
+    viewer.fit_to_view()
+    dock = make_dock()
+    large.read = 0
+    dock.controls.modes.buttons[CURTAIN].click()
+    painted(dock)
+    shown = large.read
+    for value in range(100, 900, 100):
+        dock.controls.curtain.slider.setValue(value)
+        painted(dock)
+
+    assert 0 < shown <= 2 * (2 * 200) ** 2  # less than two pixels for one of the canvas
+    assert large.read == shown

@@ -18,19 +18,6 @@ from napari_edsr._qt.compare.tiles import SIDE
 WAIT = 30_000
 
 
-class Counting:
-    """An array on disk, as it were, that counts the pixels read of it."""
-
-    def __init__(self, array):
-        self.array, self.read = array, 0
-        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
-
-    def __getitem__(self, index):
-        part = self.array[index]
-        self.read += part.size
-        return part
-
-
 @pytest.fixture
 def images(viewer, rng):
     """A truth of 64 x 64 px, and two that are near to it; the last is shifted by 1 px."""
@@ -127,8 +114,8 @@ def test_magnification_is_that_of_the_smallest_pixel(look, dock, viewer, images)
     assert min(np.diff(edges[2])) == 4
 
 
-def test_loupe_reads_no_more_than_it_shows(viewer, make_dock, mouse, qtbot):
-    large = Counting(np.zeros((4096, 4096), np.uint8))
+def test_loupe_reads_no_more_than_it_shows(viewer, make_dock, mouse, qtbot, counting):
+    large = counting(np.zeros((4096, 4096), np.uint8))
     viewer.add_image(large, contrast_limits=(0, 255), multiscale=False)
     dock = make_dock()
     dock.controls.modes.buttons[LOUPE].click()
