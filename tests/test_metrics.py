@@ -1,6 +1,7 @@
 """Metrics by their definitions, and beside what other packages give."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -201,6 +202,30 @@ def test_the_ssim_map_shows_each_window_that_lies_in_the_image(pair):
     expected[5:-5, 5:-5] = similarity_by_skimage(*pair)[5:-5, 5:-5]
     np.testing.assert_allclose(similarity, expected, rtol=1e-5)
     assert np.nanmean(similarity) == pytest.approx(ssim(*pair, data_range=255))
+
+
+@pytest.fixture
+def large(rng):
+    truth = rng.integers(0, 256, (4097, 1024), dtype=np.uint8)
+    return truth // 2 + rng.integers(0, 99, truth.shape, dtype=np.uint8), truth
+
+
+def test_large_images_are_measured_like_small_ones(large):
+    whole = similarity_by_skimage(*large)
+    similarity = ssim_map(*large, data_range=255)
+    inner = (slice(5, -5),) * 2
+    np.testing.assert_array_equal(similarity[inner], whole[inner].astype("float32"))
+
+
+@pytest.mark.parametrize(
+    ("measure", "bytes_a_pixel"), [(NUMBERS["ssim"], 64), (range_invariant_psnr, 26)]
+)
+def test_memory_is_bounded(measure, bytes_a_pixel, large):
+    tracemalloc.start()
+    measure(*large)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < bytes_a_pixel * large[0].size
 
 
 @pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])

@@ -190,7 +190,9 @@ def _misfit(prediction: Array, truth: Array) -> Array:
     target, centred = _centred(truth), _centred(prediction)
     power = np.vdot(centred, centred)
     gain = np.vdot(target, centred) / power if power else 0.0
-    return target - gain * centred
+    centred *= gain
+    target -= centred
+    return target
 
 
 def _centred(values: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,7 @@ from napari_edsr.metrics.common import (
 #: Side in pixels of the Gaussian window, whose sigma is 1.5.
 SSIM_WINDOW = 11
 _MARGIN = SSIM_WINDOW // 2
+_BAND = 2**20  # pixels at a time, as the formula keeps a dozen arrays of them
 
 
 def ssim(
@@ -96,6 +98,26 @@ def _similarity(
     known = known_pixels(truth)
     if truth.ndim == 2:
         prediction, truth = prediction[..., np.newaxis], truth[..., np.newaxis]
+    mean = np.empty(known.shape)
+    for rows, around in _bands(*known.shape):
+        images = prediction[around], truth[around]
+        band = _mean_similarity(*images, known[around], data_range)
+        mean[rows] = band[rows.start - around.start :][: rows.stop - rows.start]
+    return mean, _counted(known)
+
+
+def _bands(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Rows to measure, and those that their windows reach."""
+    step = max(SSIM_WINDOW, _BAND // width)
+    for start in range(0, height, step):
+        stop = min(start + step, height)
+        first = max(0, min(start - _MARGIN, height - SSIM_WINDOW))
+        yield slice(start, stop), slice(first, min(stop + _MARGIN, height))
+
+
+def _mean_similarity(
+    prediction: Array, truth: Array, known: NDArray[np.bool_], data_range: float
+) -> Array:
     total = np.zeros(known.shape)
     for sample in range(truth.shape[2]):
         total += _similarity_of_sample(
@@ -103,7 +125,7 @@ def _similarity(
             _filled(truth[..., sample], known),
             data_range,
         )
-    return total / truth.shape[2], _counted(known)
+    return total / truth.shape[2]
 
 
 def _filled(sample: Array, known: NDArray[np.bool_]) -> Array:
