@@ -62,3 +62,16 @@ def test_undoing_a_fraction_is_what_a_spline_of_the_whole_image_gives(scene):
     back = unshifted(scene[..., None], WHOLE, (0.3, -0.6))
     whole = moved(scene, (-0.3, 0.6))
     np.testing.assert_allclose(back[..., 0], whole[WHOLE], atol=1e-3)
+
+
+def test_a_pixel_without_a_value_spoils_only_those_beside_it(scene):
+    holed = scene.copy()
+    holed[60, 70] = np.nan
+    box = (slice(50, 80), slice(60, 90))
+    back = unshifted(np.stack([holed, scene], axis=-1), box, (0.5, 0))
+    whole = unshifted(scene[..., None], box, (0.5, 0))[..., 0]
+    missing = np.isnan(back[..., 0])
+    assert np.argwhere(missing).tolist() == [[9, 10], [10, 10]]
+    np.testing.assert_array_equal(back[..., 1], whole)
+    far = np.hypot(*np.ogrid[-10:20, -10:20]) > 9
+    np.testing.assert_allclose(back[..., 0][far], whole[far], atol=0.05)

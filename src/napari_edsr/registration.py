@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_edsr.intensities import fill_nonfinite
+
 _STEPS = 100  # of a pixel to which a shift is found
 _CONTEXT = 12  # pixels beyond which an interpolated one feels nothing of its neighbours
 
@@ -69,29 +71,24 @@ def unshifted(
     -------
     ndarray of float64
         Of the box; beyond its edges the image counts as mirrored. A shift by whole
-        pixels within the image leaves its values as they are.
+        pixels within the image leaves its values as they are; else NaN stands where a
+        pixel beside it is not finite.
     """
-    from scipy import ndimage
-
-    moved = _moved_whole(data.shape, box, shift)
-    if moved is not None:
-        return data[moved].astype(np.float64)
+    whole = _moved_whole(data.shape, box, shift)
+    if whole is not None:
+        return data[whole].astype(np.float64)
     reach = int(np.ceil(np.abs(shift).max())) + _CONTEXT
     wider = [
         slice(max(0, part.start - reach), min(size, part.stop + reach))
         for part, size in zip(box, data.shape[:2], strict=True)
     ]
-    straight = ndimage.shift(
-        data[tuple(wider)].astype(np.float64),
-        (-shift[0], -shift[1], 0),
-        order=3,
-        mode="mirror",
-    )
+    parts = np.moveaxis(data[tuple(wider)], -1, 0)
+    moved = np.stack([_moved(part, (-shift[0], -shift[1])) for part in parts], axis=-1)
     inner = (
         slice(part.start - around.start, part.stop - around.start)
         for part, around in zip(box, wider, strict=True)
     )
-    return straight[tuple(inner)]
+    return moved[tuple(inner)]
 
 
 def _moved_whole(
@@ -107,3 +104,15 @@ def _moved_whole(
         for part, move, size in zip((rows, columns), shift, shape, strict=False)
     )
     return (rows, columns) if is_inside else None
+
+
+def _moved(sample: NDArray[Any], by: tuple[float, float]) -> NDArray[np.float64]:
+    """By cubic splines, in which a single NaN would spread over the whole image."""
+    from scipy import ndimage
+
+    filled, bad = fill_nonfinite(sample)
+    moved = ndimage.shift(filled.astype(np.float64), by, order=3, mode="mirror")
+    if bad is not None:
+        touched = ndimage.shift(bad.astype(np.float64), by, order=1, mode="mirror")
+        moved[touched > 0] = np.nan
+    return moved
