@@ -11,6 +11,7 @@ from skimage.metrics import (
     structural_similarity,
 )
 
+from napari_edsr import drain, iter_scores
 from napari_edsr.errors import ImageError
 from napari_edsr.metrics import (
     error_map,
@@ -310,6 +311,17 @@ GREY = np.zeros((12, 14))
 def test_what_can_not_be_compared_is_refused(measure, prediction, truth, words):
     with pytest.raises(ImageError, match=words):
         measure(prediction, truth)
+
+
+def test_a_mask_is_not_lost_unseen():
+    masked = np.ma.masked_less(GREY, 1)
+    assert masked.mask.any()
+    for images in ((GREY, masked), (masked, GREY)):
+        with pytest.raises(ImageError, match="make masked pixels of the truth NaN"):
+            psnr(*images, data_range=1)
+        with pytest.raises(ImageError, match="make masked pixels of the truth NaN"):
+            drain(iter_scores(*images, scale=2))
+    assert psnr(GREY, np.ma.array(GREY), data_range=1) == math.inf
 
 
 @pytest.mark.parametrize("border", [-1, 6])

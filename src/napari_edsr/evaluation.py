@@ -19,6 +19,7 @@ from napari_edsr.events import ImageDone, PlaneMeasured, relay
 from napari_edsr.files import ImageFile
 from napari_edsr.images import ImageSpec, as_source, read_plane, understand
 from napari_edsr.metrics import Score, score
+from napari_edsr.metrics.common import refuse_mask
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def iter_scores(
     ImageError
         If the images do not match each other or the protocol.
     """
+    for image in (prediction, truth):
+        refuse_mask(image)
     spec = understand(truth, axes)
     _check_same_planes(understand(prediction, spec.axes), spec)
     prediction, truth = as_source(prediction), as_source(truth)

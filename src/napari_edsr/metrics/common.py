@@ -21,8 +21,9 @@ def as_plane(image: ArrayLike) -> Array:
     Raises
     ------
     ImageError
-        If it is none, or empty.
+        If it is none, or empty, or some of its pixels are masked.
     """
+    refuse_mask(image)
     plane = as_array(image)
     if plane.dtype.kind not in "buif":
         raise ImageError(
@@ -36,6 +37,21 @@ def as_plane(image: ArrayLike) -> Array:
     if not plane.size:
         raise ImageError(f"The image is empty: its shape is {plane.shape}.")
     return plane
+
+
+def refuse_mask(image: Any) -> None:
+    """Refuse a masked array, whose mask would be lost.
+
+    Raises
+    ------
+    ImageError
+        If any of its pixels is masked.
+    """
+    if np.ma.is_masked(image):
+        raise ImageError(
+            "Masks are not understood; make masked pixels of the truth NaN, as in "
+            "truth.astype(float).filled(numpy.nan)."
+        )
 
 
 def comparable(
