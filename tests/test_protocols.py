@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from napari_edsr import score
-from napari_edsr.errors import ImageError
+from napari_edsr.errors import EDSRWarning, ImageError
 from napari_edsr.metrics import (
     PROTOCOLS,
     Score,
@@ -268,6 +268,14 @@ def test_of_an_image_smaller_than_the_window_ssim_alone_is_not_measured(truth, o
     assert math.isnan(measured.ssim)
     expected = psnr(other[:14], truth[:14], data_range=255, border=2)
     assert measured.psnr == expected
+
+
+def test_a_prediction_on_0_to_1_beside_integers_is_pointed_out(truth, other):
+    with pytest.warns(EDSRWarning, match="nothing above 1, but the truth does"):
+        score(other / 255, truth, scale=2)
+    score(other / 255, truth / 255, scale=2, data_range=1)
+    score(other * 1.0, truth, scale=2)
+    score(np.zeros(truth.shape), np.zeros_like(truth), scale=2)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_edsr.errors import ImageError
+from napari_edsr.errors import EDSRWarning, ImageError
 from napari_edsr.intensities import dtype_range
 from napari_edsr.metrics.colour import as_rgb, to_y, without_alpha
 from napari_edsr.metrics.common import (
@@ -166,7 +167,8 @@ def score(
         Pixels to shave from each side, instead of the protocol's.
     data_range : float, optional
         White minus black in the units of the images. None takes that of the truth's
-        integer type; floats have none.
+        integer type; floats have none. It is warned of a float prediction that seems
+        to be on 0-1 beside integers.
     colour : {"as is", "Y"}, optional
         Measure all colours, or luma, instead of what the protocol does.
 
@@ -220,6 +222,13 @@ def _data_range(images: tuple[Array, Array], rules: Protocol) -> float:
         raise ImageError(
             f"The prediction is {prediction} and the truth {truth}; convert one of them, "
             "or say their data_range if both hold the same units."
+        )
+    if prediction.kind == "f" and images[0].max() <= 1 < images[1].max():
+        warnings.warn(
+            "The prediction holds nothing above 1, but the truth does; bring a "
+            "prediction on 0-1 to the units of the truth first.",
+            EDSRWarning,
+            stacklevel=3,
         )
     black, white = dtype_range(truth)
     return white if rules.rounded else white - black
