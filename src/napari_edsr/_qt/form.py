@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import (
@@ -35,6 +36,7 @@ class Form(QScrollArea):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.sections: dict[str, Section] = {}
+        self._opened: Section | None = None
         self.form = QWidget()
         self.rows = QFormLayout(self.form)
         self.rows.setContentsMargins(0, 0, 0, 0)
@@ -58,6 +60,7 @@ class Form(QScrollArea):
         for name, section in sections.items():
             self.sections[name] = section
             section.toggled.connect(self.sections_changed)
+            section.toggled.connect(partial(self._note_opened, section))
             folding.addWidget(section)
         self.rows.addRow(folding)
 
@@ -74,7 +77,19 @@ class Form(QScrollArea):
         """Grow and shrink with the form as its sections fold."""
         if event is not None and event.type() in _RESIZING:
             self.updateGeometry()
-        return super().eventFilter(watched, event)
+        is_done = super().eventFilter(watched, event)
+        if event is not None and event.type() == QEvent.Type.Resize:
+            self._reveal()
+        return is_done
+
+    def _note_opened(self, section: Section, is_open: bool) -> None:
+        self._opened = section if is_open and self.isVisible() else None
+
+    def _reveal(self) -> None:
+        """Scroll to a section that was folded out where there was no room for it."""
+        if self._opened is not None:
+            self.ensureWidgetVisible(self._opened, 0, 0)
+            self._opened = None
 
     def lock(self, locked: bool) -> None:
         """Keep the choices as they are while a run goes on; they stay readable."""

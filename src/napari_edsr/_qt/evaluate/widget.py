@@ -163,7 +163,9 @@ class EvaluateWidget(Dock):
             self.panel.said.show_text(trust.consistency_text(request, found))
 
         self._begin(
-            f"Checking {result.name}", trust.iter_layer_consistency(request), show
+            f"Checking the consistency of {result.name}",
+            trust.iter_layer_consistency(request),
+            show,
         )
 
     def add_uncertainty(self) -> None:
@@ -179,7 +181,11 @@ class EvaluateWidget(Dock):
             trust.add_result_uncertainty(self._viewer, result, origin, found)
             self.panel.said.show_text(trust.uncertainty_text(result, found))
 
-        self._begin(f"Doubting {result.name}", trust.iter_uncertainty(request), show)
+        self._begin(
+            f"Mapping the uncertainty of {result.name}",
+            trust.iter_uncertainty(request),
+            show,
+        )
 
     def _begin(
         self, doing: str, job: Generator[Any, Any, Any], show: Callable[[Any], object]
@@ -197,8 +203,9 @@ class EvaluateWidget(Dock):
         ImageError
             If none is there.
         """
-        layers = self._layers()
-        return chosen_result(layers, [x for x in layers if self._is_selected(x)])
+        layers, truth = self._layers(), self._truth()
+        selected = [x for x in layers if self._is_selected(x) and x is not truth]
+        return chosen_result(layers, selected)
 
     def compare(self) -> None:
         """Open the Compare dock with the chosen candidate and the truth."""
