@@ -264,6 +264,28 @@ def test_current_plane_follows_the_sliders():
     assert layers.current_plane(viewer.dims, layer) == {"T": (3, 4), "Z": (4, 5)}
 
 
+@pytest.mark.parametrize("first", ["um", "nm"])
+def test_planes_are_found_in_whatever_unit_the_sliders_count(first):
+    viewer = ViewerModel()
+    placed = [
+        layers.Image(
+            np.zeros((5, 8, 8)),
+            scale=(size, 1, 1),
+            translate=(50 * size, 0, 0),
+            units=(unit,) * 3,
+        )
+        for unit, size in (("um", 1), ("nm", 1000))
+    ]
+    for layer in placed if first == "um" else placed[::-1]:
+        viewer.add_layer(layer)
+    for layer in placed:
+        layers.show_plane(viewer.dims, layer, (3,))
+        assert viewer.dims.current_step[0] == 3
+        for each in placed:
+            assert layers.current_plane(viewer.dims, each) == {"Z": (3, 4)}
+        viewer.dims.set_current_step(0, 0)
+
+
 def test_current_plane_of_a_layer_with_fewer_axes():
     viewer = ViewerModel()
     viewer.add_image(np.zeros((5, 6, 8, 8)))

@@ -301,7 +301,8 @@ def rectangle_region(shapes: Shapes, layer: Image) -> Region | None:
 def current_plane(dims: Dims, layer: Image) -> Region:
     """The plane of a stack that the viewer's sliders are at."""
     axes = layer_axes(layer)
-    position = world_to_data(layer, dims.point)
+    point = np.asarray(dims.point)[-layer.ndim :]
+    position = world_to_data(layer, point / _in_units_of(dims, layer)[-len(point) :])
     shape = layer_array(layer).shape
     region: Region = {}
     for i in range(layer.ndim - 2):
@@ -320,9 +321,17 @@ def show_plane(dims: Dims, layer: Image, place: Sequence[int]) -> None:
     place : sequence of int
         Index of the plane along each axis of the layer before rows and columns.
     """
-    world = layer.data_to_world([*place, 0, 0])
+    world = np.asarray(layer.data_to_world([*place, 0, 0])) * _in_units_of(dims, layer)
     for i in range(len(place)):
         dims.set_point(dims.ndim - layer.ndim + i, float(world[i]))
+
+
+def _in_units_of(dims: Dims, layer: Image) -> NDArray:
+    """One unit of each axis of a layer in those the sliders count in."""
+    shared = min(dims.ndim, layer.ndim)
+    pairs = zip(layer.units[-shared:], (dims.units or ())[-shared:], strict=False)
+    factors = [unit_factor(*pair) or 1.0 for pair in pairs]
+    return np.array([1.0] * (layer.ndim - len(factors)) + factors)
 
 
 def world_to_data(layer: Image, point: Sequence[float]) -> NDArray:
