@@ -141,3 +141,17 @@ def test_without_a_truth_the_last_result_is_looked_at(dock, viewer, press, low):
     assert dock.panel.trust_reason.text() == (
         "No low-resolution layer of low ×2 is open; open the image it was made from, low."
     )
+
+
+def test_figures_of_layers_that_are_gone_are_said_to_be_old(
+    dock, viewer, press, table, truth, noisy
+):
+    viewer.add_image(truth, name="truth")
+    viewer.add_image(noisy(), name="mine")
+    press(dock)
+    figures = table(dock)
+    viewer.layers.remove("truth")
+    assert dock.panel.reason.text() == (
+        "Choose the layer that holds the truth. The figures are those of before."
+    )
+    assert table(dock) == figures

@@ -368,7 +368,8 @@ class EvaluateWidget(Dock):
         try:
             plan = planning.plan(choices)
         except EDSRError as error:
-            reason = str(error)
+            kept = self.evaluation is not None
+            reason = f"{error} The figures are those of before." if kept else str(error)
         else:
             described = "\n".join([plan.aligned, *plan.left_out])
             if self._measured and self.panel.live.isChecked():
