@@ -374,13 +374,13 @@ def test_csv_holds_every_figure_in_full(
 
 def test_copy_puts_the_table_on_the_clipboard(dock, viewer, press, qapp, truth, noisy):
     viewer.add_image(truth, name="truth")
-    viewer.add_image(noisy(), name="mine")
+    viewer.add_image(noisy(), name="mi\tne\n2")
     press(dock)
     dock.panel.copy.click()
     heading, line = qapp.clipboard().text().split("\n")
     assert heading.split("\t")[:3] == ["Name", "Plane", "PSNR dB"]
     assert line.split("\t")[:3] == [
-        "mine",
+        "mi ne 2",
         "mean",
         f"{dock.evaluation.rows[0].mean.psnr:.2f}",
     ]

@@ -112,12 +112,16 @@ def test_nothing_is_cut_off_in_a_narrow_dock(docked, press, truth, noisy):
     dock.setFixedWidth(NARROWEST)
     press(dock)
     draw()
+    shown = dock.panel.table
+    last = shown.header().logicalIndex(3)
+    edge = shown.columnViewportPosition(last) + shown.columnWidth(last)
+    assert edge <= shown.viewport().width()  # PSNR, SSIM and the gain
     right = dock.mapToGlobal(dock.rect().topRight()).x()
     cut = [
         child
         for child in dock.findChildren(QWidget)
         if child.isVisible()
-        and not dock.panel.table.isAncestorOf(child)
+        and not shown.isAncestorOf(child)
         and child.mapToGlobal(child.rect().topRight()).x() > right
     ]
     assert cut == []

@@ -16,7 +16,7 @@ from napari_edsr._qt.evaluate.requests import BICUBIC, Evaluation, Row
 from napari_edsr.metrics import Score
 
 _KEY, _PLACE, _VALUE = (Qt.ItemDataRole.UserRole + i for i in range(3))
-_NARROWEST_NAME = 76
+_NARROWEST_NAME = 60  # a name is read in its tooltip, a number cut off is not
 _INDENTATION = 12  # pixels
 _IN_SIGHT = 3  # columns after the name, without scrolling
 _FEWEST, _MOST = 3, 8  # lines
@@ -106,7 +106,8 @@ def as_text(evaluation: Evaluation) -> str:
     rows = [[_COLUMNS[0], "Plane", *_COLUMNS[1:]]]
     for row in evaluation.rows:
         for line in lines_of(row, evaluation.row(BICUBIC)):
-            rows.append([line.name, line.place, *_texts(line)])
+            name = " ".join(line.name.split())  # a tab would begin another cell
+            rows.append([name, line.place, *_texts(line)])
     return "\n".join("\t".join(cells) for cells in rows)
 
 
