@@ -9,6 +9,7 @@ from napari.layers import Image
 from skimage import data
 
 from napari_edsr._qt.layers import METADATA_KEY, result_settings
+from napari_edsr.errors import ImageError
 from napari_edsr.events import ImageDone
 from napari_edsr.resampling import imresize
 
@@ -155,3 +156,26 @@ def test_figures_of_layers_that_are_gone_are_said_to_be_old(
         "Choose the layer that holds the truth. The figures are those of before."
     )
     assert table(dock) == figures
+
+
+def test_only_what_was_asked_for_notifies_of_its_failure(
+    dock, viewer, press, qtbot, monkeypatch, truth, noisy
+):
+    from napari_edsr._qt.evaluate import widget as module
+
+    viewer.add_image(truth, name="truth")
+    layer = viewer.add_image(noisy(), name="mine")
+    press(dock)
+
+    def fail(request):
+        raise ImageError("The disk is gone.")
+        yield
+
+    monkeypatch.setattr(module, "iter_measure", fail)
+    with qtbot.waitSignal(dock.session.failed, timeout=WAIT):
+        layer.data = noisy()
+    assert "disk is gone" in dock.panel.error.message.text()
+    assert dock.errors_shown == []
+    qtbot.waitUntil(lambda: not dock.session.is_running, timeout=WAIT)
+    press(dock)
+    assert dock.errors_shown == ["The disk is gone."]

@@ -77,7 +77,7 @@ class EvaluateWidget(Dock):
         self._has_chosen_truth = False
         self._baselines: dict[Hashable, Image] = {}
         self._measured: tuple[object, ...] = ()
-        self._is_measuring = False
+        self._is_measuring = self._is_asked = False
         self._anew = QTimer(self)
         self._anew.setSingleShot(True)
         self._anew.setInterval(_SETTLES)
@@ -105,13 +105,17 @@ class EvaluateWidget(Dock):
         session.progressed.connect(panel.progress.move_to)
         session.changed.connect(self._update)
         session.stopped.connect(self._on_stopped)
-        session.failed.connect(self._on_failure)
+        session.failed.connect(self._on_job_failure)
         self._anew.timeout.connect(self._measure_anew)
 
     # what is asked for
 
     def measure(self) -> None:
         """Measure what is ticked; a measurement under way is begun anew."""
+        self._measure(is_asked=True)
+
+    def _measure(self, *, is_asked: bool) -> None:
+        self._is_asked = is_asked
         self._anew.stop()
         try:
             plan = planning.plan(self.choices())
@@ -125,7 +129,7 @@ class EvaluateWidget(Dock):
         if self.session.is_running and not self._is_measuring:
             self._anew.start()
         elif self.panel.measure.isEnabled():
-            self.measure()
+            self._measure(is_asked=False)
 
     def _start(self, plan: planning.Plan) -> None:
         self._measured, self._is_measuring = plan.request.key, True
@@ -191,7 +195,7 @@ class EvaluateWidget(Dock):
         self, doing: str, job: Generator[Any, Any, Any], show: Callable[[Any], object]
     ) -> None:
         if not self.session.is_running:
-            self._is_measuring = False
+            self._is_measuring, self._is_asked = False, True
             self.panel.begin(f"{doing}…")
             self.session.run(job, doing, show)
 
@@ -411,6 +415,15 @@ class EvaluateWidget(Dock):
         kept = "; the figures are those of before" if self._is_measuring else ""
         self.panel.said.show_text(f"Stopped{kept}.")
 
+    def _on_job_failure(self, failure: Failure) -> None:
+        """Notify of what was asked for alone: each change of a layer may fail again."""
+        if self._is_asked:
+            show_error(failure.message)
+        self._show_failure(failure)
+
     def _on_failure(self, failure: Failure) -> None:
-        self.panel.error.show_error(times(failure.message), failure.details)
         show_error(failure.message)
+        self._show_failure(failure)
+
+    def _show_failure(self, failure: Failure) -> None:
+        self.panel.error.show_error(times(failure.message), failure.details)
