@@ -154,6 +154,12 @@ class MeasureRequest:
         """What the truth holds."""
         return understand(self.truth.data, self.truth.axes)
 
+    def candidate(self, key: Hashable) -> Candidate:
+        """That of a key, else the first that is no baseline."""
+        chosen = [each for each in self.candidates if each.key == key]
+        layers = [each for each in self.candidates if each.enlarged == 1]
+        return (chosen or layers or list(self.candidates))[0]
+
     def places(self) -> Iterator[tuple[int, ...]]:
         """Indices of all planes along the truth's leading axes."""
         return np.ndindex(self.spec.leading_shape)

@@ -7,12 +7,14 @@ import io
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from napari_edsr._qt.evaluate.requests import BICUBIC, Evaluation, Row
+from napari_edsr.atomic import replacing
 from napari_edsr.metrics import Score
 
 _KEY, _PLACE, _VALUE = (Qt.ItemDataRole.UserRole + i for i in range(3))
@@ -21,6 +23,7 @@ _INDENTATION = 12  # pixels
 _IN_SIGHT = 3  # columns after the name, without scrolling
 _FEWEST, _MOST = 3, 8  # lines
 _PADDING = 4  # pixels
+_ENCODING = "utf-8-sig"  # without the mark Excel takes "×" for two letters
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,18 @@ def as_csv(evaluation: Evaluation) -> str:
             end = (*line.shift, *rules, score.data_range, score.left_out)
             writer.writerow([line.name, line.place, *line.values, *end])
     return stream.getvalue()
+
+
+def write_csv(path: Path, evaluation: Evaluation) -> None:
+    """Write all lines to a file, replaced at once.
+
+    Raises
+    ------
+    EDSRError
+        If it cannot be written.
+    """
+    with replacing(path) as partial:
+        partial.write_text(as_csv(evaluation), encoding=_ENCODING)
 
 
 def as_text(evaluation: Evaluation) -> str:

@@ -31,7 +31,7 @@ from napari_edsr._qt.evaluate.requests import (
     iter_measure,
 )
 from napari_edsr._qt.evaluate.session import EvaluateSession
-from napari_edsr._qt.evaluate.table import as_csv, as_text
+from napari_edsr._qt.evaluate.table import as_text, write_csv
 from napari_edsr._qt.evaluate.wording import guessed_truth, summary_text, worst_plane
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.layers import (
@@ -42,7 +42,6 @@ from napari_edsr._qt.layers import (
 )
 from napari_edsr._qt.saving import ask_path, file_name
 from napari_edsr._qt.wording import times
-from napari_edsr.atomic import replacing
 from napari_edsr.errors import EDSRError
 
 if TYPE_CHECKING:
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
     from napari_edsr.trust import Consistency, Uncertainty
 
 _CATEGORY, _SECTIONS = "evaluate", "open_sections_evaluate"
-_ENCODING = "utf-8-sig"  # without the mark Excel takes "×" for two letters
 _SETTLES = 300  # milliseconds between a change of a layer and a new measurement
 
 
@@ -240,10 +238,7 @@ class EvaluateWidget(Dock):
         """The candidate whose line is chosen, else the first that is no baseline."""
         if self.evaluation is None:
             return None
-        candidates, key = self.evaluation.request.candidates, self.panel.table.chosen()
-        chosen = [candidate for candidate in candidates if candidate.key == key]
-        layers = [candidate for candidate in candidates if candidate.enlarged == 1]
-        return (chosen or layers or list(candidates))[0]
+        return self.evaluation.request.candidate(self.panel.table.chosen())
 
     def show_plane(self, place: tuple[int, ...]) -> None:
         """Move the viewer's sliders to a plane of the truth."""
@@ -265,12 +260,11 @@ class EvaluateWidget(Dock):
         name = Path(file_name(self.evaluation.request.truth.name)).stem
         path = ask_path(self, "Save figures", f"{name}.csv", "CSV (*.csv)")
         if path:
-            self._write(Path(path), as_csv(self.evaluation))
+            self._write(Path(path), self.evaluation)
 
-    def _write(self, path: Path, text: str) -> None:
+    def _write(self, path: Path, evaluation: Evaluation) -> None:
         try:
-            with replacing(path) as partial_file:
-                partial_file.write_text(text, encoding=_ENCODING)
+            write_csv(path, evaluation)
         except EDSRError as error:
             self._on_failure(Failure.of(error, "Saving"))
         else:
