@@ -112,6 +112,17 @@ def test_what_the_user_changed_meanwhile_is_kept(dock, pair, viewer):
     assert [layer.visible for layer in pair] == [True, True]
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_what_the_user_hid_meanwhile_stays_hidden(dock, pair, viewer, mode):
+    labels = viewer.add_labels(np.ones((5, 5), int))
+    press_mode(dock, mode)
+    labels.visible = mode == GRID  # the grid has hidden it
+    dock.panel.leave.click()
+
+    assert labels.visible == (mode == GRID)
+    assert [layer.visible for layer in pair] == [True, True]
+
+
 def test_own_meaning_of_a_key_comes_back(dock, viewer, press):
     called = []
     viewer.bind_key("X", lambda viewer: called.append("own"))

@@ -102,6 +102,24 @@ def test_line_is_dragged_and_the_view_is_not(dock, pair, viewer, mouse, painted)
     assert_sides(painted(dock), *expected(pair), cut=180)
 
 
+def test_sides_can_be_swapped_and_the_curtain_left_during_a_drag(
+    dock, pair, viewer, mouse, press
+):
+    mouse.press(40, 60.5)
+    mouse.drag(45, 80.25)
+    press(viewer, "X")
+    mouse.drag(45, 85.25)
+    swapped = dock.mode.layers
+    dock.panel.leave.click()
+    mouse.drag(45, 95.25)
+    mouse.release(45, 95.25)
+
+    assert swapped == [pair[1], pair[0]]
+    assert viewer.scene.camera.mouse_pan
+    assert str(viewer.cursor.style) == "standard"
+    assert dock.controls.curtain.slider.value() == 629
+
+
 def test_press_beside_the_line_leaves_it_alone(dock, pair, viewer, mouse, painted):
     mouse.press(40, 30)
     mouse.drag(40, 90)

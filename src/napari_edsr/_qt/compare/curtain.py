@@ -10,10 +10,10 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QRectF, Signal
 from qtpy.QtGui import QFontMetricsF, QPainter
 
+from napari_edsr._qt.compare.changes import Changes, Keys
 from napari_edsr._qt.compare.frame import Views
 from napari_edsr._qt.compare.mode import Look, PaintedMode
 from napari_edsr._qt.compare.painting import paint_divider, paint_name, painted
-from napari_edsr._qt.compare.snapshot import Keys
 from napari_edsr._qt.compare.window import Window, canvas_window
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Curtain(PaintedMode):
         super().__init__(viewer, layers, look, parent)
         self.direction, self.position = direction, position
         self._keys = Keys(viewer)
-        self._held: tuple[bool, str] | None = None
+        self._held: Changes | None = None
 
     @property
     def axis(self) -> int:
@@ -103,6 +103,11 @@ class Curtain(PaintedMode):
             self.draw_soon()
             self.moved.emit(position)
 
+    def swap(self) -> None:
+        """Exchange the layers of the two sides."""
+        self.layers.reverse()
+        self.draw_soon()
+
     def turn(self, direction: str) -> None:
         """Make the line vertical or horizontal."""
         self.direction = direction
@@ -129,19 +134,19 @@ class Curtain(PaintedMode):
             return
         self._hold(True)
         yield
-        while event.type == "mouse_move":
+        while event.type == "mouse_move" and self._held:
             self.move_to(self._position_of(event.position))
             yield
-        self._hold(self._is_near(event.position))
+        self._hold(False)
 
     def _hold(self, held: bool) -> None:
         """Let the mouse move the line and not the view, and look like it."""
-        camera, cursor = self.viewer.scene.camera, self.viewer.cursor
         if held and self._held is None:
-            self._held = camera.mouse_pan, cursor.style
-            camera.mouse_pan, cursor.style = False, "pointing"
+            self._held = Changes()
+            self._held.set(self.viewer.scene.camera, "mouse_pan", False)
+            self._held.set(self.viewer.cursor, "style", "pointing")
         elif not held and self._held is not None:
-            camera.mouse_pan, cursor.style = self._held
+            self._held.undo()
             self._held = None
 
     def _position_of(self, place: tuple[float, ...]) -> float:

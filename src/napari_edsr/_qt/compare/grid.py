@@ -23,14 +23,16 @@ class Grid(Mode):
         """Lay them out so that they are as large as can be; what is in view stays so."""
         super().begin()
         viewer, grid = self.viewer, self.viewer.canvas.grid
-        self.show_only(self.layers)
+        for layer in viewer.layers:
+            self.changes.set(layer, "visible", layer in self.layers)
         for layer in self.layers:
-            layer.name_overlay.visible = True
+            self.changes.set(layer.name_overlay, "visible", True)
         whole = np.array(viewer.canvas.viewbox_size(viewer.layers))
-        sides = self._sides()
-        grid.stride, grid.spacing = _FORWARD, _SPACING
-        grid.shape = best_shape(len(self.layers), viewer.canvas.size, sides)
-        grid.enabled = True
+        shape = best_shape(len(self.layers), viewer.canvas.size, self._sides())
+        self.changes.set(grid, "stride", _FORWARD)
+        self.changes.set(grid, "spacing", _SPACING)
+        self.changes.set(grid, "shape", shape)
+        self.changes.set(grid, "enabled", True)
         part = np.array(viewer.canvas.viewbox_size(viewer.layers))
         before = viewer.scene.camera.zoom
         viewer.scene.camera.zoom = before * float((part / whole).min())

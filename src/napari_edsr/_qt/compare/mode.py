@@ -12,15 +12,14 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtGui import QFont, QPalette
 
+from napari_edsr._qt.compare.changes import Changes, Connections
 from napari_edsr._qt.compare.frame import Frame, Views
-from napari_edsr._qt.compare.snapshot import Connections, Snapshot, set_visible
 from napari_edsr._qt.compare.window import check_view
 from napari_edsr._qt.wording import sentence
 from napari_edsr.errors import EDSRError
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Layer
     from numpy.typing import NDArray
 
 #: Of a layer: what changes how it looks.
@@ -65,8 +64,7 @@ class Mode(QObject):
     ) -> None:
         super().__init__(parent)
         self.viewer, self.layers = viewer, list(layers)
-        self.connections = Connections()
-        self._snapshot: Snapshot | None = None
+        self.connections, self.changes = Connections(), Changes()
 
     def begin(self) -> None:
         """Change what the viewer shows.
@@ -77,15 +75,13 @@ class Mode(QObject):
             If this view cannot be compared.
         """
         check_view(self.viewer)
-        self._snapshot = Snapshot(self.viewer)
         dims = self.viewer.dims.events
         self.connections.add(self._on_axes, dims.ndisplay, dims.order)
 
     def end(self) -> None:
         """Leave the viewer as it was."""
         self.connections.cut()
-        if self._snapshot is not None:
-            self._snapshot.restore()
+        self.changes.undo()
 
     def attempt(self, work: Callable[[], object]) -> None:
         """Do something of which nobody else would learn that it failed."""
@@ -93,12 +89,6 @@ class Mode(QObject):
             work()
         except Exception as error:  # a file that can no longer be read, for one
             self.gave_up.emit(sentence(str(error) or type(error).__name__))
-
-    def show_only(self, layers: Sequence[Layer], *, spare: bool = False) -> None:
-        """Hide the other layers; `spare` those that hold no image."""
-        for layer in self.viewer.layers:
-            if not spare or isinstance(layer, Image):
-                set_visible(layer, layer in layers)
 
     def _on_axes(self, event: object = None) -> None:
         try:
@@ -139,10 +129,12 @@ class PaintedMode(Mode):
     def begin(self) -> None:
         """Show the picture in place of all images."""
         super().begin()
-        self.viewer.canvas.grid.enabled = False
+        self.changes.set(self.viewer.canvas.grid, "enabled", False)
         self._views = Views(self.viewer, self.layers, self.look.density)
         self.draw()
-        self.show_only([self.frame.layer] if self.frame.layer else [], spare=True)
+        for layer in self.viewer.layers:
+            if isinstance(layer, Image) and layer is not self.frame.layer:
+                self.changes.set(layer, "visible", False)
         self._follow()
 
     def _follow(self) -> None:

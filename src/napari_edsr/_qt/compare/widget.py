@@ -234,8 +234,11 @@ class CompareWidget(Dock):
         self._update()
 
     def _on_sides(self) -> None:
-        if self.active == CURTAIN:
-            self._begin_anew(self.sides())
+        mode, sides = self.mode, self.sides()
+        if isinstance(mode, Curtain) and sides == mode.layers[::-1]:
+            mode.swap()
+        elif self.active == CURTAIN:
+            self._begin_anew(sides)
         self._update()
 
     def _begin_anew(self, layers: list[Image]) -> None:

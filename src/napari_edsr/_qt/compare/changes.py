@@ -10,42 +10,30 @@ from napari.utils.key_bindings import coerce_keybinding
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Layer
-
-_GRID = ("enabled", "stride", "shape", "spacing")
 
 
-class Snapshot:
-    """How a viewer shows its layers, before a comparison changes that.
+class Changes:
+    """Attributes that were changed, with what they were before.
 
-    Parameters
-    ----------
-    viewer : napari.components.ViewerModel
+    What the user changes meanwhile, and nothing else did, stays as the user wants it.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
-        self._grid = {name: getattr(viewer.canvas.grid, name) for name in _GRID}
-        self._shown = [
-            (layer, layer.visible, layer.name_overlay.visible)
-            for layer in viewer.layers
-        ]
+    def __init__(self) -> None:
+        self._before: list[tuple[object, str, object]] = []
 
-    def restore(self) -> None:
-        """Put everything back; layers that are gone meanwhile, or new, are left alone."""
-        for name, value in self._grid.items():
-            setattr(self._viewer.canvas.grid, name, value)
-        for layer, visible, named in self._shown:
-            if layer in self._viewer.layers:
-                with suppress(Exception):  # napari could not read it; it is visible
-                    set_visible(layer, visible)
-                layer.name_overlay.visible = named
+    def set(self, owner: object, name: str, value: object) -> None:
+        """Change an attribute, unless it is so already."""
+        before = getattr(owner, name)
+        if before != value:
+            self._before.append((owner, name, before))
+            setattr(owner, name, value)
 
-
-def set_visible(layer: Layer, visible: bool) -> None:
-    """Show or hide a layer; napari would read it again where nothing changes."""
-    if layer.visible != visible:
-        layer.visible = visible
+    def undo(self) -> None:
+        """Put everything back, the last change first."""
+        while self._before:
+            owner, name, value = self._before.pop()
+            with suppress(Exception):  # napari cannot read a layer that it is to show
+                setattr(owner, name, value)
 
 
 class Connections:
