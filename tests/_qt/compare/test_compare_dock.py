@@ -57,7 +57,15 @@ def test_button_that_cannot_be_pressed_says_why(dock):
 
     enabled = {m: b.isEnabled() for m, b in dock.controls.modes.buttons.items()}
     assert enabled == {GRID: False, CURTAIN: False, BLINK: False, LOUPE: True}
-    assert dock.controls.reason.text() == "Tick at least two layers to compare them."
+    assert dock.controls.reason.text() == "Tick at least two images to compare them."
+
+
+def test_empty_viewer_says_what_to_open(make_dock):
+    dock = make_dock()
+
+    assert dock.controls.reason.text() == "Open at least two images to compare them."
+    assert dock.panel.reason.text() == "Tick a layer to export a figure."
+    assert not dock.panel.export.isEnabled()
 
 
 @pytest.mark.parametrize("name", ["truth", "nuclei_GT", "my HR image", "ground truth"])

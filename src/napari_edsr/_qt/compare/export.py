@@ -15,10 +15,10 @@ from qtpy.QtCore import QObject, Signal
 from napari_edsr._qt.compare.colours import coloured
 from napari_edsr._qt.compare.curtain import Curtain
 from napari_edsr._qt.compare.figure import (
-    Caption,
     Figure,
     Panel,
     ScaleBar,
+    Title,
     save_figure,
 )
 from napari_edsr._qt.compare.loupe import Loupe
@@ -132,15 +132,15 @@ def _numbers(
 
 def make_figure(viewer: ViewerModel, shot: Shot, numbers: Sequence[str]) -> Figure:
     """Put the panels together."""
-    captions = [
-        Caption(layer.name, text)
+    titles = [
+        Title(layer.name, text)
         for layer, text in zip(shot.layers, numbers, strict=True)
     ]
-    if len(shot.pictures) < len(captions):
-        panels = [Panel(shot.pictures[0], tuple(captions))]
+    if len(shot.pictures) < len(titles):
+        panels = [Panel(shot.pictures[0], tuple(titles))]
     else:
-        pairs = zip(shot.pictures, captions, strict=True)
-        panels = [Panel(picture, (caption,)) for picture, caption in pairs]
+        pairs = zip(shot.pictures, titles, strict=True)
+        panels = [Panel(picture, (title,)) for picture, title in pairs]
     units = viewer.layers.extent.units
     width = abs(shot.window.step[1]) * shot.window.shape[1]
     bar = ScaleBar.of(width, units[-1]) if units else None

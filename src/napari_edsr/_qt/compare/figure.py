@@ -30,7 +30,7 @@ _PAPER, _INK, _SOFT_INK = "#ffffff", "#202020", "#606060"
 
 
 @dataclass(frozen=True)
-class Caption:
+class Title:
     """A layer's name and, below it, its numbers; both may be empty."""
 
     name: str
@@ -39,16 +39,16 @@ class Caption:
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture with a caption over it; with two captions, one at each side.
+    """A picture with a title over it; with two titles, one at each side.
 
     Attributes
     ----------
     picture : ndarray of uint8, (H, W, 4)
-    captions : tuple of Caption
+    titles : tuple of Title
     """
 
     picture: NDArray[np.uint8]
-    captions: tuple[Caption, ...]
+    titles: tuple[Title, ...]
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,13 @@ class _Layout:
         )
         self._name = _font(max(15.0, self._panel.width() / 36), bold=True)
         self._text = _font(max(13.0, self._panel.width() / 42))
-        self._head = self._height_of_captions()
+        self._head = self._height_of_titles()
         self.size = self._whole()
 
-    def _height_of_captions(self) -> float:
-        captions = [c for panel in self._figure.panels for c in panel.captions]
-        height = QFontMetricsF(self._name).height() if captions else 0.0
-        if any(caption.numbers for caption in captions):
+    def _height_of_titles(self) -> float:
+        titles = [c for panel in self._figure.panels for c in panel.titles]
+        height = QFontMetricsF(self._name).height() if titles else 0.0
+        if any(title.numbers for title in titles):
             height += QFontMetricsF(self._text).height()
         return height + _GAP / 2
 
@@ -161,21 +161,21 @@ class _Layout:
             row, column = divmod(i, self._columns)
             x = _MARGIN + column * (self._panel.width() + _GAP)
             y = _MARGIN + row * (self._head + self._panel.height() + _GAP)
-            self._paint_captions(painter, panel.captions, QPointF(x, y))
+            self._paint_titles(painter, panel.titles, QPointF(x, y))
             self._paint_picture(painter, panel.picture, QPointF(x, y + self._head))
         self._paint_foot(painter)
 
-    def _paint_captions(
-        self, painter: QPainter, captions: Sequence[Caption], corner: QPointF
+    def _paint_titles(
+        self, painter: QPainter, titles: Sequence[Title], corner: QPointF
     ) -> None:
-        width = self._panel.width() / len(captions) - (_GAP if captions[1:] else 0)
+        width = self._panel.width() / len(titles) - (_GAP if titles[1:] else 0)
         sides = (Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight)
-        for i, (caption, side) in enumerate(zip(captions, sides, strict=False)):
+        for i, (title, side) in enumerate(zip(titles, sides, strict=False)):
             x = corner.x() + i * (self._panel.width() - width)
             y = corner.y()
             for font, ink, text in (
-                (self._name, _INK, caption.name),
-                (self._text, _SOFT_INK, caption.numbers),
+                (self._name, _INK, title.name),
+                (self._text, _SOFT_INK, title.numbers),
             ):
                 line = QRectF(x, y, width, QFontMetricsF(font).height())
                 _write(painter, font, ink, text, line, side)

@@ -76,6 +76,13 @@ class Frame:
             self.layer.data = picture.copy()
             self.layer.scale, self.layer.translate = window.step, window.corner
         self._window = window
+        if not self.layer.visible:
+            self.layer.visible = True
+
+    def hide(self) -> None:
+        """Show nothing."""
+        if self.layer is not None:
+            self.layer.visible = False
 
     def _add(self, window: Window, picture: NDArray[np.uint8], over: Image) -> Image:
         layers = self._viewer.layers

@@ -176,15 +176,12 @@ class PaintedMode(Mode):
         if any(layer not in self.viewer.layers for layer in self.layers):
             return  # one was deleted; the dock will begin anew or leave
         if views is None or views.window is None:
-            if self.frame.layer is not None:
-                self.frame.layer.visible = False
+            self.frame.hide()
             return
         began = time.perf_counter()
         picture = self.paint(views)
         over = max(self.layers, key=self.viewer.layers.index)
         self.frame.show(views.window, picture, over)
-        assert self.frame.layer is not None
-        self.frame.layer.visible = True
         self._cost = time.perf_counter() - began
 
     def paint(self, views: Views) -> NDArray[np.uint8]:

@@ -312,8 +312,10 @@ class CompareWidget(Dock):
             check_view(self._viewer)
         except EDSRError as error:
             return dict.fromkeys((GRID, CURTAIN, BLINK, LOUPE), str(error))
-        count = len(self.layers())
-        few = "" if count >= _FEW else "Tick at least two layers to compare them."
+        count, verb = len(self.layers()), "Tick"
+        if self.controls.ticks.count() < _FEW:
+            verb = "Open"
+        few = "" if count >= _FEW else f"{verb} at least two images to compare them."
         none = "" if count else few
         return {GRID: few, CURTAIN: few, BLINK: few, LOUPE: none}
 
