@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QListWidget, QListWidgetItem, QWidget
 _KEY = Qt.ItemDataRole.UserRole
 _CHECKED, _UNCHECKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
 _LINES = 4
+_AROUND = 2  # pixels around each line
 
 
 class TickList(QListWidget):
@@ -30,6 +31,7 @@ class TickList(QListWidget):
         self.setToolTip(tip)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setSpacing(_AROUND)
         self.itemChanged.connect(self._on_ticked)
         self._fit()
 
@@ -91,5 +93,6 @@ class TickList(QListWidget):
     def _fit(self) -> None:
         """As high as its lines are, within reason."""
         lines = min(max(self.count(), 2), _LINES)
-        line = max(self.sizeHintForRow(0), self.fontMetrics().height() + 4)
-        self.setFixedHeight(lines * line + 2 * self.frameWidth() + 2)
+        text = max(self.sizeHintForRow(0), self.fontMetrics().height())
+        edges = 2 * (self.frameWidth() + _AROUND)
+        self.setFixedHeight(lines * (text + 2 * _AROUND) + edges)

@@ -14,6 +14,7 @@ SIDE = 128  # pixels of Qt; two rows of them fit into a low window
 _COLUMNS = 2
 _CROSS = 7.0  # pixels from the middle to the ends of its marks
 _HOLE = 3.0
+_INDENT = 12  # that the theme puts around the text of a label, and a little more
 
 
 class Picture(QWidget):
@@ -62,14 +63,16 @@ class TileView(QWidget):
         for label in (self.name, self.score):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setMaximumWidth(SIDE)
-        self.name.setStyleSheet("font-weight: bold;")
+        font = self.name.font()
+        font.setBold(True)
+        self.name.setFont(font)
 
     def show_tile(self, tile: Tile) -> None:
         """Show what the loupe saw of a layer."""
         metrics = self.name.fontMetrics()
         middle = Qt.TextElideMode.ElideMiddle
         self.picture.show_tile(tile)
-        self.name.setText(metrics.elidedText(tile.name, middle, SIDE - 4))
+        self.name.setText(metrics.elidedText(tile.name, middle, SIDE - _INDENT))
         self.name.setToolTip(tile.name)
         self.score.setText(tile.score)
         self.score.setVisible(bool(tile.score))
