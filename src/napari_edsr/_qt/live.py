@@ -12,6 +12,7 @@ from napari.layers import Image
 from qtpy.QtCore import QTimer
 
 from napari_edsr._qt.layers import METADATA_KEY, add_unselected, map_settings
+from napari_edsr._qt.news import layer_news
 from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class LiveResult:
         self._redrawing = True
         finish = self.budget.start()
         self.layer.refresh(thumbnail=thumbnail, extent=False, highlight=False)
+        layer_news().redrawn.emit(self.layer)
 
         def painted() -> None:
             finish()

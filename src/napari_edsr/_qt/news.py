@@ -35,9 +35,12 @@ class LayerNews(QObject):
     -------
     to_compare(list of napari.layers.Image)
         The Compare dock of their viewer is to take these, two at least.
+    redrawn(napari.layers.Image)
+        Pixels of a layer have changed in place; of a hidden one napari tells nobody.
     """
 
     to_compare = Signal(object)
+    redrawn = Signal(object)
 
 
 @cache

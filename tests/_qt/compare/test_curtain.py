@@ -169,6 +169,35 @@ def test_picture_follows_contrast_colormap_and_data(dock, pair, painted):
     )
 
 
+def test_picture_follows_a_result_that_sharpens(make_dock, viewer, painted, rng):
+    from napari_edsr._qt.live import LiveResult
+    from napari_edsr._qt.requests import UpscaleRequest
+
+    source = viewer.add_image(np.zeros((20, 20), np.uint8), contrast_limits=(0, 255))
+    settings = {"scale": (0.5, 0.5), "contrast_limits": (0, 255)}
+    request = UpscaleRequest(source.data, "YX", 2, "model", settings=settings)
+    live = LiveResult(viewer, request, np.zeros((40, 40), np.uint8))
+    viewer.canvas.size, viewer.scene.camera.zoom = (200, 200), 10
+    viewer.scene.camera.center = (9.5, 9.5)
+    dock = make_dock()
+    dock.controls.modes.buttons[CURTAIN].click()
+    live.layer.data[...] = 99
+    live.finish()
+    shown = painted(dock)
+
+    assert (shown[TOP:, 100 + MARKS : -5, :3] == 99).all()
+    assert shown[TOP:, : 100 - MARKS, :3].max() == 0
+
+
+def test_home_fits_the_layers_and_not_the_picture(dock, pair, viewer, painted):
+    viewer.scene.camera.zoom = 20
+    painted(dock)
+    viewer.fit_to_view(margin=0)
+
+    assert viewer.scene.camera.zoom == pytest.approx(3)
+    assert viewer.scene.camera.center[1:] == pytest.approx((49.5, 59.5))
+
+
 def test_picture_follows_the_view_and_the_canvas(dock, pair, viewer, painted):
     viewer.scene.camera.zoom = 4
     viewer.canvas.size = (200, 300)

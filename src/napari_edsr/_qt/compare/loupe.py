@@ -11,7 +11,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_edsr._qt.compare.colours import coloured
-from napari_edsr._qt.compare.mode import Mode
+from napari_edsr._qt.compare.mode import LOOKS, Mode
 from napari_edsr._qt.compare.sampling import Lattice, sample
 from napari_edsr._qt.compare.scores import Box, box_in, decibels, pair_of
 from napari_edsr._qt.compare.window import (
@@ -90,11 +90,8 @@ class Loupe(Mode):
         self.viewer.mouse_move_callbacks.append(self._on_mouse)
         self.connections.add(self.look_soon, self.viewer.dims.events.point)
         for layer in self.layers:
-            events = layer.events
-            self.connections.add(
-                self.look_soon,
-                *(events.data, events.contrast_limits, events.colormap, events.gamma),
-            )
+            emitters = (getattr(layer.events, name) for name in LOOKS)
+            self.connections.add(self.look_soon, *emitters)
         self.look()
 
     def end(self) -> None:

@@ -15,6 +15,7 @@ from qtpy.QtGui import QFont, QPalette
 from napari_edsr._qt.compare.changes import Changes, Connections
 from napari_edsr._qt.compare.frame import Frame, Views
 from napari_edsr._qt.compare.window import check_view
+from napari_edsr._qt.news import layer_news
 from napari_edsr._qt.wording import sentence
 from napari_edsr.errors import EDSRError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Of a layer: what changes how it looks.
-_LOOKS = (
+LOOKS = (
     *("data", "set_data", "contrast_limits", "colormap", "gamma", "opacity"),
     *("interpolation2d", "name"),
     *("scale", "translate", "rotate", "shear", "affine", "units"),
@@ -145,8 +146,9 @@ class PaintedMode(Mode):
             *(camera.zoom, camera.center, camera.orientation),
             *(viewer.canvas.events.size, dims.point),
         )
+        self.connections.add(self._on_redrawn, layer_news().redrawn)
         for layer in self.layers:
-            emitters = (getattr(layer.events, name) for name in _LOOKS)
+            emitters = (getattr(layer.events, name) for name in LOOKS)
             self.connections.add(self._on_view, *emitters)
 
     def end(self) -> None:
@@ -159,6 +161,10 @@ class PaintedMode(Mode):
         assert self._views is not None
         self._views.look()
         self.draw_soon(self._cost)
+
+    def _on_redrawn(self, layer: Image) -> None:
+        if layer in self.layers:
+            self._on_view()
 
     @property
     def is_painted(self) -> bool:
