@@ -58,7 +58,7 @@ def endless(gate):
 def test_change_waits_until_a_map_is_made(
     dock, viewer, press, qtbot, monkeypatch, truth, noisy
 ):
-    from napari_edsr._qt.evaluate import widget as module
+    from napari_edsr._qt.evaluate import layer_maker as module
 
     viewer.add_image(truth, name="truth")
     layer = viewer.add_image(noisy(), name="mine")

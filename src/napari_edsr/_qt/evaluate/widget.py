@@ -13,33 +13,22 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QWidget
 
-from napari_edsr._qt import handover, settings
+from napari_edsr._qt import settings
 from napari_edsr._qt.dock import Dock
-from napari_edsr._qt.evaluate import planning, trust
+from napari_edsr._qt.evaluate import planning
 from napari_edsr._qt.evaluate.alignment import find_low
 from napari_edsr._qt.evaluate.controls import AUTOMATIC, EvaluateControls
-from napari_edsr._qt.evaluate.maps import baseline_layer, is_baseline, map_layer
+from napari_edsr._qt.evaluate.jobs import iter_measure
+from napari_edsr._qt.evaluate.layer_maker import LayerMaker
+from napari_edsr._qt.evaluate.maps import is_baseline
 from napari_edsr._qt.evaluate.origin import Origin, chosen_result
 from napari_edsr._qt.evaluate.panel import EvaluatePanel
-from napari_edsr._qt.evaluate.requests import (
-    ERROR,
-    SSIM,
-    Candidate,
-    Evaluation,
-    iter_enlarged,
-    iter_map,
-    iter_measure,
-)
+from napari_edsr._qt.evaluate.requests import ERROR, SSIM, Candidate, Evaluation
 from napari_edsr._qt.evaluate.session import EvaluateSession
 from napari_edsr._qt.evaluate.table import as_text, write_csv
 from napari_edsr._qt.evaluate.wording import guessed_truth, summary_text, worst_plane
 from napari_edsr._qt.failure import Failure
-from napari_edsr._qt.layers import (
-    add_unselected,
-    image_layers,
-    is_map,
-    show_plane,
-)
+from napari_edsr._qt.layers import image_layers, is_map, show_plane
 from napari_edsr._qt.saving import ask_path, file_name
 from napari_edsr._qt.wording import times
 from napari_edsr.errors import EDSRError
@@ -47,9 +36,6 @@ from napari_edsr.errors import EDSRError
 if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
-    from numpy.typing import NDArray
-
-    from napari_edsr.trust import Consistency, Uncertainty
 
 _CATEGORY, _SECTIONS = "evaluate", "open_sections_evaluate"
 _SETTLES = 300  # milliseconds between a change of a layer and a new measurement
@@ -71,9 +57,9 @@ class EvaluateWidget(Dock):
         super().__init__(napari_viewer, controls, panel, parent)
         self.controls, self.panel = controls, panel
         self.session = EvaluateSession(self)
+        self.maker = LayerMaker(napari_viewer, self._begin, self)
         self.evaluation: Evaluation | None = None
         self._has_chosen_truth = False
-        self._baselines: dict[Hashable, Image] = {}
         self._measured: tuple[object, ...] = ()
         self._is_measuring = self._is_asked = False
         self._anew = QTimer(self)
@@ -100,6 +86,7 @@ class EvaluateWidget(Dock):
         panel.compare.clicked.connect(self.compare)
         panel.uncertainty.clicked.connect(self.add_uncertainty)
         panel.consistency.clicked.connect(self.add_consistency)
+        self.maker.said.connect(panel.said.show_text)
         session.progressed.connect(panel.progress.move_to)
         session.changed.connect(self._update)
         session.stopped.connect(self._on_stopped)
@@ -143,51 +130,27 @@ class EvaluateWidget(Dock):
     def add_map(self, kind: str) -> None:
         """Add a map of the chosen candidate, or of the first, as a layer."""
         evaluation, candidate = self.evaluation, self._chosen()
-        if evaluation is None or candidate is None:
-            return
-        request = evaluation.request
-
-        def show(values: NDArray) -> None:
-            layer = map_layer(request, candidate, kind, values)
-            add_unselected(self._viewer, layer)
-
-        self._begin(
-            f"Mapping {candidate.name}", iter_map(request, candidate, kind), show
-        )
+        if evaluation is not None and candidate is not None:
+            self.maker.add_map(evaluation.request, candidate, kind)
 
     def add_consistency(self) -> None:
         """Add a map of where a result contradicts the layer it was made from."""
-        result, origin = self._result()
-        request = trust.consistency_request(result, origin)
-
-        def show(found: Consistency) -> None:
-            trust.add_consistency(self._viewer, request, found)
-            self.panel.said.show_text(trust.consistency_text(request, found))
-
-        self._begin(
-            f"Checking the consistency of {result.name}",
-            trust.iter_layer_consistency(request),
-            show,
-        )
+        self.maker.add_consistency(*self._result())
 
     def add_uncertainty(self) -> None:
         """Run the model eight times, and map where it disagrees with itself."""
-        result, origin = self._result()
         try:
-            request = trust.uncertainty_request(result, origin)
+            self.maker.add_uncertainty(*self._result())
         except EDSRError as error:
             self._on_failure(Failure.of(error, "Mapping the uncertainty"))
+
+    def compare(self) -> None:
+        """Open the Compare dock with the chosen candidate and the truth."""
+        evaluation, candidate, truth = self.evaluation, self._chosen(), self._truth()
+        if evaluation is None or candidate is None or truth is None:
             return
-
-        def show(found: Uncertainty) -> None:
-            trust.add_result_uncertainty(self._viewer, result, origin, found)
-            self.panel.said.show_text(trust.uncertainty_text(result, found))
-
-        self._begin(
-            f"Mapping the uncertainty of {result.name}",
-            trust.iter_uncertainty(request),
-            show,
-        )
+        row = evaluation.row(candidate.key)
+        self.maker.compare(truth, candidate, worst_plane(row) if row else None)
 
     def _begin(
         self, doing: str, job: Generator[Any, Any, Any], show: Callable[[Any], object]
@@ -208,31 +171,6 @@ class EvaluateWidget(Dock):
         layers, truth = self._layers(), self._truth()
         selected = [x for x in layers if self._is_selected(x) and x is not truth]
         return chosen_result(layers, selected)
-
-    def compare(self) -> None:
-        """Open the Compare dock with the chosen candidate and the truth."""
-        candidate, truth = self._chosen(), self._truth()
-        if candidate is None or truth is None:
-            return
-        layer = self._by_key(candidate.key) or self._baselines.get(candidate.key)
-        if layer is not None and layer in self._viewer.layers:
-            self._compare(truth, layer, candidate)
-        elif candidate.enlarged > 1:
-            self._begin(
-                f"Making {candidate.name}",
-                iter_enlarged(candidate),
-                lambda image: self._compare_new(truth, candidate, image),
-            )
-
-    def _compare_new(self, truth: Image, candidate: Candidate, image: NDArray) -> None:
-        layer = self._baselines[candidate.key] = baseline_layer(candidate, image)
-        add_unselected(self._viewer, layer)
-        self._compare(truth, layer, candidate)
-
-    def _compare(self, truth: Image, layer: Image, candidate: Candidate) -> None:
-        row = self.evaluation.row(candidate.key) if self.evaluation else None
-        place = worst_plane(row) if row is not None else None
-        handover.compare(self._viewer, [truth, layer], place)
 
     def _chosen(self) -> Candidate | None:
         """The candidate whose line is chosen, else the first that is no baseline."""
@@ -338,7 +276,7 @@ class EvaluateWidget(Dock):
 
     def _on_data(self, layer: Layer) -> None:
         choices = self.choices()
-        self._baselines.clear()
+        self.maker.forget_baselines()
         used = (choices.truth, choices.low, *choices.candidates)
         if self._measured and self.panel.live.isChecked() and layer in used:
             self._anew.start()
