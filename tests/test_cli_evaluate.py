@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import os
+import sys
 import warnings
 
 import numpy as np
@@ -225,6 +227,14 @@ def test_names_are_shown_as_they_are(run, images, tmp_path):
     Image.fromarray(images[0]["a"]).save(path)
     _, out, _ = run("evaluate", path, path)
     assert out.splitlines()[2].split()[:2] == ["[red]a[0]", "inf"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
+def test_a_name_that_is_no_unicode_leaves_the_json_valid(run, images, tmp_path):
+    path = tmp_path / os.fsdecode(b"a\xff.png")
+    Image.fromarray(images[0]["a"]).save(path)
+    _, out, _ = run("evaluate", path, path, "--json")
+    assert json.loads(out)["images"][0]["name"] == "a?"
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,8 @@ def _valid(value: Any) -> Any:
         return {key: _valid(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_valid(one) for one in value]
+    if isinstance(value, str):  # of a file's name that is no Unicode
+        return value.encode(errors="replace").decode()
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
     return value
