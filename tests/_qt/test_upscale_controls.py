@@ -527,7 +527,11 @@ def test_mnemonics_are_unique_and_leave_the_menus_theirs(fresh):
     texts = [
         w.text() for kind in (QPushButton, QCheckBox) for w in fresh.findChildren(kind)
     ]
-    texts += [label.text() for label in fresh.findChildren(QLabel) if label.buddy()]
+    texts += [
+        label.text()
+        for label in fresh.findChildren(QLabel)
+        if label.buddy() is not None
+    ]
     letters = [m.lower() for text in texts for m in re.findall(r"&(\w)", text)]
     assert len(letters) == len(set(letters)) == 17
     menus, screenshots = set("fvlpwh"), set("sc")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QPushButton
 
 from napari_edsr._qt import settings
 
@@ -134,3 +137,23 @@ def test_protocol_without_a_scale_asks_for_the_border(
     dock.controls.rules.border.setValue(2)
     press(dock)
     assert dock.evaluation.rows[0].mean.border == 2
+
+
+def test_mnemonics_are_unique_and_leave_the_menus_theirs(dock):
+    texts = [
+        w.text() for kind in (QPushButton, QCheckBox) for w in dock.findChildren(kind)
+    ]
+    texts += [
+        label.text() for label in dock.findChildren(QLabel) if label.buddy() is not None
+    ]
+    letters = [m.lower() for text in texts for m in re.findall(r"&(\w)", text)]
+    assert len(letters) == len(set(letters)) == 13
+    menus, screenshots = set("fvlpwh"), set("sc")
+    assert set(letters) & (menus | screenshots) == set()
+
+
+def test_every_control_explains_itself_and_can_be_reached(dock):
+    kinds = (QPushButton, QComboBox, QCheckBox)
+    for control in (each for kind in kinds for each in dock.findChildren(kind)):
+        assert control.focusPolicy() & Qt.FocusPolicy.TabFocus
+        assert len(control.toolTip()) > len(getattr(control, "text", str)()) + 10

@@ -52,7 +52,7 @@ class EvaluateControls(Form):
             "The image that was upscaled. From it come the baselines, what simple "
             "interpolation would have given."
         )
-        self.bicubic = QCheckBox("Bi&cubic")
+        self.bicubic = QCheckBox("&Bicubic")
         self.bicubic.setToolTip("Measure bicubic interpolation as well.")
         self.bicubic.setChecked(True)
         self.nearest = QCheckBox("Ne&arest")
@@ -70,15 +70,16 @@ class EvaluateControls(Form):
         self.rows.addRow("&Truth", self.truth)
         self.rows.addRow("", self.described)
         self.rows.addRow("Candi&dates", self.candidates)
-        self.rows.addRow("&Low res.", self.low)
+        self.rows.addRow("L&ow res.", self.low)
         self.rows.addRow("Add", beside(self.bicubic, self.nearest))
-        self.rows.addRow("&Protocol", self.protocol)
+        self.rows.addRow("P&rotocol", self.protocol)
         self.add_sections(
             {
                 "rules": Section(
                     "How to measure",
                     self.rules,
-                    "What is shaved off, which colours count, and what white is.",
+                    "What is shaved off along the edges, which colours count, what white is, "
+                    "and whether shifts are undone.",
                 )
             }
         )

@@ -60,7 +60,7 @@ class RuleOptions(QWidget):
         self.white.setKeyboardTracking(False)
         self.white.setMinimumWidth(NARROWEST)
         self.white.setToolTip("White minus black, in the units of the layers.")
-        self.register = QCheckBox("Register &first")
+        self.register = QCheckBox("Reg&ister first")
         self.register.setToolTip(
             "Find by how many pixels, and parts of one, each candidate is shifted against "
             "the truth, and undo it. The table says how much it was."
@@ -77,7 +77,7 @@ class RuleOptions(QWidget):
         column.addWidget(self.data_range)
         column.addWidget(self.white)
         form = option_form(self)
-        form.addRow("&Border", self.border)
+        form.addRow("Bord&er", self.border)
         form.addRow("Colo&ur", self.colour)
         form.addRow("Data ran&ge", ranges)
         form.addRow(self.register)

@@ -37,20 +37,20 @@ class EvaluatePanel(QWidget):
         self.progress.cancel.setToolTip("Stop after the plane at work.")
         self.summary = Caption()
         self.table = ScoreTable()
-        self.copy = _button("C&opy", "Copy the table, to be pasted into a spreadsheet.")
-        self.csv = _button("CS&V…", "Write all figures of all planes to a file.")
+        self.copy = _button("Copy", "Copy the table, to be pasted into a spreadsheet.")
+        self.csv = _button("CSV…", "Write all figures of all planes to a file.")
         self.error_map = _button(
-            "&Error map",
+            "Error map",
             "Add a layer of the chosen candidate minus the truth: where it is too bright "
             "and where too dark.",
         )
         self.ssim_map = _button(
-            "&SSIM map",
+            "SSIM map",
             "Add a layer of the structural similarity of the chosen candidate at each "
             "pixel.",
         )
         self.compare = _button(
-            "Compa&re",
+            "Compare",
             "Open the Compare dock with the chosen candidate and the truth, at the plane "
             "where it is worst.",
         )
@@ -60,7 +60,7 @@ class EvaluatePanel(QWidget):
             "and turns of the image. It runs the model eight times.",
         )
         self.consistency = _button(
-            "Cons&istency",
+            "Consistency",
             "Add a layer of the result made small again, minus the image it came from: "
             "what it invented that the original contradicts.",
         )
@@ -86,9 +86,7 @@ class EvaluatePanel(QWidget):
             for x, button in enumerate(row):
                 buttons.addWidget(button, y, x)
         trust = QHBoxLayout()
-        label = QLabel("No trut&h?")
-        label.setBuddy(self.uncertainty)
-        trust.addWidget(label)
+        trust.addWidget(QLabel("No truth?"))
         trust.addWidget(self.uncertainty, 1)
         trust.addWidget(self.consistency, 1)
         column = QVBoxLayout(self)
