@@ -144,7 +144,7 @@ class RunPanel(QWidget):
         self.reason = Caption()
         self.progress = ProgressRow()
         self.outcome = Caption()
-        self.compare = QPushButton("&Compare")
+        self.compare = QPushButton("Compare")
         self.compare.setToolTip(
             "See the last result beside its source, in the Compare dock."
         )
