@@ -92,7 +92,7 @@ class Blink(PaintedMode):
         """Show the next."""
         self._shown = (self._shown + 1) % len(self.layers)
         self.showing.emit(self.current.name)
-        self.attempt(self.draw)
+        self.redraw()
 
     def paint(self, views: Views) -> NDArray[np.uint8]:
         """The layer and its name."""

@@ -82,7 +82,7 @@ class Loupe(Mode):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_REST)
-        self._timer.timeout.connect(lambda: self.attempt(self.look))
+        self._timer.timeout.connect(self._look_again)
 
     def begin(self) -> None:
         """Look at the middle of the canvas, and follow the cursor from there."""
@@ -126,6 +126,9 @@ class Loupe(Mode):
     def _pixel(self) -> float:
         """Side of the smallest pixel of all layers, in the world."""
         return min(_pixel_side(self.viewer, layer) for layer in self.layers)
+
+    def _look_again(self) -> None:
+        self.attempt(self.look)
 
     def look(self) -> None:
         """Tell what is under the cursor."""

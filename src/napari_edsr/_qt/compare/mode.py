@@ -125,7 +125,7 @@ class PaintedMode(Mode):
         self._cost = 0.0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(lambda: self.attempt(self.draw))
+        self._timer.timeout.connect(self.redraw)
 
     def begin(self) -> None:
         """Show the picture in place of all images."""
@@ -175,6 +175,10 @@ class PaintedMode(Mode):
         """Draw once the events at hand are over, and some seconds after the last time."""
         if not self._timer.isActive():
             self._timer.start(min(round(1000 * rest), _LONGEST_REST))
+
+    def redraw(self) -> None:
+        """Draw, or give up where that fails."""
+        self.attempt(self.draw)
 
     def draw(self) -> None:
         """Paint the picture and show it; nothing where none of the layers is in view."""
