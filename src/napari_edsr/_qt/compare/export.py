@@ -168,6 +168,7 @@ class FigureWriter(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._job: Job | None = None
+        self._asked: tuple[Shot, Path] | None = None
 
     @property
     def is_running(self) -> bool:
@@ -180,7 +181,8 @@ class FigureWriter(QObject):
             return
         title = f"Measuring for {Path(path).name}"
         job = self._job = Job(iter_numbers(self._viewer, shot), title, self)
-        job.returned.connect(lambda numbers: self._finish(shot, path, numbers))
+        self._asked = shot, Path(path)
+        job.returned.connect(self._on_measured)
         job.failed.connect(self._on_failed)
         job.cancel_asked.connect(self.stop)
         job.ended.connect(self._on_ended)
@@ -192,13 +194,15 @@ class FigureWriter(QObject):
         if self._job is not None:
             self._job.stop()
 
-    def _finish(self, shot: Shot, path: str, numbers: list[str]) -> None:
+    def _on_measured(self, numbers: list[str]) -> None:
+        assert self._asked is not None
+        shot, path = self._asked
         try:
-            save_figure(make_figure(self._viewer, shot, numbers), Path(path))
+            save_figure(make_figure(self._viewer, shot, numbers), path)
         except EDSRError as error:
             self._on_failed(error)
         else:
-            self.saved.emit(path)
+            self.saved.emit(str(path))
 
     def _on_failed(self, error: Exception) -> None:
         self.failed.emit(Failure.of(error, "Exporting the figure"))
