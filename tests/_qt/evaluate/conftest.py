@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 from skimage import data
 
+from napari_edsr._qt.layers import layer_array, layer_axes, result_settings
+from napari_edsr._qt.live import LiveResult
+from napari_edsr._qt.requests import UpscaleRequest, iter_request
+from napari_edsr.events import drain
 from napari_edsr.resampling import imresize
 
 WAIT = 60_000  # ms until a job that hangs fails its test
@@ -72,3 +76,43 @@ def table():
         return lines
 
     return texts
+
+
+@pytest.fixture
+def upscaled(viewer, model_file):
+    """`upscaled(layer, region=...)`: its result as the Upscale dock leaves it."""
+
+    def make(layer, *, scale=2, region=None, model=None, **options):
+        request = UpscaleRequest(
+            data=layer_array(layer),
+            axes=layer_axes(layer),
+            scale=scale,
+            model=model or model_file(scale).key,
+            options=options,
+            region=region or {},
+            settings=result_settings(layer, scale, region),
+            name=f"{layer.name} ×{scale} (tiny)",
+            source=layer.name,
+        )
+        found = drain(iter_request(request))
+        live = LiveResult(viewer, request, found.image)
+        live.describe({**found.metadata, "partial": False, "source": request.source})
+        return live.layer
+
+    return make
+
+
+@pytest.fixture
+def same_place():
+    """`same_place(one, other, inside)`: fails unless both lie at one place in the world."""
+
+    def check(one, other, inside):
+        """The same pixel of two layers lies in the same place, and so does the next one."""
+        for step in (0, 1, 2):
+            place = np.add(inside, step)
+            np.testing.assert_allclose(
+                one.data_to_world(place), other.data_to_world(place)
+            )
+        assert one.units == other.units
+
+    return check

@@ -9,32 +9,21 @@ import pytest
 from napari.layers import Image
 from scipy import ndimage
 
-from napari_edsr import zoo
-from napari_edsr._qt.busy import computing
 from napari_edsr._qt.evaluate.origin import source_of
 from napari_edsr._qt.evaluate.trust import (
     add_consistency,
-    add_result_uncertainty,
     consistency_request,
     consistency_text,
     iter_layer_consistency,
-    iter_uncertainty,
-    uncertainty_request,
-    uncertainty_text,
 )
 from napari_edsr._qt.layers import (
     METADATA_KEY,
-    layer_array,
-    layer_axes,
     result_settings,
 )
-from napari_edsr._qt.live import LiveResult
-from napari_edsr._qt.requests import UpscaleRequest, iter_request, partial_metadata
-from napari_edsr._qt.worker import Job
+from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 from napari_edsr.checkpoints import save_model
-from napari_edsr.errors import DeviceError, ImageError, ModelError
+from napari_edsr.errors import ImageError
 from napari_edsr.events import PlaneDone, drain
-from napari_edsr.inference import iter_upscale
 from napari_edsr.resampling import imresize
 
 WAIT = 30_000
@@ -49,30 +38,6 @@ PLACES = {
         "affine": [[0.9, 0.3, 5], [-0.2, 1.4, -6], [0, 0, 1]],
     },
 }
-
-
-@pytest.fixture
-def upscaled(viewer, model_file):
-    """`upscaled(layer, region=...)`: its result as the Upscale dock leaves it."""
-
-    def make(layer, *, scale=2, region=None, model=None, **options):
-        request = UpscaleRequest(
-            data=layer_array(layer),
-            axes=layer_axes(layer),
-            scale=scale,
-            model=model or model_file(scale).key,
-            options=options,
-            region=region or {},
-            settings=result_settings(layer, scale, region),
-            name=f"{layer.name} ×{scale} (tiny)",
-            source=layer.name,
-        )
-        found = drain(iter_request(request))
-        live = LiveResult(viewer, request, found.image)
-        live.describe({**found.metadata, "partial": False, "source": request.source})
-        return live.layer
-
-    return make
 
 
 @pytest.fixture
@@ -91,16 +56,10 @@ def shrunk(image, **options):
     return imresize(image, 0.5, **options).astype(float)
 
 
-def assert_same_place(one, other, inside):
-    """The same pixel of two layers lies in the same place, and so does the next one."""
-    for step in (0, 1, 2):
-        place = np.add(inside, step)
-        np.testing.assert_allclose(one.data_to_world(place), other.data_to_world(place))
-    assert one.units == other.units
-
-
 @pytest.mark.parametrize("place", PLACES)
-def test_the_map_lies_over_the_input(viewer, upscaled, measure, image, place):
+def test_the_map_lies_over_the_input(
+    same_place, viewer, upscaled, measure, image, place
+):
     lr = viewer.add_image(image, name="cells", colormap="magenta", **PLACES[place])
     result = upscaled(lr)
 
@@ -110,7 +69,7 @@ def test_the_map_lies_over_the_input(viewer, upscaled, measure, image, place):
     np.testing.assert_array_equal(layer.data, expected.astype(np.float32))
     assert layer.name == "cells ×2 (tiny) consistency"
     assert layer is viewer.layers[-1]
-    assert_same_place(layer, lr, (0, 0))
+    same_place(layer, lr, (0, 0))
     assert found.rmse == pytest.approx(math.sqrt(np.mean(expected**2)))
     assert consistency_text(request, found) == (
         f"Consistency of cells ×2 (tiny): {found.psnr:.1f} dB, {found.rmse:.3g} grey "
@@ -131,7 +90,9 @@ def test_colours_of_the_map_are_symmetric_and_spare_outliers(
     assert np.ptp(white) < 0.02
 
 
-def test_planes_of_a_stack_are_compared_one_by_one(viewer, upscaled, measure, rng):
+def test_planes_of_a_stack_are_compared_one_by_one(
+    same_place, viewer, upscaled, measure, rng
+):
     stack = rng.integers(0, 2**16, (3, 8, 10), np.uint16)
     lr = viewer.add_image(stack, name="stack", scale=(4, 0.5, 0.5))
     result = upscaled(lr)
@@ -142,7 +103,7 @@ def test_planes_of_a_stack_are_compared_one_by_one(viewer, upscaled, measure, rn
     _, _, layer = measure(result)
     expected = shrunk(result.data, axes=(-2, -1)) - stack
     np.testing.assert_array_equal(layer.data, expected.astype(np.float32))
-    assert_same_place(layer, lr, (0, 0, 0))
+    same_place(layer, lr, (0, 0, 0))
 
 
 def test_a_map_of_colours_is_their_mean(viewer, upscaled, measure, rng):
@@ -343,136 +304,3 @@ def test_a_result_that_is_not_finished(viewer, upscaled, image):
     result.metadata[METADATA_KEY] = partial_metadata(request, None, 3)
     with pytest.raises(ImageError, match="is not finished; upscale its input again"):
         source_of(result, viewer.layers)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"normalize": "dtype"},
-        {"normalize": (100.0, 9000.0)},
-        {"normalize": "contrast-limits", "contrast_limits": (50.0, 700.0)},
-    ],
-)
-def test_uncertainty_is_that_of_the_run_repeated(
-    viewer, upscaled, model_file, image, options
-):
-    lr = viewer.add_image(image, name="cells", scale=(0.5, 0.5), rotate=20)
-    region = {"Y": (3, 13), "X": (2, 20)}
-    result = upscaled(lr, region=region, precision="fp32", **options)
-    origin = source_of(result, viewer.layers)
-
-    request = uncertainty_request(result, origin, tile=8, device="cpu")
-    found = drain(iter_uncertainty(request))
-    layer = add_result_uncertainty(viewer, result, origin, found)
-
-    again = iter_upscale(
-        image, model_file(2).key, tile=8, region=region, uncertainty=True, **options
-    )
-    expected = drain(again).uncertainty
-    np.testing.assert_array_equal(layer.data, expected)
-    assert layer.name == "cells ×2 (tiny) uncertainty"
-    assert layer.visible
-    assert_same_place(layer, result, (0, 0))
-    mean = expected.mean(dtype=float)
-    assert uncertainty_text(result, found) == (
-        f"Uncertainty of cells ×2 (tiny): {mean:.3g} grey levels on average "
-        f"({mean / 65535:.2%} of the data range) between eight flips and turns."
-    )
-
-
-def test_uncertainty_of_channels_keeps_the_range_of_each(
-    viewer, upscaled, model_file, rng
-):
-    stack = rng.integers(0, 4000, (2, 8, 10), np.uint16)
-    stack[1] //= 20
-    lr = viewer.add_image(stack, name="two", axis_labels=("c", "y", "x"))
-    limits = [(0.0, 4000.0), (0.0, 200.0)]
-    options = {"normalize": "contrast-limits", "contrast_limits": limits}
-    result = upscaled(lr, **options)
-    request = uncertainty_request(result, source_of(result, viewer.layers))
-    again = iter_upscale(
-        stack, model_file(2).key, axes="CYX", uncertainty=True, **options
-    )
-    np.testing.assert_array_equal(
-        drain(iter_uncertainty(request)).map, drain(again).uncertainty
-    )
-
-
-def test_uncertainty_lies_over_what_was_cropped(viewer, upscaled, image):
-    result = upscaled(viewer.add_image(image, name="cells"))
-    settings = result_settings(result, 1, {"Y": (3, 40), "X": (0, 48)})
-    cut = viewer.add_image(result.data[3:], **settings, name="cut")
-    cut.metadata[METADATA_KEY] = {
-        **result.metadata[METADATA_KEY],
-        "model": {
-            "name": "edsr-light-x2",
-            "sha256": zoo.get_card("edsr-light-x2").sha256,
-        },
-    }
-    origin = source_of(cut, viewer.layers)
-    found = drain(iter_uncertainty(uncertainty_request(cut, origin, tile=16)))
-    layer = add_result_uncertainty(viewer, cut, origin, found)
-    assert layer.data.shape == (36, 48)
-    np.testing.assert_allclose(layer.data_to_world((0, 0)), cut.data_to_world((1, 0)))
-
-
-def test_uncertainty_waits_its_turn(viewer, upscaled, image):
-    result = upscaled(viewer.add_image(image, name="cells"))
-    job = iter_uncertainty(
-        uncertainty_request(result, source_of(result, viewer.layers))
-    )
-    with computing("Fine-tuning"), pytest.raises(DeviceError, match="Fine-tuning is"):
-        drain(job)
-
-
-def test_uncertainty_needs_the_model(viewer, upscaled, model_file, tmp_path, image):
-    result = upscaled(viewer.add_image(image, name="cells"))
-    origin = source_of(result, viewer.layers)
-    (tmp_path / "tiny_x2.safetensors").unlink()
-    with pytest.raises(
-        ModelError, match="tiny_x2.safetensors that made .* is not here"
-    ):
-        uncertainty_request(result, origin)
-    theirs = Image(result.data, name="theirs", **result_settings(result, 1))
-    with pytest.raises(ImageError, match="Nothing tells which model made theirs"):
-        uncertainty_request(theirs, source_of(theirs, viewer.layers))
-
-
-def test_another_model_of_the_same_name_is_not_taken(viewer, upscaled, image):
-    result = upscaled(viewer.add_image(image, name="cells"), model="edsr-light-x2")
-    saved = Image(result.data, name="saved", **result_settings(result, 1))
-    about = dict(result.metadata[METADATA_KEY])
-    saved.metadata[METADATA_KEY] = about
-    origin = source_of(saved, viewer.layers)
-    assert uncertainty_request(saved, origin).model == "edsr-light-x2"
-    about["model"] = {**about["model"], "sha256": "0" * 64}
-    with pytest.raises(
-        ModelError, match="edsr_light_x2.safetensors that made saved is not here"
-    ):
-        uncertainty_request(saved, origin)
-
-
-def test_jobs_run_in_a_worker_on_what_the_dock_made(
-    make_widget, viewer, run, qtbot, image
-):
-    viewer.add_image(image, name="cells")
-    run(make_widget())
-    (result,) = viewer.layers[1:]
-    origin = source_of(result, viewer.layers)
-    for request, generator in (
-        (consistency_request(result, origin), iter_layer_consistency),
-        (uncertainty_request(result, origin), iter_uncertainty),
-    ):
-        job = Job(generator(request), "")
-        viewer.layers.selection = {result}
-        with qtbot.waitSignal(job.returned, timeout=WAIT) as returned:
-            job.start()
-        found = returned.args[0]
-        if generator is iter_uncertainty:
-            layer = add_result_uncertainty(viewer, result, origin, found)
-        else:
-            layer = add_consistency(viewer, request, found)
-        assert layer is viewer.layers[-1]
-        assert viewer.layers.selection == {result}
-        np.testing.assert_array_equal(layer.data, found.map)
