@@ -116,7 +116,7 @@ def _recorded_origin(
     named = [layer for layer in others if name in (None, layer.name)]
     region = {
         axis: (int(start), int(stop))
-        for axis, (start, stop) in about.get("region", {}).items()
+        for axis, (start, stop) in (about.get("region") or {}).items()
         if axis != "S"
     }
     fitting = [layer for layer in named if _has(layer, region)]
