@@ -102,6 +102,21 @@ def test_no_score_without_a_truth_beside_it_or_of_another_type(look, dock, viewe
     assert dock.panel.note.isHidden()
 
 
+def test_half_precision_is_measured_between_its_pixels(look, viewer, images):
+    for layer in viewer.layers:
+        layer.data = (layer.data / 255).astype(np.float16)
+    viewer.layers[0].translate = (0.05, 0.05)
+    score = look(3.25, 3.25)[0].score.text()
+
+    half = SIDE // 16
+    noisy, _, truth = (layer.data.astype(float) for layer in viewer.layers)
+    part = noisy[32 - half : 33 + half, 32 - half : 33 + half]
+    between = (part[1:, 1:] + part[1:, :-1] + part[:-1, 1:] + part[:-1, :-1]) / 4
+    wanted = truth[33 - half : 33 + half, 33 - half : 33 + half]
+    value = metrics.psnr(between, wanted, data_range=255)
+    assert float(score.removesuffix(" dB")) == pytest.approx(value, abs=0.02)
+
+
 def test_magnification_is_that_of_the_smallest_pixel(look, dock, viewer, images):
     viewer.layers[0].scale = (0.2, 0.2)
     dock.controls.loupe.magnification.setValue(4)

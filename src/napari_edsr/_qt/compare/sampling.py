@@ -157,7 +157,8 @@ def _between(part: NDArray, rows: NDArray, columns: NDArray) -> NDArray:
     from scipy.ndimage import map_coordinates
 
     places = np.broadcast_arrays(rows, columns)
-    kind = part.dtype if part.dtype.kind == "f" else np.dtype(np.float32)
+    kind = np.result_type(part, np.float32) if part.dtype.kind == "f" else np.float32
+    part = part.astype(kind, copy=False)  # scipy knows neither half precision
     planes = [
         map_coordinates(part[..., i], places, output=kind, order=1, mode="nearest")
         for i in range(part.shape[2])
