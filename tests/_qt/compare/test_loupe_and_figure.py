@@ -117,6 +117,17 @@ def test_half_precision_is_measured_between_its_pixels(look, viewer, images):
     assert float(score.removesuffix(" dB")) == pytest.approx(value, abs=0.02)
 
 
+def test_unknown_pixels_and_types_are_told_in_words(look, viewer, images):
+    viewer.layers[0].data = images[0].astype(">u2")
+    other = look(3.25, 3.25)[0].score.text()
+    for layer in viewer.layers:
+        layer.data = layer.data.astype(np.float32)
+    viewer.layers[0].data = np.full((64, 64), np.nan)
+
+    assert other == "uint16, not uint8"
+    assert look(3.25, 3.25)[0].score.text() == "holds NaN"
+
+
 def test_magnification_is_that_of_the_smallest_pixel(look, dock, viewer, images):
     viewer.layers[0].scale = (0.2, 0.2)
     dock.controls.loupe.magnification.setValue(4)

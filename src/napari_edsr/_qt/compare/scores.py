@@ -52,10 +52,11 @@ class Pair:
         return psnr(self.values, self.truth, data_range=self.white)
 
     def ssim(self) -> float | None:
-        """Up to 1; None where the part is too small."""
+        """Up to 1; None where the part is too small, or not all of it is known."""
         if min(self.truth.shape[:2]) < SSIM_WINDOW:
             return None
-        return ssim(self.values, self.truth, data_range=self.white)
+        value = ssim(self.values, self.truth, data_range=self.white)
+        return None if math.isnan(value) else value
 
 
 def box_in(viewer: ViewerModel, truth: Image, window: Window) -> Box | None:
@@ -83,7 +84,7 @@ def pair_of(viewer: ViewerModel, layer: Image, truth: Image, box: Box) -> Pair:
         reaches beyond the layer.
     """
     if _kind(layer) != _kind(truth):
-        raise ImageError(f"{layer.dtype}, not {truth.dtype}")
+        raise ImageError(f"{_type(layer)}, not {_type(truth)}")
     own = _lattice(viewer, truth, truth, box)
     other = _lattice(viewer, truth, layer, box)
     wanted = sample(viewer, truth, own)
@@ -109,18 +110,25 @@ def white_of(truth: Image) -> float:
 def range_text(truth: Image) -> str:
     """What the numbers take for white, in words."""
     is_whole = np.dtype(truth.dtype).kind in "iu"
-    source = str(truth.dtype) if is_whole or truth.rgb else "its contrast limits"
+    source = _type(truth) if is_whole or truth.rgb else "its contrast limits"
     return f"Measured with the truth's data range: {white_of(truth):g} ({source})."
 
 
 def decibels(value: float) -> str:
     """A PSNR in words."""
+    if math.isnan(value):
+        return "holds NaN"
     return "identical" if math.isinf(value) else f"{value:.2f} dB"
 
 
 def _kind(layer: Image) -> tuple[bool, object]:
     kind = np.dtype(layer.dtype)
     return layer.rgb, "float" if kind.kind == "f" else kind.newbyteorder("=")
+
+
+def _type(layer: Image) -> str:
+    """In words, without the order of the bytes."""
+    return np.dtype(layer.dtype).name
 
 
 def _lattice(viewer: ViewerModel, truth: Image, layer: Image, box: Box) -> Lattice:
