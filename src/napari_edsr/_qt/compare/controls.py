@@ -26,8 +26,8 @@ from napari_edsr._qt.tick_list import TickList
 GRID, CURTAIN, BLINK, LOUPE = "grid", "curtain", "blink", "loupe"
 _MODES = {
     GRID: ("&Grid", "All ticked layers side by side, under one camera."),
-    CURTAIN: ("&Curtain", "Two layers at the two sides of a line that can be dragged."),
-    BLINK: ("&Blink", "The ticked layers in turn at the same place."),
+    CURTAIN: ("Curtai&n", "Two layers at the two sides of a line that can be dragged."),
+    BLINK: ("Blin&k", "The ticked layers in turn at the same place."),
     LOUPE: ("L&oupe", "What is under the cursor, magnified, of every ticked layer."),
 }
 _TRUTHS = ("truth", "gt", "ground", "hr")

@@ -171,10 +171,10 @@ class BlinkOptions(_Options):
         self.rate.setValue(2)
         self.rate.setSuffix(" layers per second")
         self.rate.setToolTip("How many layers are shown in a second.")
-        self.pause = QPushButton("Pau&se")
+        self.pause = QPushButton("Pause &blinking")
         self.pause.setCheckable(True)
         self.pause.setToolTip("Stay at the layer that is shown, or go on.")
-        self.rows.addRow("&Rate", self.rate)
+        self.rows.addRow("Fre&quency", self.rate)
         self.rows.addRow("", self.pause)
         self.rate.valueChanged.connect(lambda _: self.changed.emit())
         self.pause.toggled.connect(self.pause_asked)
@@ -199,5 +199,5 @@ class LoupeOptions(_Options):
         self.magnification.setToolTip(
             "How large a pixel of the layer with the smallest pixels is drawn."
         )
-        self.rows.addRow("Mag&nified", self.magnification)
+        self.rows.addRow("&Magnified", self.magnification)
         self.magnification.valueChanged.connect(lambda _: self.changed.emit())
