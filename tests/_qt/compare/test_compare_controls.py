@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+from napari.layers import Image
 from qtpy.QtWidgets import QLabel, QPushButton
+
+from napari_edsr._qt.compare.controls import CURTAIN
 
 
 def test_mnemonics_are_unique_and_leave_the_menus_theirs(pair, make_dock):
@@ -23,3 +26,23 @@ def test_mnemonics_stay_unique_when_the_line_turns(pair, make_dock):
     dock.controls.curtain.direction.button("horizontal").click()
 
     test_mnemonics_are_unique_and_leave_the_menus_theirs(pair, lambda: dock)
+
+
+def test_keys_of_the_curtain_come_before_those_of_the_active_layer(
+    pair, viewer, make_dock
+):
+    before = [dict(layer.keymap) for layer in pair]
+    own = set(map(str, Image.class_keymap))
+    viewer.layers.selection.active = pair[0]
+    dock = make_dock()
+    dock.controls.modes.buttons[CURTAIN].click()
+    first = {str(key) for key in pair[0].keymap}
+    viewer.layers.selection.active = pair[1]
+    second = {str(key) for key in pair[1].keymap}
+    let_go = dict(pair[0].keymap)
+    dock.panel.leave.click()
+
+    assert first == second == {"Left", "Right", "X"}
+    assert let_go == before[0]
+    assert [dict(layer.keymap) for layer in pair] == before
+    assert set(map(str, Image.class_keymap)) == own

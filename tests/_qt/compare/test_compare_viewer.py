@@ -7,6 +7,7 @@ import pytest
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_edsr._qt.compare.controls import BLINK, CURTAIN, GRID, LOUPE
@@ -223,3 +224,15 @@ def test_dock_fits_a_small_window(docked, rng, width):
         viewer.screenshot(flash=False)
         assert dock.minimumSizeHint().width() <= width
         assert dock.minimumSizeHint().height() <= 640
+
+
+@pytest.mark.gui
+def test_x_swaps_the_sides_though_layers_have_an_own_meaning_for_it(docked, rng):
+    viewer, dock = docked
+    first, second = (viewer.add_image(rng.random((9, 9)), name=name) for name in "ab")
+    dock.controls.modes.buttons[CURTAIN].click()
+    viewer.screenshot(flash=False)
+    (canvas,) = dock.window().findChildren(QOpenGLWidget)
+    QTest.keyClick(canvas, Qt.Key.Key_X)
+
+    assert dock.sides() == [second, first]

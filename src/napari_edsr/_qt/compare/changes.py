@@ -65,20 +65,26 @@ class Keys:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
-        self._before: dict[Any, Any] = {}
+        self._before: list[tuple[dict, Any, Any]] = []
 
     def bind(self, actions: Mapping[str, Callable[[], object]]) -> None:
-        """Let keys do these instead of what they did."""
+        """Let keys do these instead of what they did.
+
+        Those of the active layer come before those of the viewer, so bind again when
+        another one becomes active.
+        """
         self.release()
-        for key, action in actions.items():
-            binding = coerce_keybinding(key)
-            self._before[binding] = self._viewer.keymap.get(binding)
-            self._viewer.keymap[binding] = lambda viewer, act=action: act() and None
+        active = self._viewer.layers.selection.active
+        for keymap in (self._viewer.keymap, *([active.keymap] if active else [])):
+            for key, action in actions.items():
+                binding = coerce_keybinding(key)
+                self._before.append((keymap, binding, keymap.get(binding)))
+                keymap[binding] = lambda owner, act=action: act() and None
 
     def release(self) -> None:
         """Give all keys their meaning back."""
-        for binding, before in self._before.items():
-            self._viewer.keymap.pop(binding, None)
+        for keymap, binding, before in self._before:
+            keymap.pop(binding, None)
             if before is not None:
-                self._viewer.keymap[binding] = before
+                keymap[binding] = before
         self._before.clear()

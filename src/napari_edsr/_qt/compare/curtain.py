@@ -79,6 +79,8 @@ class Curtain(PaintedMode):
         super().begin()
         self.viewer.mouse_move_callbacks.append(self._on_hover)
         self.viewer.mouse_drag_callbacks.append(self._on_drag)
+        active = self.viewer.layers.selection.events.active
+        self.connections.add(self._bind_keys, active)
         self._bind_keys()
 
     def end(self) -> None:
@@ -114,7 +116,7 @@ class Curtain(PaintedMode):
         self._bind_keys()
         self.draw_soon()
 
-    def _bind_keys(self) -> None:
+    def _bind_keys(self, event: object = None) -> None:
         back, forth = ("Left", "Right") if self.axis else ("Up", "Down")
         self._keys.bind(
             {
