@@ -331,3 +331,23 @@ def test_layer_that_can_no_longer_be_read_ends_the_comparison(
 
     assert pressed(dock) == []
     assert dock.panel.outcome.text() == "Left the comparison. Truncated file."
+
+
+@pytest.mark.parametrize(("first", "second"), [(BLINK, CURTAIN), (CURTAIN, BLINK)])
+def test_picture_goes_on_in_the_next_mode(dock, viewer, first, second):
+    shown = press_mode(dock, first).mode.frame.layer
+    switched = press_mode(dock, second).mode.frame.layer
+
+    assert switched is shown
+    assert shown.name == f"Compare: {second}"
+    assert list(viewer.layers) == [*dock.layers(), shown]
+
+
+def test_picture_lies_over_layers_that_join(dock, pair, viewer, rng):
+    shown = press_mode(dock, BLINK).mode.frame.layer
+    third = viewer.add_image(rng.random((5, 5)), name="third")
+    QApplication.processEvents()
+
+    assert list(viewer.layers) == [*pair, third, shown]
+    assert dock.mode.frame.layer is shown
+    assert not third.visible

@@ -236,3 +236,25 @@ def test_x_swaps_the_sides_though_layers_have_an_own_meaning_for_it(docked, rng)
     QTest.keyClick(canvas, Qt.Key.Key_X)
 
     assert dock.sides() == [second, first]
+
+
+@pytest.mark.gui
+def test_layer_added_while_blinking_joins_in(docked, rng, qtbot):
+    viewer, dock = docked
+    for name in "ab":
+        viewer.add_image(rng.random((64, 64)), name=name)
+    dock.controls.blink.rate.setValue(10)
+    dock.controls.modes.buttons[BLINK].click()
+    viewer.screenshot(flash=False)
+    viewer.add_image(rng.random((64, 64)), name="c")
+    viewer.screenshot(flash=False)
+    status = dock.panel.status
+    qtbot.waitUntil(lambda: status.text() == "Shown now: c", timeout=WAIT)
+    dock.controls.blink.pause.click()
+    seen = viewer.screenshot(flash=False)
+    dock.panel.leave.click()
+    alone = viewer.screenshot(flash=False)
+
+    part, _ = _free_parts(seen)
+    differs = np.abs(seen[part].astype(int) - alone[part]).max(axis=-1) > 2
+    assert differs.mean() < 0.005

@@ -61,7 +61,7 @@ class Frame:
     """
 
     def __init__(self, viewer: ViewerModel, name: str) -> None:
-        self._viewer, self._name = viewer, name
+        self._viewer, self.name = viewer, name
         self._window: Window | None = None
         self.layer: Image | None = None
 
@@ -89,7 +89,7 @@ class Frame:
         layer = Image(
             picture.copy(),
             rgb=True,
-            name=self._name,
+            name=self.name,
             scale=window.step,
             translate=window.corner,
             units=(layers.extent.units or over.units)[-2:],
@@ -100,6 +100,23 @@ class Frame:
         layers.insert(layers.index(over) + 1, layer)
         layers.selection = chosen
         return layer
+
+    def give_to(self, name: str) -> Frame:
+        """The same layer for another mode, which gives it a name and a place.
+
+        Drivers were seen to crash where a layer goes and one like it comes between two
+        drawings of the canvas.
+        """
+        other = Frame(self._viewer, name)
+        other.layer, self.layer = self.layer, None
+        return other
+
+    def place(self, over: Image) -> None:
+        """Put a layer that was given to this mode above `over`."""
+        layers = self._viewer.layers
+        if self.layer is not None:
+            self.layer.name = self.name
+            layers.move(layers.index(self.layer), layers.index(over) + 1)
 
     def remove(self) -> None:
         """Take it away, if nobody has."""

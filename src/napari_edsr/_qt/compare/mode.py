@@ -84,6 +84,11 @@ class Mode(QObject):
         self.connections.cut()
         self.changes.undo()
 
+    def hand_over(self) -> Frame | None:
+        """End, but leave a picture that the next mode may use."""
+        self.end()
+        return None
+
     def attempt(self, work: Callable[[], object]) -> None:
         """Do something of which nobody else would learn that it failed."""
         try:
@@ -132,6 +137,7 @@ class PaintedMode(Mode):
         super().begin()
         self.changes.set(self.viewer.canvas.grid, "enabled", False)
         self._views = Views(self.viewer, self.layers, self.look.density)
+        self.frame.place(self._uppermost())
         self.draw()
         for layer in self.viewer.layers:
             if isinstance(layer, Image) and layer is not self.frame.layer:
@@ -156,6 +162,20 @@ class PaintedMode(Mode):
         self._timer.stop()
         super().end()
         self.frame.remove()
+
+    def take(self, frame: Frame) -> None:
+        """Go on with the picture of the mode before; call it before `begin`."""
+        self.frame = frame.give_to(self.name)
+
+    def hand_over(self) -> Frame | None:
+        """End, but leave the picture for the next mode."""
+        frame = self.frame.give_to(self.name)
+        self.end()
+        return frame
+
+    def _uppermost(self) -> Image:
+        """Of the layers compared, the one above the others."""
+        return max(self.layers, key=self.viewer.layers.index)
 
     def _on_view(self, event: object = None) -> None:
         assert self._views is not None
@@ -190,8 +210,7 @@ class PaintedMode(Mode):
             return
         began = time.perf_counter()
         picture = self.paint(views)
-        over = max(self.layers, key=self.viewer.layers.index)
-        self.frame.show(views.window, picture, over)
+        self.frame.show(views.window, picture, self._uppermost())
         self._cost = time.perf_counter() - began
 
     def paint(self, views: Views) -> NDArray[np.uint8]:

@@ -21,6 +21,7 @@ from napari_edsr._qt.compare.controls import (
 )
 from napari_edsr._qt.compare.curtain import Curtain
 from napari_edsr._qt.compare.export import FigureWriter, take_shot
+from napari_edsr._qt.compare.frame import Frame
 from napari_edsr._qt.compare.grid import Grid
 from napari_edsr._qt.compare.loupe import Loupe
 from napari_edsr._qt.compare.mode import Look, Mode, PaintedMode
@@ -95,23 +96,35 @@ class CompareWidget(Dock):
     def toggle(self, kind: str) -> None:
         """Begin a way of comparing, or leave it if it is the one at work."""
         was_active = self.active
-        self.leave()
         self.controls.show_ready(kind)
         if kind != was_active:
-            self._begin(kind)
-        self._update()
+            self._begin(kind, self._end())
+            self._update()
+        else:
+            self.leave()
 
     def leave(self) -> None:
         """Show the layers as they were shown before."""
-        mode, self.mode, self.active = self.mode, None, ""
-        if mode is not None:
-            mode.end()
-            mode.deleteLater()
-        self.panel.tiles.show_tiles([])
+        if frame := self._end():
+            frame.remove()
         self._update()
 
-    def _begin(self, kind: str) -> None:
+    def _end(self) -> Frame | None:
+        """End the mode; its picture, if it has one, is left in the viewer."""
+        mode, self.mode, self.active = self.mode, None, ""
+        self.panel.tiles.show_tiles([])
+        if mode is None:
+            return None
+        mode.deleteLater()
+        return mode.hand_over()
+
+    def _begin(self, kind: str, frame: Frame | None) -> None:
+        """Begin a mode, with the picture that the one before has left."""
         mode = self._make(kind)
+        if isinstance(mode, PaintedMode) and frame:
+            mode.take(frame)
+        elif frame:
+            frame.remove()
         mode.gave_up.connect(self._on_gave_up)
         self.panel.error.hide()
         self.panel.outcome.show_text("")
@@ -247,10 +260,11 @@ class CompareWidget(Dock):
         if mode is None or layers == mode.layers:
             return
         gone = [each.name for each in mode.layers if each not in self._viewer.layers]
-        self.leave()
         if not self._reasons()[kind] and not (kind == CURTAIN and gone):
-            self._begin(kind)
-        elif gone:
+            self._begin(kind, self._end())
+            return
+        self.leave()
+        if gone:
             self.panel.outcome.show_text(f"Left the comparison: {gone[0]} is gone.")
 
     def _on_choices(self) -> None:
