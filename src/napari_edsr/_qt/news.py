@@ -35,11 +35,14 @@ class LayerNews(QObject):
     -------
     to_compare(list of napari.layers.Image)
         The Compare dock of their viewer is to take these, two at least.
+    comparing(list of napari.layers.Image)
+        A Compare dock begins with these; others of their viewer are to leave.
     redrawn(napari.layers.Image)
         Pixels of a layer have changed in place; of a hidden one napari tells nobody.
     """
 
     to_compare = Signal(object)
+    comparing = Signal(object)
     redrawn = Signal(object)
 
 

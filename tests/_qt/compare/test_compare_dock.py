@@ -333,6 +333,22 @@ def test_layer_that_can_no_longer_be_read_ends_the_comparison(
     assert dock.panel.outcome.text() == "Left the comparison. Truncated file."
 
 
+@pytest.mark.parametrize("first", MODES)
+@pytest.mark.parametrize("second", MODES)
+def test_second_dock_of_a_viewer_takes_over(
+    dock, make_dock, viewer, state, first, second
+):
+    before, other = state(viewer), make_dock()
+    press_mode(dock, first)
+    press_mode(other, second)
+    active = pressed(dock), pressed(other)
+    dock.panel.leave.click()
+    other.panel.leave.click()
+
+    assert active == ([], [second])
+    assert state(viewer) == before
+
+
 @pytest.mark.parametrize(("first", "second"), [(BLINK, CURTAIN), (CURTAIN, BLINK)])
 def test_picture_goes_on_in_the_next_mode(dock, viewer, first, second):
     shown = press_mode(dock, first).mode.frame.layer

@@ -90,6 +90,7 @@ class CompareWidget(Dock):
         writer.saved.connect(self._on_saved)
         writer.failed.connect(self._on_failure)
         layer_news().to_compare.connect(self._on_handed_over)
+        layer_news().comparing.connect(self._on_comparing)
 
     # what is asked for
 
@@ -121,6 +122,7 @@ class CompareWidget(Dock):
     def _begin(self, kind: str, frame: Frame | None) -> None:
         """Begin a mode, with the picture that the one before has left."""
         mode = self._make(kind)
+        layer_news().comparing.emit(mode.layers)
         if isinstance(mode, PaintedMode) and frame:
             mode.take(frame)
         elif frame:
@@ -292,6 +294,11 @@ class CompareWidget(Dock):
     def _on_pause(self, paused: bool) -> None:
         if isinstance(self.mode, Blink):
             self.mode.pause(paused)
+
+    def _on_comparing(self, layers: list[Image]) -> None:
+        """Make way for another dock of the same viewer."""
+        if self.mode is not None and self._found(*map(id, layers)):
+            self.leave()
 
     def _on_handed_over(self, layers: list[Image]) -> None:
         """Tick layers that another dock hands over, and get the curtain ready."""
