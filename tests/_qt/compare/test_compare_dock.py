@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QApplication
 
 from napari_edsr._qt import handover, settings
@@ -367,3 +368,13 @@ def test_picture_lies_over_layers_that_join(dock, pair, viewer, rng):
     assert list(viewer.layers) == [*pair, third, shown]
     assert dock.mode.frame.layer is shown
     assert not third.visible
+
+
+def test_names_have_the_colours_of_a_theme_chosen_meanwhile(dock, painted):
+    before = painted(press_mode(dock, BLINK)).copy()
+    palette = dock.palette()
+    palette.setColor(QPalette.ColorRole.Window, QColor("#ff0000"))
+    dock.setPalette(palette)
+    name = (painted(dock) != before).any(axis=-1)
+
+    assert 0 < name.sum() < 100 * 30 and not name[40:].any()

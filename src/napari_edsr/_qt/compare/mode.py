@@ -173,6 +173,11 @@ class PaintedMode(Mode):
         self.end()
         return frame
 
+    def set_look(self, look: Look) -> None:
+        """Draw in other colours."""
+        self.look = look
+        self.draw_soon()
+
     def _uppermost(self) -> Image:
         """Of the layers compared, the one above the others."""
         return max(self.layers, key=self.viewer.layers.index)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_edsr._qt import settings
@@ -58,6 +58,8 @@ class CompareWidget(Dock):
         Also a `napari.components.ViewerModel`, without a window.
     """
 
+    mode: Mode | None = None
+
     def __init__(
         self, napari_viewer: napari.viewer.Viewer, parent: QWidget | None = None
     ) -> None:
@@ -65,7 +67,6 @@ class CompareWidget(Dock):
         super().__init__(napari_viewer, controls, panel, parent)
         self.controls, self.panel = controls, panel
         self.writer = FigureWriter(napari_viewer, self)
-        self.mode: Mode | None = None
         self.active = ""
         self._list_timer = QTimer(self)
         self._list_timer.setSingleShot(True)
@@ -91,6 +92,13 @@ class CompareWidget(Dock):
         writer.failed.connect(self._on_failure)
         layer_news().to_compare.connect(self._on_handed_over)
         layer_news().comparing.connect(self._on_comparing)
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
+        """Draw in the colours of another theme as well."""
+        super().changeEvent(event)
+        is_theme = event is not None and event.type() == QEvent.Type.PaletteChange
+        if is_theme and isinstance(self.mode, PaintedMode):
+            self.mode.set_look(self._look())
 
     # what is asked for
 
