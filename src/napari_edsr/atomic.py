@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_edsr.errors import FileError
@@ -38,7 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
         reason = error.strerror or str(error)
         raise FileError(f"{path} cannot be written: {reason}.") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # a file may stand where its folder should
+            partial.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> Path:

@@ -230,8 +230,12 @@ def test_figure_without_units_has_no_scale_bar(viewer, export):
     assert not any("px" in text or "pixel" in text for text in texts(export("a.svg")))
 
 
-def test_figure_that_cannot_be_written_says_so(dock, qtbot, monkeypatch, tmp_path):
-    answer = (str(tmp_path / "missing" / "figure.png"), "")
+@pytest.mark.parametrize("name", ["missing/figure.png", "file/figure.svg"])
+def test_figure_that_cannot_be_written_says_so(
+    dock, qtbot, monkeypatch, tmp_path, name
+):
+    (tmp_path / "file").write_bytes(b"not a folder")
+    answer = (str(tmp_path / name), "")
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: answer)
     with qtbot.waitSignal(dock.writer.failed, timeout=WAIT):
         dock.panel.export.click()
