@@ -244,6 +244,17 @@ def test_figure_that_cannot_be_written_says_so(
     qtbot.waitUntil(dock.panel.export.isEnabled, timeout=WAIT)
 
 
+@pytest.mark.parametrize("mode", [GRID, CURTAIN])
+def test_figure_of_narrow_layers_has_their_names(dock, export, viewer, mode):
+    for layer in viewer.layers:
+        layer.data = layer.data[:, :2]
+    viewer.fit_to_view()
+    dock.controls.modes.buttons[mode].click()
+    found = texts(export("figure.svg"))
+
+    assert {"noisy", "truth", "reference"} <= set(found)
+
+
 def test_nothing_in_view_is_said(dock, viewer):
     viewer.scene.camera.center = (500, 500)
     dock.panel.export.click()

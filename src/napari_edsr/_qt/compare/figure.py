@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PAGE = (3.0, 4.0)  # height and width that a figure is to come near
 _MARGIN, _GAP = 24.0, 16.0
+_NARROWEST = 240.0  # for the titles of each side of a panel
 _PARTS = 6  # of a panel, of which the scale bar is longer than one
 _BAR = 5.0  # thickness of the scale bar
 _PAPER, _INK, _SOFT_INK = "#ffffff", "#202020", "#606060"
@@ -127,8 +128,10 @@ class _Layout:
         self._figure = figure
         height, width = figure.panels[0].picture.shape[:2]
         self._panel = QSizeF(width, height)
+        sides = max(len(panel.titles) for panel in figure.panels)
+        self._column = max(self._panel.width(), _NARROWEST * max(sides, 1))
         self._rows, self._columns = best_shape(
-            len(figure.panels), _PAGE, (height, width)
+            len(figure.panels), _PAGE, (height, self._column)
         )
         self._name = _font(max(15.0, self._panel.width() / 36), bold=True)
         self._text = _font(max(13.0, self._panel.width() / 42))
@@ -143,7 +146,7 @@ class _Layout:
         return height + _GAP / 2
 
     def _whole(self) -> QSize:
-        width = self._columns * (self._panel.width() + _GAP) - _GAP
+        width = self._columns * (self._column + _GAP) - _GAP
         height = self._rows * (self._head + self._panel.height() + _GAP) - _GAP
         if self._figure.bar or self._figure.note:
             height += _GAP + self._foot_height()
@@ -159,7 +162,7 @@ class _Layout:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for i, panel in enumerate(self._figure.panels):
             row, column = divmod(i, self._columns)
-            x = _MARGIN + column * (self._panel.width() + _GAP)
+            x = _MARGIN + column * (self._column + _GAP)
             y = _MARGIN + row * (self._head + self._panel.height() + _GAP)
             self._paint_titles(painter, panel.titles, QPointF(x, y))
             self._paint_picture(painter, panel.picture, QPointF(x, y + self._head))
@@ -168,10 +171,10 @@ class _Layout:
     def _paint_titles(
         self, painter: QPainter, titles: Sequence[Title], corner: QPointF
     ) -> None:
-        width = self._panel.width() / len(titles) - (_GAP if titles[1:] else 0)
+        width = self._column / len(titles) - (_GAP if titles[1:] else 0)
         sides = (Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight)
         for i, (title, side) in enumerate(zip(titles, sides, strict=False)):
-            x = corner.x() + i * (self._panel.width() - width)
+            x = corner.x() + i * (self._column - width)
             y = corner.y()
             for font, ink, text in (
                 (self._name, _INK, title.name),
