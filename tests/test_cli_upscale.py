@@ -205,6 +205,15 @@ def test_a_pattern_that_the_shell_expanded_is_to_be_quoted(run):
     assert (code, "quote" in err) == (2, False)
 
 
+#: Shells start what is in the background deaf to Ctrl-C, the test run perhaps.
+HEEDING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from napari_edsr.cli import main
+main()
+"""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
@@ -214,9 +223,8 @@ def test_an_interrupted_run_leaves_no_file(number, code, tmp_path, rng):
         tmp_path / "in.png"
     )
     (tmp_path / "out.png").write_bytes(b"old")
-    command = [sys.executable, "-c", "from napari_edsr.cli import main; main()"]
     process = subprocess.Popen(
-        [*command, "upscale", "in.png", "out.png", "--tile", "64"],
+        [sys.executable, "-c", HEEDING, "upscale", "in.png", "out.png", "--tile", "64"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
