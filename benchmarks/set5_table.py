@@ -15,6 +15,7 @@ from rich.console import Console
 from napari_edsr import load_model
 from napari_edsr.benchmark import set5_scores
 from napari_edsr.cards import BUILT_IN
+from napari_edsr.errors import EDSRError
 
 
 def lines(set5: Path) -> Iterator[str]:
@@ -33,8 +34,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("set5", type=Path)
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    for line in lines(parser.parse_args().set5):
-        console.print(line)
+    try:
+        for line in lines(parser.parse_args().set5):
+            console.print(line)
+    except EDSRError as error:
+        parser.exit(1, f"{error}\n")
 
 
 if __name__ == "__main__":

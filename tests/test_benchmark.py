@@ -19,7 +19,7 @@ from napari_edsr.benchmark import (
     published,
     set5_scores,
 )
-from napari_edsr.errors import ImageError
+from napari_edsr.errors import FileError, ImageError
 from napari_edsr.events import ImageDone
 from napari_edsr.metrics import Score
 
@@ -147,7 +147,7 @@ def test_every_protocol_states_how_it_measures(run, photos, tiny, protocol, how)
 def test_published_rows_say_how_the_truth_was_cropped(run, photos, tiny):
     photos = photos.rename(photos.with_name("DIV2K_valid_HR"))
     _, out, _ = run("benchmark", "--hr", photos, "--model", tiny)
-    assert "16 x 64, HR uncropped: 34.5896 dB, 0.9352" in out
+    assert "on DIV2K for EDSR of 16 x 64, HR uncropped: 34.5896 dB, 0.9352" in out
 
 
 def test_the_same_numbers_as_json_and_csv(run, photos, tiny, tiny_model, tmp_path):
@@ -242,10 +242,15 @@ def test_an_image_within_its_border_is_named(photos, tiny_model):
         drain(iter_benchmark(tiny_model(), [photos / "d.png"], scale=2))
 
 
+def test_a_folder_that_is_not_there_is_named(tiny_model, tmp_path):
+    with pytest.raises(FileError, match=r"There is no folder .*HR"):
+        set5_scores(tiny_model(), tmp_path, 2)
+
+
 def test_published_figures_are_known_by_the_folders_name():
-    assert published(Path("/data/Set5/HR"), 2) == Published(35.7592, 0.9372)
-    assert published(Path("/data/set_14"), 4) == Published(26.7870, 0.7366)
+    assert published(Path("/data/Set5/HR"), 2) == Published("Set5", 35.7592, 0.9372)
+    assert published(Path("/data/set_14"), 4) == Published("Set14", 26.7870, 0.7366)
     assert published(Path("/data/DIV2K_valid_HR"), 3) == Published(
-        30.9154, 0.8711, modulo=None
+        "DIV2K", 30.9154, 0.8711, modulo=None
     )
     assert published(Path("/data/photos"), 2) is None

@@ -74,6 +74,17 @@ def test_fine_tuning_says_what_it_gained_or_that_it_did_not(run, here):
     assert load_config(here / "cells.run" / "config.yaml").steps == 2
 
 
+def test_a_model_that_got_better_but_not_better_than_bicubic_says_so(run, here):
+    code, out, err = run(
+        *("finetune", "photos/a.png", "--steps", "3", "--out", "noisy.safetensors"),
+        *("--rate", "3e-4", "--photons", "20", "--held-out", "0.4"),
+    )
+    assert (code, err) == (0, "")
+    told = load_model(here / "noisy.safetensors").provenance.extra["training"]
+    assert told["psnr_before"] < told["psnr"] < told["psnr_bicubic"]
+    assert f"Bicubic interpolation reaches {told['psnr_bicubic']:.3f}" in out
+
+
 def test_another_scale_than_that_of_the_model(run, here):
     code, _, err = run(
         *("finetune", "photos/a.png", "--steps", "1", "--out", "x3.safetensors"),

@@ -214,7 +214,7 @@ def test_microscopy_takes_the_range_of_integer_types(dtype, data_range, truth, o
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_floats_need_a_data_range(protocol, truth):
     options = {"scale": 2, "protocol": protocol}
-    with pytest.raises(ImageError, match="say the data_range"):
+    with pytest.raises(ImageError, match="say the data range"):
         score(truth, truth / 255, **options)
     assert score(truth / 255, truth / 255, data_range=1, **options).psnr == math.inf
 

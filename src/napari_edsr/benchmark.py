@@ -31,21 +31,22 @@ class Published:
     `modulo` is what high-resolution images were cropped to multiples of, if at all.
     """
 
+    dataset: str
     psnr: float
     ssim: float
     modulo: int | None = 12
 
 
 PUBLISHED = {
-    ("set5", 2): Published(35.7592, 0.9372),
-    ("set5", 3): Published(32.3301, 0.8912),
-    ("set5", 4): Published(30.2223, 0.8500),
-    ("set14", 2): Published(31.4290, 0.8874),
-    ("set14", 3): Published(28.4125, 0.8022),
-    ("set14", 4): Published(26.7870, 0.7366),
-    ("div2k", 2): Published(34.5896, 0.9352, None),
-    ("div2k", 3): Published(30.9154, 0.8711, None),
-    ("div2k", 4): Published(28.9675, 0.8172, None),
+    ("set5", 2): Published("Set5", 35.7592, 0.9372),
+    ("set5", 3): Published("Set5", 32.3301, 0.8912),
+    ("set5", 4): Published("Set5", 30.2223, 0.8500),
+    ("set14", 2): Published("Set14", 31.4290, 0.8874),
+    ("set14", 3): Published("Set14", 28.4125, 0.8022),
+    ("set14", 4): Published("Set14", 26.7870, 0.7366),
+    ("div2k", 2): Published("DIV2K", 34.5896, 0.9352, None),
+    ("div2k", 3): Published("DIV2K", 30.9154, 0.8711, None),
+    ("div2k", 4): Published("DIV2K", 28.9675, 0.8172, None),
 }
 
 
@@ -151,7 +152,7 @@ def set5_scores(model: EDSR | MDSR, folder: Path, scale: int) -> dict[str, float
     dict of str to float
         Of the model and of bicubic, in RGB (protocol ``mmagic``) and Y (``edsr-y``).
     """
-    highs, lows = (files.images_at(folder / name) for name in ("HR", f"LRx{scale}"))
+    highs, lows = (files.images_in(folder / name) for name in ("HR", f"LRx{scale}"))
     scores: dict[str, float] = {}
     for colour, protocol in (("RGB", "mmagic"), ("Y", "edsr-y")):
         job = iter_benchmark(model, highs, lows, scale=scale, protocol=protocol)

@@ -228,9 +228,14 @@ def _read(paths: tuple[Path, Path]) -> tuple[ImageFile, ImageFile]:
 def _check_same_axes(prediction: ImageFile, truth: ImageFile) -> None:
     if len(prediction.axes) != len(truth.axes):
         raise ImageError(
-            f"The prediction has the axes {prediction.axes} and the truth {truth.axes}; "
-            "save both in one way."
+            f"The prediction has the axes {_own_axes(prediction)} and the truth "
+            f"{_own_axes(truth)}; save both in one way."
         )
+
+
+def _own_axes(image: ImageFile) -> str:
+    """Without the axis S that a grey image was given."""
+    return image.axes.removesuffix("S") if image.data.shape[-1] == 1 else image.axes
 
 
 def _in_order_of(truth: ImageFile, prediction: ImageFile) -> ImageFile:

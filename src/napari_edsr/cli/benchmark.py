@@ -114,7 +114,7 @@ def _sentence(figures: Published) -> str:
         f"cropped to multiples of {figures.modulo}" if figures.modulo else "uncropped"
     )
     return (
-        f"Published for EDSR of 16 x 64, HR {crop}: "
+        f"Published on {figures.dataset} for EDSR of 16 x 64, HR {crop}: "
         f"{figures.psnr:.4f} dB, {figures.ssim:.4f}"
     )
 

@@ -217,6 +217,11 @@ def _say_result(result: TrainResult, path: Path) -> None:
         typer.echo(f"{path}: nothing was kept aside to measure it on.")
     elif result.helped:
         typer.echo(f"{path}: {result.psnr:.3f} dB, {result.gain:+.3f} over the start.")
+        if result.psnr < result.bicubic:
+            typer.echo(
+                f"  Bicubic interpolation reaches {result.bicubic:.3f} dB: train longer, "
+                "or on more images."
+            )
     else:
         typer.echo(
             f"{path}: training did not help; these are the weights it started from."

@@ -86,11 +86,16 @@ def upscale(
         ),
     ] = False,
     uncertainty: Annotated[
-        Path | None, typer.Option(help="TIFF for the ensemble's standard deviation.")
+        Path | None,
+        typer.Option(
+            help="TIFF for the self-ensemble's standard deviation; the result is its mean."
+        ),
     ] = None,
     consistency: Annotated[
         Path | None,
-        typer.Option(help="TIFF for the result made small again minus the input."),
+        typer.Option(
+            help="TIFF for the result made small again minus the input; of a single file."
+        ),
     ] = None,
 ) -> None:
     """Upscale images. Pixel size, colour profile and metadata go along."""

@@ -215,7 +215,7 @@ def _data_range(images: tuple[Array, Array], rules: Protocol) -> float:
     prediction, truth = (image.dtype.newbyteorder("=") for image in images)
     if truth.kind == "f":
         raise ImageError(
-            "Floats have no white of their own; say the data_range, white minus black "
+            "Floats have no white of their own; say the data range, white minus black "
             "in the units of the images."
         )
     if prediction.kind != "f" and prediction != truth:
