@@ -132,6 +132,23 @@ def test_modes_come_and_go_many_times(docked, rng, qtbot):
 
 
 @pytest.mark.gui
+@pytest.mark.parametrize("mode", [CURTAIN, GRID, BLINK, LOUPE])
+def test_sliders_are_where_they_were_when_the_axes_are_turned(docked, rng, mode):
+    viewer, dock = docked
+    for name in "ab":
+        viewer.add_image(rng.random((4, 20, 30)), name=name)
+    viewer.dims.point = (2, 5, 7)
+    dock.controls.modes.buttons[BLINK].click()
+    QApplication.processEvents()
+    if mode != BLINK:
+        dock.controls.modes.buttons[mode].click()
+    viewer.dims.set_current_step(0, 1)
+    dock.panel.leave.click()
+
+    assert viewer.dims.point == (1, 5, 7)
+
+
+@pytest.mark.gui
 @pytest.mark.parametrize("mode", [CURTAIN, GRID, BLINK])
 def test_closing_the_dock_puts_everything_back(docked, rng, mode):
     viewer, dock = docked

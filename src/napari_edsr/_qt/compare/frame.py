@@ -63,6 +63,7 @@ class Frame:
     def __init__(self, viewer: ViewerModel, name: str) -> None:
         self._viewer, self.name = viewer, name
         self._window: Window | None = None
+        self._point: tuple[float, ...] = ()
         self.layer: Image | None = None
 
     def show(self, window: Window, picture: NDArray[np.uint8], over: Image) -> None:
@@ -97,6 +98,7 @@ class Frame:
             metadata={METADATA_KEY: {"preview": True}},
         )
         chosen = set(layers.selection)
+        self._point = self._viewer.dims.point[-2:]
         layers.insert(layers.index(over) + 1, layer)
         layers.selection = chosen
         return layer
@@ -109,6 +111,7 @@ class Frame:
         """
         other = Frame(self._viewer, name)
         other.layer, self.layer = self.layer, None
+        other._point = self._point
         return other
 
     def place(self, over: Image) -> None:
@@ -123,3 +126,13 @@ class Frame:
         layer, self.layer = self.layer, None
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
+            self._put_point_back()
+
+    def _put_point_back(self) -> None:
+        """Undo what the steps of the picture did to the sliders of rows and columns.
+
+        They are not seen until the axes are turned, and count in steps of the finest
+        layer; with other steps napari has them stand elsewhere.
+        """
+        dims = self._viewer.dims
+        dims.set_point(range(dims.ndim - 2, dims.ndim), self._point)
