@@ -59,6 +59,16 @@ def test_picture_lies_over_the_layers(dock, pair):
     assert frame.visible
 
 
+def test_layer_that_comes_does_not_cover_the_picture(dock, pair, viewer):
+    result = viewer.add_image(np.zeros((100, 120)), name="result")
+    shown = [layer for layer in viewer.layers if layer.visible]
+    assert shown == [dock.mode.frame.layer]
+    dock.panel.leave.click()
+
+    assert list(viewer.layers) == [*pair, result]
+    assert all(layer.visible for layer in viewer.layers)
+
+
 def test_slider_moves_the_line(dock, pair, painted):
     dock.controls.curtain.slider.setValue(350)
 

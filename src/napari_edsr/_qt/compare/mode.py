@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
@@ -15,6 +15,7 @@ from qtpy.QtGui import QFont, QPalette
 from napari_edsr._qt.compare.changes import Changes, Connections
 from napari_edsr._qt.compare.frame import Frame, Views
 from napari_edsr._qt.compare.window import check_view
+from napari_edsr._qt.layers import image_layers
 from napari_edsr._qt.news import layer_news
 from napari_edsr._qt.wording import sentence
 from napari_edsr.errors import EDSRError
@@ -153,6 +154,7 @@ class PaintedMode(Mode):
             *(viewer.canvas.events.size, dims.point),
         )
         self.connections.add(self._on_redrawn, layer_news().redrawn)
+        self.connections.add(self._on_inserted, viewer.layers.events.inserted)
         for layer in self.layers:
             emitters = (getattr(layer.events, name) for name in LOOKS)
             self.connections.add(self._on_view, *emitters)
@@ -190,6 +192,11 @@ class PaintedMode(Mode):
     def _on_redrawn(self, layer: Image) -> None:
         if layer in self.layers:
             self._on_view()
+
+    def _on_inserted(self, event: Any) -> None:
+        """Hide an image that comes, a result for one: it would cover the picture."""
+        for layer in image_layers([event.value]):
+            self.changes.set(layer, "visible", False)
 
     @property
     def is_painted(self) -> bool:
