@@ -180,3 +180,11 @@ def _own_threads() -> list[threading.Thread]:
     """Those started in Python: a Qt thread that ran Python stays listed as a dummy."""
     dummy = threading._DummyThread
     return [t for t in threading.enumerate() if not (t.daemon or isinstance(t, dummy))]
+
+
+@pytest.fixture(scope="session")
+def photo_planes() -> np.ndarray:
+    """A small photograph, (3, H, W), 0-1."""
+    from napari_edsr import samples
+
+    return samples.photo_lr()[:96, :120].transpose(2, 0, 1) / 255

@@ -8,7 +8,7 @@ published file changes none of its numbers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -152,6 +152,10 @@ class Upsampler(nn.Sequential):
         steps = upsampling_steps(scale)
         super().__init__(*(UpsampleStep(n_feats, factor) for factor in steps))
 
+    def __iter__(self) -> Iterator[UpsampleStep]:
+        """The steps, first to last."""
+        return iter(self._modules.values())  # type: ignore[arg-type]
+
 
 class _SuperResolution(nn.Module, ABC):
     """What EDSR and MDSR share: head, body, tail, and the way intensities go."""
@@ -193,19 +197,29 @@ class _SuperResolution(nn.Module, ABC):
         """
         scale = self._choose(scale)
         self._check_colors(x)
+        features = self.pre_blocks(scale)(self.conv_first(self.enter(x)))
+        features = features + self.conv_after_body(self.body(features))
+        return self.leave(self.conv_last(self.upsampler(scale)(features)), x.dtype)
+
+    def enter(self, x: Tensor) -> Tensor:
+        """From intensities to what the first convolution takes."""
         wide = torch.promote_types(x.dtype, torch.float32)
         shifted = self.sub_mean(x.to(wide) * self.config.rgb_range)
-        output = self._network(shifted.to(self.conv_first.weight.dtype), scale)
-        restored: Tensor = self.add_mean(output.to(wide))
+        return shifted.to(self.conv_first.weight.dtype)
+
+    def leave(self, y: Tensor, dtype: torch.dtype) -> Tensor:
+        """From what the last convolution gives to intensities, at least float32."""
+        wide = torch.promote_types(dtype, torch.float32)
+        restored: Tensor = self.add_mean(y.to(wide))
         return restored / self.config.rgb_range
 
     @abstractmethod
-    def _network(self, x: Tensor, scale: int) -> Tensor:
-        """The convolutions, between the two shifts of colour."""
+    def pre_blocks(self, scale: int) -> nn.Sequential:
+        """The residual blocks of a scale before the body; an EDSR has none."""
 
-    def _refine(self, x: Tensor) -> Tensor:
-        residual: Tensor = self.conv_after_body(self.body(x))
-        return x + residual
+    @abstractmethod
+    def upsampler(self, scale: int) -> Upsampler:
+        """The layers of a scale between the body and the last convolution."""
 
     def _choose(self, scale: int | None) -> int:
         scales = self.config.scales
@@ -247,10 +261,13 @@ class EDSR(_SuperResolution):
         super().__init__(config)
         self.upsample = Upsampler(config.n_feats, config.scales[0])
 
-    def _network(self, x: Tensor, scale: int) -> Tensor:
-        features = self._refine(self.conv_first(x))
-        output: Tensor = self.conv_last(self.upsample(features))
-        return output
+    def pre_blocks(self, scale: int) -> nn.Sequential:
+        """None."""
+        return nn.Sequential()
+
+    def upsampler(self, scale: int) -> Upsampler:
+        """That of its only scale."""
+        return self.upsample
 
 
 class MDSR(_SuperResolution):
@@ -277,11 +294,17 @@ class MDSR(_SuperResolution):
         self.pre_process = nn.ModuleList(_pre_process(config) for _ in config.scales)
         self.upsample = nn.ModuleList(Upsampler(feats, s) for s in config.scales)
 
-    def _network(self, x: Tensor, scale: int) -> Tensor:
-        branch = self.config.scales.index(scale)
-        features = self.pre_process[branch](self.conv_first(x))
-        output: Tensor = self.conv_last(self.upsample[branch](self._refine(features)))
-        return output
+    def pre_blocks(self, scale: int) -> nn.Sequential:
+        """The two blocks of 5x5 convolutions of a scale."""
+        blocks = self.pre_process[self.config.scales.index(scale)]
+        assert isinstance(blocks, nn.Sequential)
+        return blocks
+
+    def upsampler(self, scale: int) -> Upsampler:
+        """That of a scale."""
+        upsampler = self.upsample[self.config.scales.index(scale)]
+        assert isinstance(upsampler, Upsampler)
+        return upsampler
 
 
 def build_model(config: EDSRConfig) -> EDSR | MDSR:
