@@ -242,6 +242,18 @@ def test_an_interrupted_run_leaves_no_file(number, code, tmp_path, rng):
     assert (tmp_path / "out.png").read_bytes() == b"old"
 
 
+def test_the_plan_is_said_in_bands_on_a_cpu(run, tiny, tmp_path, rng):
+    image = rng.integers(0, 255, (900, 200)).astype("u1")
+    Image.fromarray(image).save(tmp_path / "in.png")
+    arguments = ("upscale", tmp_path / "in.png", tmp_path / "out.png", "--model", tiny)
+    code, out, _ = run(*arguments)
+    assert code == 0
+    assert "  11 bands of rows, fp32 on cpu" in out
+    result = np.asarray(Image.open(tmp_path / "out.png"))
+    assert run(*arguments, "--tile", "rows", "--device", "cpu")[0] == 0
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), result)
+
+
 def test_help_and_version_load_nothing_heavy():
     script = (
         "import sys\n"

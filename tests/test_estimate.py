@@ -5,7 +5,7 @@ import pytest
 
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ImageError, ModelError
-from napari_edsr.estimate import auto_tile, estimate
+from napari_edsr.estimate import estimate
 from napari_edsr.images import understand
 
 BASELINE = EDSRConfig.baseline()
@@ -31,7 +31,7 @@ def test_size_tiles_and_time_of_a_stack():
     assert foreseen.shape == (5, 1024, 1024)
     assert foreseen.output_bytes == 5 * 1024 * 1024 * 2
     assert (foreseen.tile, foreseen.tiles) == (256, 20)
-    assert foreseen.flop == 5 * 4 * 292**2 * BASELINE.flops(2)
+    assert foreseen.flop == 5 * 4 * 292**2 * BASELINE.folded_flops(2)
     assert foreseen.seconds == foreseen.flop / 1e11
     assert foreseen.memory_bytes > foreseen.output_bytes
 
@@ -54,16 +54,25 @@ def test_ensembles_alpha_and_regions_count():
     assert whole.seconds is None
 
 
-def test_auto_tiles_shrink_with_the_free_memory():
-    sides = [auto_tile(BASELINE, 2, free_bytes=n) for n in (10**11, 6 * 10**8, 10**6)]
-    assert sides[0] > sides[1] > sides[2] > 0
-    assert sides[0] == 256
-    assert auto_tile(BASELINE, 2, device="cuda:0", free_bytes=10**11) == 1024
+def test_rows_of_a_wide_image_are_foreseen():
+    spec = understand(np.zeros((300, 5000), "u1"))
+    foreseen = estimate(spec, BASELINE, 2, free_bytes=10**11)
+    assert foreseen.tile == "rows"
+    # Two stripes of 2500 columns with a halo of 36 on one side each, in bands of 6 rows
+    # of which the first six wait for those below.
+    assert foreseen.tiles == 2 * (50 - 6)
+    assert foreseen.flop == 300 * (5000 + 2 * 36) * BASELINE.folded_flops(2)
+    taller = understand(np.zeros((3000, 5000), "u1"))
+    grown = estimate(taller, BASELINE, 2, free_bytes=10**11)
+    assert (
+        grown.memory_bytes - foreseen.memory_bytes
+        == grown.output_bytes - foreseen.output_bytes
+    )
 
 
 @pytest.mark.parametrize("tile", [0, -3, 2.5, "huge", True])
 def test_odd_tiles_are_refused(tile):
-    with pytest.raises(ImageError, match="is not 'auto' or a number"):
+    with pytest.raises(ImageError, match="is not 'auto', 'rows' or a number"):
         estimate(understand(np.zeros((9, 9))), BASELINE, 2, tile=tile)
 
 

@@ -2,15 +2,16 @@
 
 import copy
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 
-from napari_edsr import drain, iter_upscale, upscale
-from napari_edsr.engine import Engine
+from napari_edsr import drain, iter_upscale, plan, upscale
 from napari_edsr.errors import DeviceError, EDSRWarning, ImageError, ModelError
 from napari_edsr.events import TileDone, UpscalePlanned
+from napari_edsr.streaming import RowStream
 
 GREY_LEVEL = 1 / 255
 
@@ -253,22 +254,23 @@ def test_closing_cancels_and_keeps_what_is_done(tiny_model, rng):
 
 @pytest.fixture
 def small_memory(monkeypatch):
-    """An engine that fits tiles up to a number of pixels; it records what it did."""
-    run, sizes = Engine.iter_run, []
+    """Memory for rows of so many columns; it records what was run."""
+    push, sizes = RowStream.push, []
 
-    def limit(pixels, error):
-        def limited(self, tile, crop):
-            sizes.append(tile.shape[-2:])
-            if tile.shape[-2] * tile.shape[-1] > pixels:
+    def limit(columns, error):
+        def limited(self, rows, *, last=False):
+            sizes.append(tuple(rows.shape[-2:]))
+            if rows.shape[-1] > columns:
                 raise error
-            return run(self, tile, crop)
+            return push(self, rows, last=last)
 
-        monkeypatch.setattr(Engine, "iter_run", limited)
+        monkeypatch.setattr(RowStream, "push", limited)
         return sizes
 
     return limit
 
 
+@pytest.mark.parametrize("ensemble", [False, True])
 @pytest.mark.parametrize(
     "error",
     [
@@ -278,38 +280,48 @@ def small_memory(monkeypatch):
     ],
 )
 def test_auto_halves_its_tiles_when_memory_runs_out(
-    error, small_memory, tiny_model, rng
+    error, ensemble, small_memory, tiny_model, rng
 ):
-    stack = rng.integers(0, 255, (2, 100, 130)).astype("u1")
-    expected = upscale(stack, tiny_model(), axes="ZYX")
-    small_memory(70 * 70, error)
+    stack = rng.integers(0, 255, (2, 60, 130)).astype("u1")
+    options = {"axes": "ZYX", "self_ensemble": ensemble}
+    expected = upscale(stack, tiny_model(), **options)
+    small_memory(60, error)
     events = []
-    with pytest.warns(EDSRWarning, match="tiles were halved"):
-        result = drain(iter_upscale(stack, tiny_model(), axes="ZYX"), events.append)
+    with pytest.warns(EDSRWarning) as said:
+        result = drain(iter_upscale(stack, tiny_model(), **options), events.append)
+    texts = [str(warning.message) for warning in said]
+    assert [re.findall(r"halved to (\d+) px", text) for text in texts] == [
+        ["65"],
+        ["32"],
+    ]
     np.testing.assert_array_equal(result.image, expected)
     tiles = [event for event in events if isinstance(event, TileDone)]
     plans = [event for event in events if isinstance(event, UpscalePlanned)]
     assert [tile.done for tile in tiles] == list(range(1, tiles[-1].total + 1))
     assert plans[-1].total == len(tiles)
-    assert result.metadata["tile"] == plans[-1].tile < plans[0].tile
+    assert result.metadata["tile"] == (32 if ensemble else "rows")
 
 
-def test_finished_tiles_are_kept_when_memory_runs_out(monkeypatch, tiny_model, rng):
+def test_finished_rows_are_kept_when_memory_runs_out(monkeypatch, tiny_model, rng):
     image = rng.integers(0, 255, (40, 40)).astype("u1")
     expected = upscale(image, tiny_model())
-    run, calls = Engine.iter_run, []
+    push, calls = RowStream.push, []
 
-    def fails_once(self, tile, crop):
-        calls.append(tile.shape)
-        if len(calls) == 3:
+    def fails_once(self, rows, *, last=False):
+        calls.append(rows.shape)
+        if len(calls) == 8:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return run(self, tile, crop)
+        return push(self, rows, last=last)
 
-    monkeypatch.setattr(Engine, "iter_run", fails_once)
-    monkeypatch.setattr("napari_edsr.inference.auto_tile", lambda *_, **__: 20)
-    with pytest.warns(EDSRWarning, match="halved to 16"):
-        np.testing.assert_array_equal(upscale(image, tiny_model()), expected)
-    assert len(calls) == 2 + 1 + 2 * 4
+    monkeypatch.setattr(RowStream, "push", fails_once)
+    monkeypatch.setattr(plan, "_BAND_PIXELS", 160)
+    out, written = np.zeros_like(expected), np.zeros(expected.shape, int)
+    with pytest.warns(EDSRWarning, match="halved to 20"):
+        for event in iter_upscale(image, tiny_model(), out=out):
+            if isinstance(event, TileDone):
+                written[event.region] += 1
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(written, 1)
 
 
 def test_a_tile_the_user_set_is_never_changed(small_memory, tiny_model, rng):
@@ -329,10 +341,10 @@ def test_memory_that_never_suffices_ends_in_advice(small_memory, tiny_model, rng
 
 
 def test_other_errors_of_torch_are_not_taken_for_memory(monkeypatch, tiny_model, rng):
-    def broken(self, tile, crop):
+    def broken(self, rows, *, last=False):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(Engine, "iter_run", broken)
+    monkeypatch.setattr(RowStream, "push", broken)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         upscale(rng.random((8, 8)), tiny_model())
 
@@ -368,13 +380,13 @@ def test_fp32_means_no_tf32_and_only_meanwhile(tiny_model, monkeypatch, rng):
     seen = []
     conv = torch.backends.mkldnn.conv
     before = conv.fp32_precision, torch.backends.cudnn.conv.fp32_precision
-    forward = type(tiny_model()).forward
+    push = RowStream.push
 
-    def watched(self, x, scale=None):
+    def watched(self, rows, *, last=False):
         seen.append((conv.fp32_precision, torch.backends.cudnn.conv.fp32_precision))
-        return forward(self, x, scale)
+        return push(self, rows, last=last)
 
-    monkeypatch.setattr(type(tiny_model()), "forward", watched)
+    monkeypatch.setattr(RowStream, "push", watched)
     upscale(rng.random((8, 8)), tiny_model(), precision="fp32")
     assert seen == [("ieee", "ieee")]
     assert (conv.fp32_precision, torch.backends.cudnn.conv.fp32_precision) == before

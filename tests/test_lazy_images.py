@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from napari_edsr import EDSRWarning, drain, inference, iter_upscale, upscale
-from napari_edsr.engine import Engine
+from napari_edsr import EDSRWarning, drain, iter_upscale, upscale
 from napari_edsr.errors import ImageError
 from napari_edsr.intensities import intensity_ranges
+from napari_edsr.streaming import RowStream
 
 
 @pytest.fixture(autouse=True)
@@ -59,17 +59,15 @@ def test_memory_that_runs_out_on_an_image_on_disk(tiny_model, rng, monkeypatch):
         {"axes": "ZYX", "region": {"Y": (35, 36), "X": (35, 36)}},
     )
     expected = upscale(image, model, **options)
-    run, calls = Engine.iter_run, []
+    push, calls = RowStream.push, []
 
-    def fails_once(self, tile, crop):
-        calls.append(tile.shape)
+    def fails_once(self, rows, *, last=False):
+        calls.append(rows.shape)
         if len(calls) == 1:
             raise MemoryError
-        return run(self, tile, crop)
+        return push(self, rows, last=last)
 
-    monkeypatch.setattr(Engine, "iter_run", fails_once)
-    monkeypatch.setattr(inference, "auto_tile", lambda *_, **__: 35)
-    monkeypatch.setattr(inference, "_SMALLEST_TILE", 4)
+    monkeypatch.setattr(RowStream, "push", fails_once)
     with pytest.warns(EDSRWarning, match="halved"):
         result = upscale(OnDisk(image), model, **options)
     np.testing.assert_array_equal(result, expected)

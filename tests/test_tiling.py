@@ -56,7 +56,7 @@ def test_context_stops_at_the_edges_of_the_plane():
 
 def test_a_split_tile_keeps_its_pixels_and_halo():
     (whole,) = plan_tiles((30, 20), tile=64, halo=4)
-    parts = whole.split(15)
+    parts = whole.split((15, 15))
     assert [(p.y0, p.y1, p.x0, p.x1) for p in parts] == [
         (0, 15, 0, 10),
         (0, 15, 10, 20),

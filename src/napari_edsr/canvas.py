@@ -40,17 +40,11 @@ class Feed:
 
 @dataclass(frozen=True)
 class Output:
-    """What the network gave for a feed of a tile, see `napari_edsr.engine.Engine.iter_run`."""
+    """What the network gave for a feed of a tile, see `napari_edsr.engine.Engine`."""
 
     feed: Feed
     mean: NDArray[np.float32]
-    spread: NDArray[np.float32]
-
-    @classmethod
-    def flat(cls, feed: Feed, crop: Box) -> Output:
-        """What a network would give for nothing at all."""
-        nothing = np.zeros([part.stop - part.start for part in crop], np.float32)
-        return cls(feed, nothing[np.newaxis], nothing)
+    spread: NDArray[np.float32] | None = None
 
 
 class Canvas:
@@ -196,19 +190,17 @@ class Plane:
         if any(bad is not None for bad in self._bad):
             canvas.note(_NONFINITE)
 
-    def read(self, tile: Tile, feed: Feed) -> NDArray[np.float32]:
-        """A tile with its halo as the network wants it, ``(C, H, W)``."""
+    def read(self, box: Box, feed: Feed) -> NDArray[np.float32]:
+        """Rows and columns as the network wants them, ``(C, H, W)``."""
+        where = self._read(box)
         parts = zip(feed.samples, feed.limits, strict=True)
         return np.stack(
-            [
-                intensities.to_unit(self._samples[i][self._read(tile)], r)
-                for i, r in parts
-            ]
+            [intensities.to_unit(self._samples[i][where], r) for i, r in parts]
         )
 
-    def _read(self, tile: Tile) -> Box:
-        """Where a tile and its context lie in what was read of the plane."""
-        rows, columns = tile.source
+    def _read(self, box: Box) -> Box:
+        """Where a box lies in what was read of the plane."""
+        rows, columns = box
         y, x = self._origin
         return (
             slice(rows.start - y, rows.stop - y),
@@ -227,6 +219,12 @@ class Plane:
                 block = intensities.from_unit(values, limits, self.canvas.spec.dtype)
                 self._restore_nonfinite(block, tile, i)
                 result[(*target, i)] = block
+        for feed in self.feeds:
+            if feed.is_flat:
+                nothing = np.zeros((1, 1), np.float32)
+                result[(*target, feed.samples[0])] = intensities.from_unit(
+                    nothing, feed.limits[0], self.canvas.spec.dtype
+                )
         self._write_uncertainty(tile, [out for out in outputs if not out.feed.alpha])
         return self._in_result(target)
 
@@ -235,15 +233,16 @@ class Plane:
         if bad is not None:
             scale = self.canvas.scale
             crop, _ = tile.placed(self.canvas.box, scale)
-            enlarged = bad[self._read(tile)].repeat(scale, 0).repeat(scale, 1)
+            enlarged = bad[self._read(tile.source)].repeat(scale, 0).repeat(scale, 1)
             block[enlarged[crop]] = np.nan
 
     def _write_uncertainty(self, tile: Tile, outputs: list[Output]) -> None:
         if self.canvas.uncertainty is None:
             return
         spans = [out.feed.limits[0][1] - out.feed.limits[0][0] for out in outputs]
+        spreads = [out.spread for out in outputs if out.spread is not None]
         squares = [
-            (o.spread * span) ** 2 for o, span in zip(outputs, spans, strict=True)
+            (spread * span) ** 2 for spread, span in zip(spreads, spans, strict=True)
         ]
         axes = self.canvas.spec.axes.replace("S", "")
         view = images.plane_view(self.canvas.uncertainty, axes)

@@ -103,24 +103,50 @@ class EDSRConfig:
     def flops(self, scale: int) -> float:
         """Operations per input pixel, a multiplication and an addition being two."""
         f, c = self.n_feats, self.n_colors
+        tail, size = 0.0, 1
+        for factor in upsampling_steps(scale):
+            tail += 9.0 * size**2 * f * f * factor**2
+            size *= factor
+        return self._flops_before_tail() + 2 * (tail + 9.0 * size**2 * f * c)
+
+    def folded_flops(self, scale: int) -> float:
+        """Operations per input pixel with the tail folded, see `napari_edsr.folding`."""
+        tail = 25.0 * self.n_feats * self.n_colors * scale**2
+        return self._flops_before_tail() + 2 * tail
+
+    def _flops_before_tail(self) -> float:
+        f, c = self.n_feats, self.n_colors
         weights = 9.0 * (c * f + (2 * self.n_resblocks + 1) * f * f)
         if self.multi_scale:
             weights += MDSR_PRE_BLOCKS * 2 * 25 * f * f
-        size = 1
-        for factor in upsampling_steps(scale):
-            weights += 9.0 * size**2 * f * f * factor**2
-            size *= factor
-        return 2 * (weights + 9.0 * size**2 * f * c)
+        return 2 * weights
 
-    def activation_bytes(self, scale: int, itemsize: int = 4) -> int:
-        """Peak memory per input pixel of a tile, in bytes: an upper estimate.
+    def activation_bytes(self, scale: int) -> int:
+        """Peak memory per input pixel of a tile run at once, in bytes: an upper estimate.
 
-        The widest point is the last upsampling step, which holds its input, the
-        convolution's output and the shuffled copy of it at once.
+        A residual block holds its input, what is between its convolutions, and a copy
+        of both with the rows around them.
         """
-        at_body = 4 * self.n_feats
-        at_tail = 2 * self.n_feats * scale**2 + 2 * self.n_colors * scale**2
-        return int(itemsize * (at_body + at_tail))
+        at_body = 6 * self.n_feats
+        at_tail = 2 * self.n_feats + 3 * self.n_colors * scale**2
+        return 4 * max(at_body, at_tail)
+
+    def row_bytes(self, scale: int, band: int = 8) -> int:
+        """Peak memory per column of bands run one after the other: an upper estimate.
+
+        Parameters
+        ----------
+        scale : int
+        band : int
+            Rows of a band. The last one brings those that waited as well.
+        """
+        waiting = self.receptive_field(scale)
+        kept = 2 * 2 * (self.n_resblocks + 1)
+        if self.multi_scale:
+            kept += 2 * 4 * MDSR_PRE_BLOCKS
+        return 4 * self.n_feats * (kept + 2 * waiting) + (
+            band + waiting
+        ) * self.activation_bytes(scale)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON or YAML."""

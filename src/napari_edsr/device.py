@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_edsr import estimate
+from napari_edsr import plan
 from napari_edsr.errors import DeviceError
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -117,7 +117,7 @@ def resolve_precision(precision: str, device: torch.device, dtype: np.dtype) -> 
 def free_memory(device: torch.device) -> int:
     """Bytes free on a device; on a CPU, or where memory is shared, in main memory."""
     if device.type in ("cpu", "mps"):
-        return estimate.free_memory()
+        return plan.free_memory()
     return int(torch.accelerator.get_memory_info(device)[0])
 
 

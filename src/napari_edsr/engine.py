@@ -1,31 +1,36 @@
-"""One network on one device in one precision: a tile in, a tile out."""
+"""One network on one device in one precision: rows of an image in, rows of the result out."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_edsr.device import PRECISIONS, exact_fp32
 from napari_edsr.errors import ModelError
-from napari_edsr.model import EDSR, MDSR, upscale_batch
-from napari_edsr.tiling import Box
+from napari_edsr.model import EDSR, MDSR
+from napari_edsr.plan import band_height
+from napari_edsr.streaming import RowStream, StreamedNetwork
+from napari_edsr.tiling import Band, Box, area
 
 #: Counts the passes, returns the mean and the spread.
 Passes = Generator[int, None, tuple[NDArray[np.float32], NDArray[np.float32]]]
+Read = Callable[[Box], NDArray[np.float32]]
+Rows = Iterator[NDArray[np.float32]]
 #: The eight symmetries of the square, as (transpose, axes to flip).
 _SYMMETRIES = [
     (turn, flips) for turn in (False, True) for flips in ((), (2,), (3,), (2, 3))
 ]
+_NOTHING = np.zeros((1, 0, 0), np.float32)
 
 
 class Engine:
-    """Runs a network on tiles.
+    """Runs a network on parts of an image.
 
     Parameters
     ----------
@@ -35,7 +40,7 @@ class Engine:
         Integer factor, one of the model's.
     device : torch.device
     precision : str
-        ``"fp32"`` (TF32 off), ``"fp16"`` or ``"bf16"``, of the convolutions.
+        ``"fp32"`` (TF32 off), or ``"fp16"`` or ``"bf16"`` in the body's convolutions.
     self_ensemble : bool
         Average the eight flips and turns of each tile (the paper's "+" models).
 
@@ -64,21 +69,54 @@ class Engine:
         self._symmetries = _SYMMETRIES if self_ensemble else _SYMMETRIES[:1]
         self.redone = 0
         self.model = model
-        self._networks: dict[str, EDSR | MDSR] = {}
+        self._networks: dict[str, StreamedNetwork] = {}
 
     @property
     def passes(self) -> int:
         """How often the network goes over a tile."""
         return len(self._symmetries)
 
-    def flop(self, shape: tuple[int, int]) -> float:
-        """Operations on a tile of so many rows and columns."""
-        rows, columns = shape
-        return rows * columns * self.config.flops(self.scale) * self.passes
+    def flop(self, box: Box) -> float:
+        """Operations on so many rows and columns."""
+        return area(box) * self.config.folded_flops(self.scale) * self.passes
+
+    @torch.inference_mode()
+    def iter_rows(self, read: Read, bands: Sequence[Band]) -> Rows:
+        """Run bands, from top to bottom, once.
+
+        Parameters
+        ----------
+        read : callable
+            Gives the intensities of a box as float32, (C, H, W), see `iter_run`.
+        bands : sequence of Band
+
+        Yields
+        ------
+        ndarray of float32, (C, h, w)
+            The upscaled tile of each band; nothing of a band without.
+
+        Raises
+        ------
+        ModelError
+            If the network gives non-finite values even in fp32.
+        """
+        precision = self.precision
+        stream = self._stream(precision)
+        for number, band in enumerate(bands):
+            y = self._push(stream, precision, read(band.source), band.last)
+            if not _is_finite(y) and precision != "fp32":
+                precision, stream = "fp32", self._stream("fp32")
+                self.redone += 1
+                for again in bands[: number + 1]:
+                    y = self._push(stream, precision, read(again.source), again.last)
+            if y is None or band.tile is None:
+                yield _NOTHING
+            else:
+                yield _checked(y)[0, :, *band.crop(self.scale)].cpu().numpy()
 
     @torch.inference_mode()
     def iter_run(self, tile: NDArray[np.float32], crop: Box) -> Passes:
-        """Upscale one tile.
+        """Upscale a tile as often as there are symmetries.
 
         Parameters
         ----------
@@ -123,33 +161,60 @@ class Engine:
     def _outputs(self, x: Tensor) -> Iterator[Tensor]:
         for turn, flips in self._symmetries:
             turned = x.transpose(2, 3) if turn else x
-            y = self._checked(turned.flip(flips)).flip(flips)
+            y = self._whole(turned.flip(flips)).flip(flips)
             yield y.transpose(2, 3) if turn else y
 
-    def _checked(self, x: Tensor) -> Tensor:
+    def _whole(self, x: Tensor) -> Tensor:
         """Run in the precision chosen, and in fp32 where that overflows."""
         y = self._forward(x, self.precision)
-        if not torch.isfinite(y).all() and self.precision != "fp32":
+        if not _is_finite(y) and self.precision != "fp32":
             self.redone += 1
             y = self._forward(x, "fp32")
-        if not torch.isfinite(y).all():
-            raise ModelError(
-                "The network gave values that are not finite; choose "
-                "normalize='percentile', or check the model's res_scale and weights."
-            )
-        return y
+        return _checked(y)
 
     def _forward(self, x: Tensor, precision: str) -> Tensor:
-        exact = precision == "fp32"
-        with exact_fp32(self.device) if exact else contextlib.nullcontext():
-            return upscale_batch(self._network(precision), x, self.scale)
+        on_cpu = self.device.type == "cpu"
+        height = band_height(x.shape[3]) if on_cpu else x.shape[2]
+        stream = self._stream(precision)
+        *first, last = torch.split(x, height, 2)
+        with self._settings(precision):
+            done = [stream.push(rows) for rows in first]
+            done.append(stream.push(last, last=True))
+        return torch.cat([y for y in done if y is not None], 2)
 
-    def _network(self, precision: str) -> EDSR | MDSR:
+    def _push(
+        self,
+        stream: RowStream,
+        precision: str,
+        rows: NDArray[np.float32],
+        last: bool,
+    ) -> Tensor | None:
+        x = torch.from_numpy(rows)[None].to(self.device)
+        with self._settings(precision):
+            return stream.push(x, last=last)
+
+    def _settings(self, precision: str) -> contextlib.AbstractContextManager[None]:
+        exact = precision == "fp32"
+        return exact_fp32(self.device) if exact else contextlib.nullcontext()
+
+    def _stream(self, precision: str) -> RowStream:
         if precision not in self._networks:
             network = copy.deepcopy(self.model).eval().to(self.device, torch.float32)
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            for module in network.modules():  # the colour shifts around them stay fp32
-                if isinstance(module, nn.Conv2d):
-                    module.to(PRECISIONS[precision])
-            self._networks[precision] = network
-        return self._networks[precision]
+            self._networks[precision] = StreamedNetwork(
+                network, self.scale, PRECISIONS[precision]
+            )
+        return self._networks[precision].stream()
+
+
+def _is_finite(y: Tensor | None) -> bool:
+    return y is None or bool(torch.isfinite(y).all())
+
+
+def _checked(y: Tensor) -> Tensor:
+    if not _is_finite(y):
+        raise ModelError(
+            "The network gave values that are not finite; choose "
+            "normalize='percentile', or check the model's res_scale and weights."
+        )
+    return y

@@ -8,20 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import psutil
-
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ImageError
 from napari_edsr.images import ImageSpec, Region
-from napari_edsr.tiling import Box, plan_tiles
+from napari_edsr.plan import memory_bytes, plan_tiling
+from napari_edsr.tiling import area
 
-#: Work of one tile, in operations: a few seconds, after which a run can be cancelled.
-_TILE_FLOP = {"cpu": 0.3e12, "accelerator": 20e12}
-#: On a CPU larger tiles no longer fit its caches and take a third longer.
-_LARGEST_TILE = {"cpu": 256, "accelerator": 1024}
-_SMALLEST_TILE = 32
-_SHARE_OF_FREE_MEMORY = 0.5
 _ENSEMBLE = 8
 _TORCH_BYTES = 250_000_000  # what a process grows by when it runs its first network
 
@@ -40,8 +32,10 @@ class Estimate:
         Operations of all tiles with their halos.
     seconds : float or None
         None while the device's speed is not known.
-    tile, tiles : int
-        Side of a tile in input pixels, and their number over all planes.
+    tile : int or "rows"
+        Side of a tile in input pixels, or that bands of rows are run.
+    tiles : int
+        Number of tiles, or of bands that give rows, over all planes.
     """
 
     shape: tuple[int, ...]
@@ -49,67 +43,8 @@ class Estimate:
     memory_bytes: int
     flop: float
     seconds: float | None
-    tile: int
+    tile: int | str
     tiles: int
-
-
-def free_memory() -> int:
-    """Bytes of main memory that can be used without swapping."""
-    return int(psutil.virtual_memory().available)
-
-
-def auto_tile(
-    config: EDSRConfig,
-    scale: int,
-    *,
-    device: str = "cpu",
-    free_bytes: int | None = None,
-    itemsize: int = 4,
-) -> int:
-    """Side of the tiles that ``tile="auto"`` stands for, in input pixels.
-
-    As large as a few seconds of work and half of the free memory allow: the halo,
-    which is computed twice, weighs less the larger a tile is.
-
-    Parameters
-    ----------
-    config : EDSRConfig
-    scale : int
-    device : str
-        As torch names it.
-    free_bytes : int, optional
-        Free memory of the device in bytes; main memory by default.
-    itemsize : int
-        Bytes of one value in the precision used.
-    """
-    free = free_memory() if free_bytes is None else free_bytes
-    kind = "cpu" if device.startswith("cpu") else "accelerator"
-    halo = config.receptive_field(scale)
-    by_work = math.sqrt(_TILE_FLOP[kind] / config.flops(scale)) - 2 * halo
-    by_memory = math.sqrt(
-        _SHARE_OF_FREE_MEMORY * free / config.activation_bytes(scale, itemsize)
-    )
-    side = min(max(by_work, 2 * halo), by_memory - 2 * halo, _LARGEST_TILE[kind])
-    return max(_SMALLEST_TILE, int(side) // 16 * 16)
-
-
-def resolve_tile(tile: int | str, auto: int) -> int:
-    """Check what the user asked for; ``"auto"`` is `auto`.
-
-    Raises
-    ------
-    ImageError
-        If it is neither ``"auto"`` nor a number from 1.
-    """
-    if isinstance(tile, str) and tile.isdecimal():
-        tile = int(tile)
-    if tile == "auto":
-        return auto
-    if isinstance(tile, bool) or not isinstance(tile, int | np.integer) or tile < 1:
-        raise ImageError(
-            f"The tile size {tile!r} is not 'auto' or a number of pixels from 1."
-        )
-    return int(tile)
 
 
 def region_slices(spec: ImageSpec, region: Region | None) -> dict[str, slice]:
@@ -159,7 +94,6 @@ def estimate(
     *,
     tile: int | str = "auto",
     device: str = "cpu",
-    precision: str = "auto",
     self_ensemble: bool = False,
     region: Region | None = None,
     free_bytes: int | None = None,
@@ -174,47 +108,40 @@ def estimate(
     config : EDSRConfig
         Of the model.
     scale : int
-    tile, device, precision, self_ensemble, region
+    tile, device, self_ensemble, region
         As for `napari_edsr.inference.iter_upscale`.
     free_bytes : int, optional
         Free memory of the device.
     flops_per_second : float, optional
         Speed of the device on such a network; without it no time is given.
     """
-    itemsize = 2 if precision in ("fp16", "bf16") else 4
-    auto = auto_tile(
-        config, scale, device=device, free_bytes=free_bytes, itemsize=itemsize
+    tiling = plan_tiling(
+        tile,
+        config,
+        scale,
+        device=device,
+        free_bytes=free_bytes,
+        ensemble=self_ensemble,
     )
-    side = resolve_tile(tile, auto)
     slices = region_slices(spec, region)
     shape = region_shape(slices, scale)
-    sources = tile_sources(spec, slices, side, config.receptive_field(scale))
+    box = slices["Y"], slices["X"]
+    tiles = tiling.tiles(spec.plane, box)
     planes = math.prod(shape[spec.axes.index(axis)] for axis in spec.leading)
     passes = _passes_per_pixel(spec, config) * (_ENSEMBLE if self_ensemble else 1)
-    flop = sum(sources) * config.flops(scale) * planes * passes
+    pixels = sum(area(part) for tile in tiles for part in tiling.sources(tile, box))
+    flop = pixels * config.folded_flops(scale) * planes * passes
     output_bytes = math.prod(shape) * spec.dtype.itemsize
-    activations = max(sources) * config.activation_bytes(scale, itemsize)
+    activations = max(memory_bytes(tiling, tile, config, scale) for tile in tiles)
     return Estimate(
         shape=shape,
         output_bytes=output_bytes,
         memory_bytes=output_bytes + activations + _TORCH_BYTES,
         flop=flop,
         seconds=flop / flops_per_second if flops_per_second else None,
-        tile=side,
-        tiles=len(sources) * planes,
+        tile=tiling.label,
+        tiles=sum(tiling.parts(tile, box) for tile in tiles) * planes,
     )
-
-
-def tile_sources(
-    spec: ImageSpec, slices: Mapping[str, slice], tile: int, halo: int
-) -> list[int]:
-    """Input pixels, halo included, of each tile that a region of a plane needs."""
-    box: Box = (slices["Y"], slices["X"])
-    tiles = plan_tiles(spec.plane, tile=tile, halo=halo)
-    sources = (tile.source for tile in tiles if tile.intersects(box))
-    return [
-        (rows.stop - rows.start) * (cols.stop - cols.start) for rows, cols in sources
-    ]
 
 
 def _passes_per_pixel(spec: ImageSpec, config: EDSRConfig) -> int:

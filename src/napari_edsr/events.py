@@ -25,9 +25,11 @@ class UpscalePlanned:
     Attributes
     ----------
     total : int
-        Number of tiles of the whole run, over all planes.
-    tile, halo : int
-        Side of a tile and context around it, in input pixels.
+        Number of tiles of the whole run, over all planes, or of bands that give rows.
+    tile : int or "rows"
+        Side of a tile in input pixels, or that bands of rows are run.
+    halo : int
+        Context around a tile in input pixels.
     device, precision : str
         As torch names the device; ``"fp32"``, ``"fp16"`` or ``"bf16"``.
     notes : tuple of str
@@ -35,7 +37,7 @@ class UpscalePlanned:
     """
 
     total: int
-    tile: int
+    tile: int | str
     halo: int
     device: str
     precision: str
@@ -44,7 +46,7 @@ class UpscalePlanned:
 
 @dataclass(frozen=True)
 class TileDone:
-    """One tile is in the result.
+    """One tile, or one band of rows, is in the result.
 
     Attributes
     ----------
@@ -64,7 +66,9 @@ class TileDone:
 
 @dataclass(frozen=True)
 class PassDone:
-    """The network went over a tile once of several times: a moment to cancel.
+    """The network went over a part of a tile, or over all of it once of several times.
+
+    It is a moment to cancel.
 
     Attributes
     ----------

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,28 +15,25 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from napari_edsr import images, intensities
-from napari_edsr.canvas import Canvas, Output, Plane
+from napari_edsr.canvas import Canvas
 from napari_edsr.checkpoints import load_model
 from napari_edsr.config import EDSRConfig, upsampling_steps
 from napari_edsr.device import (
     free_memory,
-    is_out_of_memory,
     release_memory,
     resolve_device,
     resolve_precision,
 )
 from napari_edsr.engine import Engine
-from napari_edsr.errors import DeviceError, ModelError
-from napari_edsr.estimate import auto_tile, resolve_tile
-from napari_edsr.events import PassDone, TileDone, UpscalePlanned, drain, relay
+from napari_edsr.errors import ModelError
+from napari_edsr.events import drain
 from napari_edsr.images import Region
 from napari_edsr.intensities import Range
 from napari_edsr.model import EDSR, MDSR
-from napari_edsr.tiling import Box, Tile, plan_tiles
+from napari_edsr.plan import plan_tiling
+from napari_edsr.runs import Event, Run
 
-Event = UpscalePlanned | PassDone | TileDone
 Events = Generator[Event, None, "UpscaleResult"]
-_SMALLEST_TILE = 16
 
 
 @dataclass(frozen=True)
@@ -109,11 +105,12 @@ def iter_upscale(
     region: Region | None = None,
     out: NDArray | None = None,
 ) -> Events:
-    """Upscale an image tile by tile; closing the generator cancels within one pass.
+    """Upscale an image part by part; closing the generator cancels within one pass.
 
-    Every tile is computed with the network's receptive field around it, so the result
-    is the untiled one. Planes along leading axes are upscaled one by one with one
-    intensity range. NaN and infinities are filled for the network and come back as NaN.
+    The result is the untiled one: bands of rows run through the network one after the
+    other, or tiles with the network's receptive field around them. Planes along leading
+    axes are upscaled one by one with one intensity range. NaN and infinities are filled
+    for the network and come back as NaN.
 
     Parameters
     ----------
@@ -125,9 +122,11 @@ def iter_upscale(
         2, 3 or 4; the model's own by default.
     axes : str, optional
         One letter an axis, e.g. ``"TCYX"`` or ``"YXS"``; see `napari_edsr.images`.
-    tile : int or "auto"
-        Side of a tile in input pixels. A number is never changed; ``"auto"`` follows
-        the work and the free memory, and halves when memory runs out.
+    tile : int, "rows" or "auto"
+        Side of a tile in input pixels, which is never changed. ``"rows"`` takes bands
+        of rows from top to bottom, which computes nothing twice and needs little
+        memory. ``"auto"`` means rows on a CPU without `self_ensemble`, else tiles as
+        large as the work and the free memory allow; it halves when memory runs out.
     device : str or torch.device
         ``"auto"`` takes the first accelerator, else the CPU.
     precision : {"auto", "fp32", "fp16", "bf16"}
@@ -192,7 +191,15 @@ def iter_upscale(
         uncertainty=uncertainty,
     )
     canvas.notes += intensities.sampling_notes(image, spec, normalize)
-    run = _Run(canvas, engine, _first_tile(tile, engine), shrinks=tile == "auto")
+    tiling = plan_tiling(
+        tile,
+        engine.config,
+        engine.scale,
+        device=engine.device.type,
+        free_bytes=free_memory(engine.device),
+        ensemble=engine.ensemble,
+    )
+    run = Run(canvas, engine, tiling)
     started = time.perf_counter()
     try:
         yield from run.events()
@@ -250,152 +257,6 @@ def checked_scale(config: EDSRConfig, scale: int | None) -> int:
             f"such as edsr-light-x{scale}."
         )
     return int(scale)
-
-
-def _first_tile(tile: int | str, engine: Engine) -> int:
-    auto = auto_tile(
-        engine.config,
-        engine.scale,
-        device=engine.device.type,
-        free_bytes=free_memory(engine.device),
-        itemsize=4 if engine.precision == "fp32" else 2,
-    )
-    return resolve_tile(tile, auto)
-
-
-@dataclass
-class _Run:
-    """The tiles of a run, and what is left of them when memory runs out."""
-
-    canvas: Canvas
-    engine: Engine
-    tile: int
-    shrinks: bool
-
-    def __post_init__(self) -> None:
-        self.halo = self.engine.config.receptive_field(self.engine.scale)
-        self.total = len(self._grid()) * self.canvas.n_planes
-        self.done = 0
-        self.flop = 0.0
-        self._began = 0.0
-
-    def events(self) -> Generator[Event, None, None]:
-        """Do every tile of every plane."""
-        yield self._planned()
-        self._began = time.perf_counter()
-        for number, lead in enumerate(self.canvas.leads(), start=1):
-            plane = self.canvas.plane(lead, self._window())
-            pending = self._grid()[::-1]
-            while pending:
-                tile = pending.pop()
-                where = yield from self._iter_try(plane, tile)
-                if where is None:  # out of memory, and its exception is gone by now
-                    pending = self._halved([*pending, tile])
-                    later = (self.canvas.n_planes - number) * len(self._grid())
-                    self.total = self.done + len(pending) + later
-                    yield self._planned()
-                    continue
-                self.done += 1
-                yield TileDone(self.done, self.total, where, self._spent)
-
-    def _grid(self) -> list[Tile]:
-        """Tiles of the whole plane that the region needs: its pixels are the plane's."""
-        tiles = plan_tiles(self.canvas.spec.plane, tile=self.tile, halo=self.halo)
-        return self._wanted(tiles)
-
-    def _window(self) -> Box:
-        """Rows and columns that the tiles read, context included."""
-        rows, columns = zip(*(tile.source for tile in self._grid()), strict=True)
-        return (
-            slice(min(r.start for r in rows), max(r.stop for r in rows)),
-            slice(min(c.start for c in columns), max(c.stop for c in columns)),
-        )
-
-    def _wanted(self, tiles: list[Tile]) -> list[Tile]:
-        return [tile for tile in tiles if tile.intersects(self.canvas.box)]
-
-    def _planned(self) -> UpscalePlanned:
-        engine = self.engine
-        return UpscalePlanned(
-            total=self.total,
-            tile=self.tile,
-            halo=self.halo,
-            device=str(engine.device),
-            precision=engine.precision,
-            notes=tuple(self.canvas.notes),
-        )
-
-    def _iter_try(
-        self, plane: Plane, tile: Tile
-    ) -> Generator[PassDone, None, tuple[slice, ...] | None]:
-        """Do one tile and say where it lies; None if memory ran out."""
-        try:
-            return (yield from self._iter_do(plane, tile))
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        return None
-
-    def _iter_do(
-        self, plane: Plane, tile: Tile
-    ) -> Generator[PassDone, None, tuple[slice, ...]]:
-        crop, _ = tile.placed(self.canvas.box, self.engine.scale)
-        outputs = [Output.flat(feed, crop) for feed in plane.feeds if feed.is_flat]
-        feeds = [feed for feed in plane.feeds if not feed.is_flat]
-        for number, feed in enumerate(feeds):
-            read = plane.read(tile, feed)
-            self.flop += self.engine.flop(read.shape[-2:])
-            run = self.engine.iter_run(read, crop)
-            seen = yield from relay(run, partial(self._pass, number, len(feeds)))
-            outputs.append(Output(feed, *seen))
-        return plane.write(tile, outputs)
-
-    def _pass(self, feed: int, feeds: int, count: int) -> PassDone:
-        share = (feed + count / self.engine.passes) / feeds
-        return PassDone(self.done + share, self.total, self._spent)
-
-    @property
-    def _spent(self) -> float:
-        """Seconds since the first tile began."""
-        return time.perf_counter() - self._began
-
-    def _halved(self, pending: list[Tile]) -> list[Tile]:
-        """Smaller tiles for what is left; what is finished stays."""
-        release_memory(self.engine.device)
-        side = max(max(tile.y1 - tile.y0, tile.x1 - tile.x0) for tile in pending)
-        if not self.shrinks or side <= _SMALLEST_TILE:
-            raise DeviceError(self._memory_advice())
-        self.tile = max(_SMALLEST_TILE, side // 2)
-        self.canvas.note(f"Memory ran out: tiles were halved to {self.tile} px.")
-        parts = [part for tile in pending for part in reversed(tile.split(self.tile))]
-        return self._wanted(parts)
-
-    def _memory_advice(self) -> str:
-        advice = "close other programs, or choose another device"
-        if not self.shrinks:
-            advice = "choose a smaller tile or tile='auto'"
-        return f"Memory of {self.engine.device} ran out with tiles of {self.tile} px; {advice}."
-
-    def metadata(self) -> dict[str, Any]:
-        """What was done, as plain values."""
-        canvas, engine = self.canvas, self.engine
-        return {
-            "scale": engine.scale,
-            "axes": canvas.spec.axes,
-            "device": str(engine.device),
-            "precision": engine.precision,
-            "tile": self.tile,
-            "halo": self.halo,
-            "tiles": self.done,
-            "flop": self.flop,
-            "tiles_redone_in_fp32": engine.redone,
-            "ranges": [list(limits) for limits in canvas.ranges],
-            "self_ensemble": engine.ensemble,
-            "region": {
-                axis: [part.start, part.stop] for axis, part in canvas.slices.items()
-            },
-            "notes": list(canvas.notes),
-        }
 
 
 def _model_metadata(model: EDSR | MDSR) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from napari_edsr.errors import ImageError
 
 Box = tuple[slice, slice]
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,92 @@ class Tile:
             and cols.start < self.x1
         )
 
-    def split(self, tile: int) -> list[Tile]:
-        """Cut it into tiles no larger than `tile`, with the same halo."""
+    def split(self, size: Size) -> list[Tile]:
+        """Cut it into tiles no larger than so many rows and columns, with the same halo."""
         return [
             Tile(y0, y1, x0, x1, self.shape, self.halo)
-            for y0, y1 in _cut(self.y0, self.y1, tile)
-            for x0, x1 in _cut(self.x0, self.x1, tile)
+            for y0, y1 in _cut(self.y0, self.y1, size[0])
+            for x0, x1 in _cut(self.x0, self.x1, size[1])
         ]
 
+    def within(self, box: Box) -> Tile:
+        """The part of it inside ``rows, columns``, in input pixels, which it intersects."""
+        (y0, y1), (x0, x1) = (
+            (max(start, limits.start), min(stop, limits.stop))
+            for start, stop, limits in (
+                (self.y0, self.y1, box[0]),
+                (self.x0, self.x1, box[1]),
+            )
+        )
+        return Tile(y0, y1, x0, x1, self.shape, self.halo)
 
-def plan_tiles(shape: tuple[int, int], *, tile: int, halo: int) -> list[Tile]:
+
+@dataclass(frozen=True)
+class Band:
+    """Rows that a network takes in one go, and those of its result that are then done.
+
+    Attributes
+    ----------
+    source : (slice, slice)
+        Rows and columns of the plane to read.
+    last : bool
+        Whether the plane ends with them.
+    tile : Tile or None
+        What is done of the tile; None while its first rows wait for those below.
+    skip : int
+        Rows done before those of `tile`, which are only context.
+    """
+
+    source: Box
+    last: bool
+    tile: Tile | None
+    skip: int
+
+    def crop(self, scale: int) -> Box:
+        """Where its tile lies in what the network gives."""
+        assert self.tile is not None
+        rows = slice(self.skip, self.skip + self.tile.y1 - self.tile.y0)
+        return (
+            _scaled(rows, 0, scale),
+            _scaled(slice(self.tile.x0, self.tile.x1), self.source[1].start, scale),
+        )
+
+
+def plan_bands(tile: Tile, height: int, origin: int) -> list[Band]:
+    """Cut what a tile reads into bands, from top to bottom.
+
+    Parameters
+    ----------
+    tile : Tile
+        Its halo is the network's receptive field, by which results lag behind.
+    height : int
+        Rows of a band.
+    origin : int
+        Row of the plane from which a tile as long or longer is cut into bands. These
+        are some of its bands, and so the pixels are the same to the last bit; they
+        begin one band early, for the first band of a run is computed otherwise.
+
+    Returns
+    -------
+    list of Band
+        The rows of their tiles follow one another and make up the tile.
+    """
+    rows, columns = tile.source
+    start = origin + max(0, (rows.start - origin) // height - 1) * height
+    stop = min(tile.shape[0], origin - (origin - rows.stop) // height * height)
+    bands, done = [], start
+    for top in range(start, stop, height):
+        end = min(top + height, stop)
+        last = end == tile.shape[0]
+        finished = end if last else max(done, end - tile.halo)
+        y0, y1 = max(done, tile.y0), min(finished, tile.y1)
+        part = replace(tile, y0=y0, y1=y1) if y0 < y1 else None
+        bands.append(Band((slice(top, end), columns), last, part, y0 - done))
+        done = finished
+    return bands
+
+
+def plan_tiles(shape: tuple[int, int], *, tile: int | Size, halo: int) -> list[Tile]:
     """Cut a plane into near-equal tiles, row by row from the top left.
 
     The tiles are counted first and then made equal to within a pixel, so that no
@@ -102,8 +179,9 @@ def plan_tiles(shape: tuple[int, int], *, tile: int, halo: int) -> list[Tile]:
     ----------
     shape : (int, int)
         Height and width of the plane in pixels, each at least 1.
-    tile : int
-        Largest side of a tile in input pixels, its halo not counted.
+    tile : int or (int, int)
+        Largest side of a tile, or its most rows and columns, in input pixels, the halo
+        not counted.
     halo : int
         Context on each side in input pixels; the network's receptive field makes
         the tiled result equal to the untiled one.
@@ -113,13 +191,20 @@ def plan_tiles(shape: tuple[int, int], *, tile: int, halo: int) -> list[Tile]:
     list of Tile
         They cover the plane exactly once.
     """
-    if tile < 1 or halo < 0 or min(shape) < 1:
+    size = (tile, tile) if isinstance(tile, int) else tile
+    if min(size) < 1 or halo < 0 or min(shape) < 1:
         raise ImageError(
             f"No tiles of {tile} px with halo {halo} fit a plane of {shape}."
         )
     height, width = int(shape[0]), int(shape[1])
     whole = Tile(0, height, 0, width, (height, width), halo)
-    return whole.split(tile)
+    return whole.split(size)
+
+
+def area(box: Box) -> int:
+    """Pixels of a box."""
+    rows, columns = box
+    return (rows.stop - rows.start) * (columns.stop - columns.start)
 
 
 def _scaled(part: slice, origin: int, scale: int) -> slice:

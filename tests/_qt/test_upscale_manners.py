@@ -58,7 +58,7 @@ def test_cancel_stops_within_a_tile_and_keeps_what_is_done(
     qtbot.waitUntil(lambda: fake.tiles_begun == 4)
 
     widget.panel.progress.cancel.click()
-    assert widget.panel.progress.status.text() == "Stopping after this tile…"
+    assert widget.panel.progress.status.text() == "Stopping after this part…"
     assert not widget.panel.progress.cancel.isEnabled()
     wait_for_end(qtbot, widget, fake)
 
@@ -69,7 +69,7 @@ def test_cancel_stops_within_a_tile_and_keeps_what_is_done(
     about = result.metadata[METADATA_KEY]
     assert (about["partial"], about["tiles"], about["tiles_planned"]) == (True, 4, 40)
     assert about["notes"] == ["A note."]
-    assert widget.panel.outcome.text() == "Stopped after 4 of 40 tiles; these are kept."
+    assert widget.panel.outcome.text() == "Stopped after 4 of 40 parts; these are kept."
     assert widget.panel.upscale.isEnabled()
 
 

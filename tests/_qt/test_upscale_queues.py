@@ -58,10 +58,10 @@ ONE, THREE = [request(9)], [request(9)] * 3
             "1 of 3 layers are done, 2 in part, 1 failed.",
         ),
         (Tally(THREE, finished={1: DONE}), "1 of 3 layers are done."),
-        (Tally(ONE, partial=[(2, 9)]), "Stopped after 2 of 9 tiles; these are kept."),
+        (Tally(ONE, partial=[(2, 9)]), "Stopped after 2 of 9 parts; these are kept."),
         (
             Tally(ONE, partial=[(2, 9)], failed=1),
-            "What was done is kept: 2 of 9 tiles.",
+            "What was done is kept: 2 of 9 parts.",
         ),
         (Tally(ONE, failed=1), ""),
         (Tally(ONE, deleted=True), "Stopped, as its result was deleted."),

@@ -62,8 +62,8 @@ class SpeedOptions(QWidget):
         self.tile.setKeyboardTracking(False)
         self.tile.setToolTip(
             "Side of the squares the image is cut into, in its own pixels. Smaller ones "
-            "take less memory and more time; the result is the same. 'auto' fits the free "
-            "memory and shrinks if that runs out."
+            "take less memory and more time; the result is the same. 'auto' goes by rows "
+            "on the CPU, which computes nothing twice, and else fits the free memory."
         )
         self.device = Choice([("auto", "auto"), ("CPU", "cpu")])
         self.device.setToolTip(

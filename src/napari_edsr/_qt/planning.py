@@ -186,7 +186,6 @@ def foresee(
         request.scale,
         tile=options.get("tile", "auto"),
         device=device,
-        precision=options.get("precision", "auto"),
         self_ensemble=ensemble,
         region=request.region or None,
         flops_per_second=speeds.get(

@@ -84,7 +84,7 @@ class ProgressRow(QWidget):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.cancel = QPushButton("Ca&ncel")
-        self.cancel.setToolTip("Stop after the tile at work; what is done is kept.")
+        self.cancel.setToolTip("Stop after the part at work; what is done is kept.")
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.bar, 1)

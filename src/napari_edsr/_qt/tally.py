@@ -81,8 +81,8 @@ class Tally:
         if self.partial:
             done, total = self.partial[-1]
             if self.failed:
-                return f"What was done is kept: {done} of {total} tiles."
-            return f"Stopped after {done} of {total} tiles; these are kept."
+                return f"What was done is kept: {done} of {total} parts."
+            return f"Stopped after {done} of {total} parts; these are kept."
         if self.failed:
             return ""  # the error says it
         if self.deleted:

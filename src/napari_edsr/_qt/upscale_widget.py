@@ -112,7 +112,7 @@ class UpscaleWidget(ModelDock):
     def cancel(self) -> None:
         """End the run after the tile at work; what is done is kept."""
         self.session.stop()
-        self.panel.progress.show_stopping("Stopping after this tile…")
+        self.panel.progress.show_stopping("Stopping after this part…")
 
     def save(self) -> None:
         """Ask where to write a result: the one selected in the viewer, or the last."""

@@ -71,7 +71,9 @@ def upscale(
             help="One letter an axis, e.g. TCYX.", show_default="read from the file"
         ),
     ] = None,
-    tile: Annotated[str, typer.Option(help="Side in input pixels, or auto.")] = "auto",
+    tile: Annotated[
+        str, typer.Option(help="Side in input pixels, rows, or auto.")
+    ] = "auto",
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, xpu.")
     ] = "auto",
@@ -283,10 +285,14 @@ def _warnings_said_once(said: set[str]) -> Iterator[None]:
 def _say_plan(event: Any, said: set[str]) -> None:
     if isinstance(event, UpscalePlanned):
         _say_new(event.notes, said)
-        tiles = "1 tile" if event.total == 1 else f"{event.total} tiles"
-        typer.echo(
-            f"  {tiles} of up to {event.tile} px, {event.precision} on {event.device}"
-        )
+        typer.echo(f"  {_parts(event)}, {event.precision} on {event.device}")
+
+
+def _parts(planned: UpscalePlanned) -> str:
+    ending = "s" if planned.total != 1 else ""
+    if planned.tile == "rows":
+        return f"{planned.total} band{ending} of rows"
+    return f"{planned.total} tile{ending} of up to {planned.tile} px"
 
 
 def _say_new(notes: Iterable[str], said: set[str]) -> None:

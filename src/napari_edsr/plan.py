@@ -1,0 +1,190 @@
+"""How the planes of a run are cut: what ``tile="auto"`` means, and what it costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import psutil
+
+from napari_edsr.config import EDSRConfig
+from napari_edsr.errors import ImageError
+from napari_edsr.tiling import Band, Box, Size, Tile, plan_bands, plan_tiles
+
+ROWS = "rows"
+#: Work of one tile, in operations: a few seconds, after which a run can be cancelled.
+_TILE_FLOP = {"cpu": 0.3e12, "accelerator": 20e12}
+_LARGEST_TILE = {"cpu": 512, "accelerator": 1024}
+_SMALLEST_TILE = 32
+_SMALLEST_HALF = 16
+_SHARE_OF_FREE_MEMORY = 0.5
+#: Wider images are cut into stripes, whose halo then is a fiftieth of the work.
+_WIDEST_STRIPE = 4096
+#: Pixels of a band on a CPU: few enough that what is between two convolutions stays in
+#: its caches, and many enough for all of its cores.
+_BAND_PIXELS = 16384
+_ALL = 2**31
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How planes are cut.
+
+    Attributes
+    ----------
+    size : (int, int)
+        Most rows and columns of a tile, in input pixels.
+    halo : int
+        Context around a tile: the network's receptive field.
+    on_cpu : bool
+    by_rows : bool
+        Whether tiles are stripes from top to bottom, each band of which is a result.
+    shrinks : bool
+        Whether tiles may become smaller than asked for.
+    """
+
+    size: Size
+    halo: int
+    on_cpu: bool
+    by_rows: bool
+    shrinks: bool
+
+    @property
+    def label(self) -> int | str:
+        """What ``tile=`` would be for it."""
+        return ROWS if self.by_rows else self.size[0]
+
+    def halved(self, tiles: Sequence[Tile]) -> Tiling | None:
+        """For smaller tiles than these; None where they may not or can not be smaller."""
+        widths = [tile.x1 - tile.x0 for tile in tiles]
+        heights = [0 if self.by_rows else tile.y1 - tile.y0 for tile in tiles]
+        side = max(*widths, *heights)
+        if not self.shrinks or side <= _SMALLEST_HALF:
+            return None
+        half = max(_SMALLEST_HALF, side // 2)
+        return replace(self, size=(self.size[0] if self.by_rows else half, half))
+
+    def tiles(self, shape: Size, box: Box) -> list[Tile]:
+        """The tiles of a plane that share pixels with a box."""
+        tiles = plan_tiles(shape, tile=self.size, halo=self.halo)
+        return [tile for tile in tiles if tile.intersects(box)]
+
+    def bands(self, tile: Tile, box: Box) -> list[Band]:
+        """What of a stripe is run in one go, for the part of it inside a box.
+
+        Its rows are cut as for the whole stripe, so that the pixels are the same.
+        """
+        _, columns = tile.source
+        height = band_height(columns.stop - columns.start)
+        return plan_bands(tile.within(box), height, tile.source[0].start)
+
+    def sources(self, tile: Tile, box: Box) -> list[Box]:
+        """What is read for the part of a tile inside a box, context included."""
+        if self.by_rows:
+            return [band.source for band in self.bands(tile, box)]
+        return [tile.source]
+
+    def parts(self, tile: Tile, box: Box) -> int:
+        """Results that a tile gives, one after the other."""
+        if not self.by_rows:
+            return 1
+        return sum(band.tile is not None for band in self.bands(tile, box))
+
+
+def band_height(columns: int) -> int:
+    """Rows of so many columns that a CPU runs best in one go."""
+    return max(2, round(_BAND_PIXELS / columns))
+
+
+def plan_tiling(
+    tile: int | str,
+    config: EDSRConfig,
+    scale: int,
+    *,
+    device: str = "cpu",
+    free_bytes: int | None = None,
+    ensemble: bool = False,
+) -> Tiling:
+    """Settle how a run cuts its planes.
+
+    Parameters
+    ----------
+    tile : int or str
+        As for `napari_edsr.inference.iter_upscale`.
+    config : EDSRConfig
+    scale : int
+    device : str
+        As torch names it.
+    free_bytes : int, optional
+        Free memory of the device in bytes; main memory by default.
+    ensemble : bool
+        Whether each part is run eight times, and so must be small to be cancelled.
+
+    Raises
+    ------
+    ImageError
+        If `tile` is none of ``"auto"``, ``"rows"`` and the numbers from 1, or
+        ``"rows"`` with an ensemble.
+    """
+    free = free_memory() if free_bytes is None else free_bytes
+    on_cpu = device.startswith("cpu")
+    asked = _checked(tile, ensemble)
+    by_rows = asked == ROWS or (asked == "auto" and on_cpu and not ensemble)
+    if isinstance(asked, int):
+        size = asked, asked
+    elif by_rows:
+        size = _ALL, _stripe(config, scale, free)
+    else:
+        size = (_auto_tile(config, scale, on_cpu, free),) * 2
+    halo = config.receptive_field(scale)
+    return Tiling(size, halo, on_cpu, by_rows, shrinks=not isinstance(asked, int))
+
+
+def _checked(tile: int | str, ensemble: bool) -> int | str:
+    if isinstance(tile, str) and tile.isdecimal():
+        tile = int(tile)
+    if tile == ROWS and ensemble:
+        raise ImageError("An ensemble cannot go by rows; choose tile='auto'.")
+    if tile in ("auto", ROWS):
+        return tile
+    if isinstance(tile, bool) or not isinstance(tile, int | np.integer) or tile < 1:
+        raise ImageError(
+            f"The tile size {tile!r} is not 'auto', 'rows' or a number of pixels from 1."
+        )
+    return int(tile)
+
+
+def _auto_tile(config: EDSRConfig, scale: int, on_cpu: bool, free: int) -> int:
+    """As large as a few seconds of work and half of the free memory allow.
+
+    The halo, which is computed twice, weighs less the larger a tile is.
+    """
+    kind = "cpu" if on_cpu else "accelerator"
+    halo = config.receptive_field(scale)
+    by_work = math.sqrt(_TILE_FLOP[kind] / config.folded_flops(scale)) - 2 * halo
+    by_memory = math.sqrt(_SHARE_OF_FREE_MEMORY * free / config.activation_bytes(scale))
+    side = min(max(by_work, 2 * halo), by_memory - 2 * halo, _LARGEST_TILE[kind])
+    return max(_SMALLEST_TILE, int(side) // 16 * 16)
+
+
+def _stripe(config: EDSRConfig, scale: int, free: int) -> int:
+    """Most columns of a stripe."""
+    fits = _SHARE_OF_FREE_MEMORY * free / config.row_bytes(scale)
+    inside = min(int(fits) - 2 * config.receptive_field(scale), _WIDEST_STRIPE)
+    return max(_SMALLEST_TILE, inside // 16 * 16)
+
+
+def free_memory() -> int:
+    """Bytes of main memory that can be used without swapping."""
+    return int(psutil.virtual_memory().available)
+
+
+def memory_bytes(tiling: Tiling, tile: Tile, config: EDSRConfig, scale: int) -> int:
+    """What running a tile adds to memory at its peak: an upper estimate."""
+    rows, columns = (part.stop - part.start for part in tile.source)
+    whole = rows * columns * config.activation_bytes(scale)
+    if not (tiling.by_rows or tiling.on_cpu):
+        return whole
+    return min(whole, columns * config.row_bytes(scale, band_height(columns)))

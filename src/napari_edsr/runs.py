@@ -1,0 +1,184 @@
+"""The parts of a run, one after the other, and what is left when memory runs out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from napari_edsr.canvas import Canvas, Output, Plane
+from napari_edsr.device import is_out_of_memory, release_memory
+from napari_edsr.engine import Engine
+from napari_edsr.errors import DeviceError
+from napari_edsr.events import PassDone, TileDone, UpscalePlanned, relay
+from napari_edsr.plan import Tiling
+from napari_edsr.tiling import Box, Tile
+
+Event = UpscalePlanned | PassDone | TileDone
+_Events = Generator[Event, None, None]
+_TileEvents = Generator[PassDone | TileDone, None, None]
+
+
+@dataclass
+class Run:
+    """Upscales every plane of a canvas.
+
+    Parameters
+    ----------
+    canvas : Canvas
+    engine : Engine
+    tiling : Tiling
+        How planes are cut.
+    """
+
+    canvas: Canvas
+    engine: Engine
+    tiling: Tiling
+
+    def __post_init__(self) -> None:
+        self.total = self._count(self._grid()) * self.canvas.n_planes
+        self.done = 0
+        self.flop = 0.0
+        self._began = 0.0
+        self._rest: list[Tile] = []
+
+    def events(self) -> _Events:
+        """Do every tile of every plane."""
+        yield self._planned()
+        self._began = time.perf_counter()
+        for number, lead in enumerate(self.canvas.leads(), start=1):
+            plane = self.canvas.plane(lead, self._window())
+            self._rest = self._grid()
+            while self._rest:
+                if not (yield from self._iter_try(plane, self._rest[0])):
+                    self._halve()  # by now the exception and its memory are gone
+                    later = (self.canvas.n_planes - number) * self._count(self._grid())
+                    self.total = self.done + self._count(self._rest) + later
+                    yield self._planned()
+
+    def _grid(self) -> list[Tile]:
+        return self.tiling.tiles(self.canvas.spec.plane, self.canvas.box)
+
+    def _count(self, tiles: list[Tile]) -> int:
+        return sum(self.tiling.parts(tile, self.canvas.box) for tile in tiles)
+
+    def _window(self) -> Box:
+        """Rows and columns that the tiles read, context included."""
+        box = self.canvas.box
+        sources = [part for t in self._grid() for part in self.tiling.sources(t, box)]
+        rows, columns = zip(*sources, strict=True)
+        return (
+            slice(min(r.start for r in rows), max(r.stop for r in rows)),
+            slice(min(c.start for c in columns), max(c.stop for c in columns)),
+        )
+
+    def _planned(self) -> UpscalePlanned:
+        engine = self.engine
+        return UpscalePlanned(
+            total=self.total,
+            tile=self.tiling.label,
+            halo=self.tiling.halo,
+            device=str(engine.device),
+            precision=engine.precision,
+            notes=tuple(self.canvas.notes),
+        )
+
+    def _iter_try(
+        self, plane: Plane, tile: Tile
+    ) -> Generator[PassDone | TileDone, None, bool]:
+        """Do a tile and take it off what is left; False if memory ran out."""
+        run = self._iter_rows if self.tiling.by_rows else self._iter_passes
+        try:
+            yield from run(plane, tile)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        self._rest.pop(0)
+        return True
+
+    def _iter_rows(self, plane: Plane, tile: Tile) -> _TileEvents:
+        """Run its bands through the network, all feeds side by side."""
+        bands = self.tiling.bands(tile, self.canvas.box)
+        feeds = [feed for feed in plane.feeds if not feed.is_flat]
+        runs = [
+            self.engine.iter_rows(partial(plane.read, feed=feed), bands)
+            for feed in feeds
+        ]
+        for band, *rows in zip(bands, *runs, strict=True):
+            self.flop += self.engine.flop(band.source) * len(feeds)
+            if band.tile is None:
+                yield PassDone(self.done, self.total, self._spent)
+            else:
+                outputs = [Output(*pair) for pair in zip(feeds, rows, strict=True)]
+                where = plane.write(band.tile, outputs)
+                self._rest[0] = replace(tile, y0=band.tile.y1)
+                yield self._tile_done(where)
+
+    def _iter_passes(self, plane: Plane, tile: Tile) -> _TileEvents:
+        """Run it as a whole, as often as the engine does."""
+        crop, _ = tile.placed(self.canvas.box, self.engine.scale)
+        feeds = [feed for feed in plane.feeds if not feed.is_flat]
+        outputs = []
+        for number, feed in enumerate(feeds):
+            self.flop += self.engine.flop(tile.source)
+            run = self.engine.iter_run(plane.read(tile.source, feed), crop)
+            seen = yield from relay(run, partial(self._pass, number, len(feeds)))
+            outputs.append(Output(feed, *seen))
+        yield self._tile_done(plane.write(tile, outputs))
+
+    def _tile_done(self, where: tuple[slice, ...]) -> TileDone:
+        self.done += 1
+        return TileDone(self.done, self.total, where, self._spent)
+
+    def _pass(self, feed: int, feeds: int, count: int) -> PassDone:
+        share = (feed + count / self.engine.passes) / feeds
+        return PassDone(self.done + share, self.total, self._spent)
+
+    @property
+    def _spent(self) -> float:
+        """Seconds since the first tile began."""
+        return time.perf_counter() - self._began
+
+    def _halve(self) -> None:
+        """Smaller tiles for what is left; what is finished stays."""
+        release_memory(self.engine.device)
+        smaller = self.tiling.halved(self._rest)
+        if smaller is None:
+            raise DeviceError(self._memory_advice())
+        self.tiling = smaller
+        self.canvas.note(f"Memory ran out: tiles were halved to {smaller.size[1]} px.")
+        parts = [part for tile in self._rest for part in tile.split(smaller.size)]
+        self._rest = [part for part in parts if part.intersects(self.canvas.box)]
+
+    def _memory_advice(self) -> str:
+        advice = "close other programs, or choose another device"
+        if not self.tiling.shrinks:
+            advice = "choose a smaller tile or tile='auto'"
+        return (
+            f"Memory of {self.engine.device} ran out with tiles of "
+            f"{self.tiling.size[1]} px; {advice}."
+        )
+
+    def metadata(self) -> dict[str, Any]:
+        """What was done, as plain values."""
+        canvas, engine = self.canvas, self.engine
+        return {
+            "scale": engine.scale,
+            "axes": canvas.spec.axes,
+            "device": str(engine.device),
+            "precision": engine.precision,
+            "tile": self.tiling.label,
+            "halo": self.tiling.halo,
+            "tiles": self.done,
+            "flop": self.flop,
+            "tiles_redone_in_fp32": engine.redone,
+            "ranges": [list(limits) for limits in canvas.ranges],
+            "self_ensemble": engine.ensemble,
+            "region": {
+                axis: [part.start, part.stop] for axis, part in canvas.slices.items()
+            },
+            "notes": list(canvas.notes),
+        }
