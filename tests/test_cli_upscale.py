@@ -49,7 +49,7 @@ def test_a_photo_becomes_larger_with_its_density(run, photo, tmp_path):
     assert written.pixel_size["X"] == pytest.approx(1 / 200, rel=1e-3)
     assert written.provenance["model"]["name"] == "edsr-light-x2"
     assert "30 x 20, RGB, uint8" in out
-    assert "1 tile of up to 256 px, fp32 on cpu" in out
+    assert "1 band of rows, fp32 on cpu" in out
     assert f"{tmp_path / 'x2.tif'}: 60 x 40, {size_of(tmp_path / 'x2.tif')}, " in out
 
 

@@ -1,6 +1,5 @@
 """Devices, precision and memory as torch reports them."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -31,19 +30,6 @@ def test_with_accelerators_auto_is_the_first(two_gpus):
     assert device.resolve_device("cuda:1") == torch.device("cuda", 1)
     with pytest.raises(DeviceError, match="torch sees: cpu, cuda:0, cuda:1"):
         device.resolve_device("cuda:2")
-
-
-def test_precision_follows_device_and_type():
-    def auto(target, dtype):
-        return device.resolve_precision("auto", target, np.dtype(dtype))
-
-    assert [auto(CPU, dtype) for dtype in ("u1", "u2", "f4")] == ["fp32"] * 3
-    assert [auto(CUDA, dtype) for dtype in ("u1", "u2", "f4")] == [
-        "fp16",
-        "fp32",
-        "fp32",
-    ]
-    assert device.resolve_precision("bf16", CPU, np.dtype("u1")) == "bf16"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from napari_edsr import plan
@@ -92,26 +91,28 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     return torch.device("cpu") if device.type == "cpu" else device
 
 
-def resolve_precision(precision: str, device: torch.device, dtype: np.dtype) -> str:
-    """Choose the precision of the convolutions.
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16; without, it takes ten times as long."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    return False
 
-    ``"auto"`` is fp32 on a CPU; elsewhere fp16 for 8-bit images, whose grey levels
-    are coarser than its error, and fp32 for all others.
 
-    Raises
-    ------
-    DeviceError
-        If the name is unknown.
-    """
-    if precision == "auto":
-        halves = device.type != "cpu" and dtype.itemsize == 1
-        return "fp16" if halves else "fp32"
-    if precision not in PRECISIONS:
-        choices = ", ".join(["auto", *PRECISIONS])
-        raise DeviceError(
-            f"Precision {precision!r} is unknown; choose one of: {choices}."
-        )
-    return precision
+def fast_half(device: torch.device) -> str | None:
+    """The half precision that may be quicker than fp32, the more exact if there are two."""
+    if device.type != "cpu":
+        return "fp16"
+    return "bf16" if has_fast_bf16(device) else None
+
+
+def describe(device: torch.device) -> str:
+    """What a device computes with, in a line; the same line, the same numbers."""
+    if device.type == "cpu":
+        return _cpu_description()
+    return f"{_gpu_name(device)}, torch {torch.__version__}"
 
 
 def free_memory(device: torch.device) -> int:
@@ -230,11 +231,13 @@ def _cpu_description() -> str:
 
 def _gpu_description(name: str) -> str:
     device = torch.device(name)
+    return f"{_gpu_name(device)}, {free_memory(device) / 1e9:.1f} GB free"
+
+
+def _gpu_name(device: torch.device) -> str:
     module = getattr(torch, device.type)
-    label = (
-        module.get_device_name(device) if hasattr(module, "get_device_name") else "GPU"
-    )
-    return f"{label}, {free_memory(device) / 1e9:.1f} GB free"
+    known = hasattr(module, "get_device_name")
+    return module.get_device_name(device) if known else "GPU"
 
 
 def _missing_accelerators() -> list[DeviceReport]:

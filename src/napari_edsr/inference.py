@@ -18,12 +18,7 @@ from napari_edsr import images, intensities
 from napari_edsr.canvas import Canvas
 from napari_edsr.checkpoints import load_model
 from napari_edsr.config import EDSRConfig, upsampling_steps
-from napari_edsr.device import (
-    free_memory,
-    release_memory,
-    resolve_device,
-    resolve_precision,
-)
+from napari_edsr.device import free_memory, release_memory, resolve_device
 from napari_edsr.engine import Engine
 from napari_edsr.errors import ModelError
 from napari_edsr.events import drain
@@ -31,6 +26,7 @@ from napari_edsr.images import Region
 from napari_edsr.intensities import Range
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.plan import plan_tiling
+from napari_edsr.precision import resolve_precision
 from napari_edsr.runs import Event, Run
 
 Events = Generator[Event, None, "UpscaleResult"]
@@ -130,7 +126,9 @@ def iter_upscale(
     device : str or torch.device
         ``"auto"`` takes the first accelerator, else the CPU.
     precision : {"auto", "fp32", "fp16", "bf16"}
-        ``"auto"`` is fp32 on a CPU and, elsewhere, fp16 for 8-bit images.
+        Of the body's convolutions; what they are added to stays in fp32. ``"auto"`` is
+        half precision for 8-bit images where that is quicker and cannot be seen, see
+        `napari_edsr.precision`, and fp32 for all others.
     normalize : str or (float, float)
         Intensities that the network sees as 0 and 1, see
         `napari_edsr.intensities.intensity_ranges`.
@@ -231,7 +229,7 @@ def _engine(
         )
     factor = checked_scale(network.config, scale)
     target = resolve_device(device)
-    settled = resolve_precision(precision, target, dtype)
+    settled = resolve_precision(precision, network, factor, target, dtype)
     return Engine(network, factor, target, settled, self_ensemble=self_ensemble)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from napari_edsr.atomic import make_folder
-from napari_edsr.device import exact_fp32, release_memory
+from napari_edsr.device import exact_fp32, has_fast_bf16, release_memory
 from napari_edsr.errors import TrainingError
 from napari_edsr.events import (
     ImageDone,
@@ -370,16 +370,7 @@ def _sweep(folder: Path) -> None:
 def _precision(precision: str, device: torch.device) -> str:
     """bf16 where the device computes it faster than fp32, see `TrainConfig`."""
     if precision == "auto":
-        return "bf16" if _has_fast_bf16(device) else "fp32"
+        return "bf16" if has_fast_bf16(device) else "fp32"
     if precision not in ("fp32", "bf16"):
         raise TrainingError(f"Training runs in fp32 or bf16, not {precision!r}.")
     return precision
-
-
-def _has_fast_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
-        found = torch.cpu.get_capabilities()
-        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
-    return False

@@ -74,8 +74,8 @@ class SpeedOptions(QWidget):
             [("auto", "auto"), ("fp32", "fp32"), ("fp16", "fp16"), ("bf16", "bf16")]
         )
         self.precision.setToolTip(
-            "Number format inside the network. 'auto' is fp32, but fp16 for 8-bit images "
-            "on a GPU, where it is faster and the error is below one grey level."
+            "Number format inside the network. 'auto' is fp32, but half for 8-bit images "
+            "where that is faster and changes no grey level by more than a half."
         )
         self._lay_out()
 

@@ -1,0 +1,117 @@
+"""The precision that "auto" stands for: half, where it is quicker and cannot be seen."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_edsr import cache, samples
+from napari_edsr.device import PRECISIONS, describe, fast_half
+from napari_edsr.engine import Engine
+from napari_edsr.errors import DeviceError, DownloadError, ModelError
+from napari_edsr.events import drain
+from napari_edsr.model import EDSR, MDSR
+
+#: What half precision may change in the picture it is tried on, in grey levels of 8 bits.
+LARGEST_ERROR, RMS_ERROR = 0.5, 0.05
+_WORTH_IT = 0.9  # of the time that fp32 takes
+_SECTION = "precision"
+_TRIAL_FLOP = 3e10
+_known: dict[str, str] = {}
+
+
+def resolve_precision(
+    precision: str,
+    model: EDSR | MDSR,
+    scale: int,
+    device: torch.device,
+    dtype: np.dtype,
+) -> str:
+    """Choose the precision of the body's convolutions.
+
+    ``"auto"`` is half precision for 8-bit images, on devices where it is quicker with
+    this model and where it changes no grey level of a built-in picture by more than
+    `LARGEST_ERROR`, nor all of them by `RMS_ERROR` in the root mean square; it is fp32
+    for all others. This is tried once for a model on a machine, and remembered.
+
+    Raises
+    ------
+    DeviceError
+        If the name is unknown.
+    """
+    if precision == "auto":
+        half = fast_half(device) if dtype.itemsize == 1 else None
+        return "fp32" if half is None else _chosen(half, model, scale, device)
+    if precision not in PRECISIONS:
+        choices = ", ".join(["auto", *PRECISIONS])
+        raise DeviceError(
+            f"Precision {precision!r} is unknown; choose one of: {choices}."
+        )
+    return precision
+
+
+def _chosen(half: str, model: EDSR | MDSR, scale: int, device: torch.device) -> str:
+    key = _key(half, model, scale, device)
+    if key not in _known:
+        found = cache.recorded(_SECTION).get(key)
+        if found not in ("fp32", half):
+            found = half if _pays(half, model, scale, device) else "fp32"
+            with suppress(DownloadError):  # then it is tried again by the next program
+                cache.record(_SECTION, key, found)
+        _known[key] = found
+    return _known[key]
+
+
+def _key(half: str, model: EDSR | MDSR, scale: int, device: torch.device) -> str:
+    weights = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return f"{half} x{scale} {weights.hexdigest()} {describe(device)}"
+
+
+def _pays(half: str, model: EDSR | MDSR, scale: int, device: torch.device) -> bool:
+    """Try both on a picture: the first runs show the error, the others the time."""
+    picture = _picture(model, scale)
+    narrow, wide = (_runner(model, scale, device, p, picture) for p in (half, "fp32"))
+    try:
+        error = (narrow() - wide()) * 255
+    except ModelError:  # not finite even in fp32: the run itself will say so
+        return False
+    if np.abs(error).max() > LARGEST_ERROR or np.sqrt(np.mean(error**2)) > RMS_ERROR:
+        return False
+    times = [(_seconds(narrow), _seconds(wide)) for _ in range(3)]
+    quickest, other = (min(column) for column in zip(*times, strict=True))
+    return quickest < _WORTH_IT * other
+
+
+def _runner(
+    model: EDSR | MDSR,
+    scale: int,
+    device: torch.device,
+    precision: str,
+    picture: NDArray[np.float32],
+) -> Callable[[], NDArray[np.float32]]:
+    engine = Engine(model, scale, device, precision)
+    whole = slice(None), slice(None)
+    return lambda: drain(engine.iter_run(picture, whole))[0]
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _picture(model: EDSR | MDSR, scale: int) -> NDArray[np.float32]:
+    """From the middle of the built-in photograph, for a moment's work."""
+    config = model.config
+    side = round((_TRIAL_FLOP / config.folded_flops(scale)) ** 0.5)
+    photo = samples.photo_lr()[64:, 64:][: max(side, 24), : max(side, 24)]
+    planes = (photo / 255).astype(np.float32).transpose(2, 0, 1)
+    return planes if config.n_colors == 3 else planes[[1] * config.n_colors]
