@@ -132,16 +132,47 @@ def export(
     layout: Annotated[
         str, typer.Option(help="napari-edsr, mmagic, edsr-pytorch or basicsr.")
     ] = "napari-edsr",
+    file_format: Annotated[
+        str,
+        typer.Option(
+            "--format", help="weights, or onnx: a graph for any height and width."
+        ),
+    ] = "weights",
+    scale: Annotated[
+        int | None,
+        typer.Option(help="For onnx: 2, 3 or 4.", show_default="that of the model"),
+    ] = None,
 ) -> None:
-    """Write a model to a file, in our own layout or in another package's."""
-    from napari_edsr.checkpoints import save_model
-
-    _check_suffix(output, layout)
+    """Write a model to a file, in our own layout, in another package's or as ONNX."""
+    if file_format not in ("weights", "onnx"):
+        raise ModelError(f"The format is weights or onnx, not {file_format!r}.")
+    if file_format == "weights":
+        _check_suffix(output, layout)
+    elif output.suffix.lower() != ".onnx":
+        raise ModelError(f"{output.name} must end in .onnx.")
     model = _load(name_or_path)
     if output.exists() and os.path.samefile(output, model.provenance.path):
         raise ModelError(
             f"{output} is the file the weights are read from; choose another."
         )
+    if file_format == "onnx":
+        _write_onnx(model, output, scale)
+    else:
+        _write_weights(model, output, layout)
+
+
+def _write_onnx(model: EDSR | MDSR, output: Path, scale: int | None) -> None:
+    from napari_edsr.inference import checked_scale
+    from napari_edsr.onnx_export import save_onnx
+
+    factor = checked_scale(model.config, scale)
+    save_onnx(model, output, factor)
+    typer.echo(f"{output}: {_shape(model.config)}, x{factor}, written as ONNX.")
+
+
+def _write_weights(model: EDSR | MDSR, output: Path, layout: str) -> None:
+    from napari_edsr.checkpoints import save_model
+
     save_model(model, output, layout=layout)
     if layout != "napari-edsr" and model.config.res_scale != 1:
         typer.echo(
