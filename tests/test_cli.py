@@ -13,7 +13,16 @@ import tifffile
 from PIL import Image
 
 from napari_edsr import files, zoo
+from napari_edsr.cli import COMMANDS
+from napari_edsr.cli.lazy import LazyCommand
 from napari_edsr.errors import EDSRWarning, ModelError
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_of_itself(name):
+    place, summary = COMMANDS[name]
+    command = LazyCommand(name, place, summary).load()
+    assert " ".join(command.help.split("\n\n")[0].split()) == summary
 
 
 def picture(path, shape=(8, 9)):

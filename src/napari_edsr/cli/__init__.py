@@ -18,22 +18,53 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from napari_edsr.cli import models
-from napari_edsr.cli.benchmark import benchmark
-from napari_edsr.cli.demo import demo
-from napari_edsr.cli.devices import devices
-from napari_edsr.cli.evaluate import evaluate
+from napari_edsr.cli.lazy import group_of
 from napari_edsr.cli.parameters import FLAG
-from napari_edsr.cli.train import finetune, train
-from napari_edsr.cli.upscale import upscale
 from napari_edsr.errors import EDSRError
 
 INTERRUPTED = 130
 _HANDLED = (signal.SIGINT, signal.SIGTERM)
 _QUIET = logging.NullHandler()
 
+#: Where each command is, and the first sentences of its help.
+COMMANDS = {
+    "upscale": (
+        "napari_edsr.cli.upscale:upscale",
+        "Upscale images. Pixel size, colour profile and metadata go along.",
+    ),
+    "models": (
+        "napari_edsr.cli.models:app",
+        "List, inspect, download, import and export models.",
+    ),
+    "devices": (
+        "napari_edsr.cli.devices:devices",
+        "Show what torch can run on, why a GPU is not used, and how fast it is.",
+    ),
+    "demo": (
+        "napari_edsr.cli.demo:demo",
+        "Upscale the bundled photograph and micrograph, and compare with bicubic.",
+    ),
+    "train": (
+        "napari_edsr.cli.train:train",
+        "Train a network as a configuration says; an interrupted run is taken up again.",
+    ),
+    "finetune": (
+        "napari_edsr.cli.train:finetune",
+        "Fine-tune a model on images of one's own.",
+    ),
+    "evaluate": (
+        "napari_edsr.cli.evaluate:evaluate",
+        "Measure images against the truth, plane by plane.",
+    ),
+    "benchmark": (
+        "napari_edsr.cli.benchmark:benchmark",
+        "Measure a model beside bicubic interpolation on a set of images.",
+    ),
+}
+
 app = typer.Typer(
     name="napari-edsr",
+    cls=group_of(COMMANDS),
     help="EDSR and MDSR super-resolution of images.",
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -175,13 +206,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-app.command()(upscale)
-app.add_typer(models.app, name="models")
-app.command()(devices)
-app.command()(demo)
-app.command()(train)
-app.command()(finetune)
-app.command()(evaluate)
-app.command()(benchmark)

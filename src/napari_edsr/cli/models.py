@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 SAFETENSORS = ".safetensors"
 
 app = typer.Typer(
-    help="List, inspect, download, import and export models.", no_args_is_help=True
+    help="List, inspect, download, import and export models.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 NameOrPath = Annotated[
