@@ -96,7 +96,7 @@ def load_model(
         If a model of the zoo could not be fetched.
     """
     _check_settings(layout, res_scale, rgb_range)
-    path, card = _locate(name_or_path)
+    path, card = locate(name_or_path)
     file = read_weights_file(path)
     try:
         own = _described(file)
@@ -125,7 +125,8 @@ def _check_settings(
         raise ModelError("res_scale and rgb_range must be positive numbers.")
 
 
-def _locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, ModelCard | None]:
+def locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, ModelCard | None]:
+    """The file of a model, fetched if need be, and what the zoo knows of it."""
     path = Path(os.path.expanduser(name_or_path))
     if isinstance(name_or_path, os.PathLike) or os.path.isfile(path):
         return path, None  # Path.is_file raises where it may not look

@@ -43,6 +43,8 @@ class Engine:
         ``"fp32"`` (TF32 off), or ``"fp16"`` or ``"bf16"`` in the body's convolutions.
     self_ensemble : bool
         Average the eight flips and turns of each tile (the paper's "+" models).
+    networks : dict, optional
+        What earlier engines of this model and device made of it; added to.
 
     Attributes
     ----------
@@ -60,6 +62,7 @@ class Engine:
         precision: str,
         *,
         self_ensemble: bool = False,
+        networks: dict[tuple[int, str], StreamedNetwork] | None = None,
     ) -> None:
         self.config = model.config
         self.scale = scale
@@ -69,7 +72,7 @@ class Engine:
         self._symmetries = _SYMMETRIES if self_ensemble else _SYMMETRIES[:1]
         self.redone = 0
         self.model = model
-        self._networks: dict[str, StreamedNetwork] = {}
+        self._networks = {} if networks is None else networks
 
     @property
     def passes(self) -> int:
@@ -198,13 +201,14 @@ class Engine:
         return exact_fp32(self.device) if exact else contextlib.nullcontext()
 
     def _stream(self, precision: str) -> RowStream:
-        if precision not in self._networks:
+        key = self.scale, precision
+        if key not in self._networks:
             network = copy.deepcopy(self.model).eval().to(self.device, torch.float32)
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self._networks[precision] = StreamedNetwork(
+            self._networks[key] = StreamedNetwork(
                 network, self.scale, PRECISIONS[precision]
             )
-        return self._networks[precision].stream()
+        return self._networks[key].stream()
 
 
 def _is_finite(y: Tensor | None) -> bool:

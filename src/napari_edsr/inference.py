@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_edsr import images, intensities
 from napari_edsr.canvas import Canvas
-from napari_edsr.checkpoints import load_model
 from napari_edsr.config import EDSRConfig, upsampling_steps
 from napari_edsr.device import free_memory, release_memory, resolve_device
 from napari_edsr.engine import Engine
@@ -24,6 +23,7 @@ from napari_edsr.errors import ModelError
 from napari_edsr.events import drain
 from napari_edsr.images import Region
 from napari_edsr.intensities import Range
+from napari_edsr.kept import kept_model
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.plan import plan_tiling
 from napari_edsr.precision import resolve_precision
@@ -222,7 +222,8 @@ def _engine(
     self_ensemble: bool,
 ) -> Engine:
     """Settle what the user left open, and say what does not go together."""
-    network = load_model(model) if isinstance(model, str | os.PathLike) else model
+    kept = kept_model(model) if isinstance(model, str | os.PathLike) else None
+    network = model if kept is None else kept.model
     if not isinstance(network, EDSR | MDSR):
         raise ModelError(
             f"A model is a name, a file, an EDSR or an MDSR, not {type(model).__name__}."
@@ -230,7 +231,10 @@ def _engine(
     factor = checked_scale(network.config, scale)
     target = resolve_device(device)
     settled = resolve_precision(precision, network, factor, target, dtype)
-    return Engine(network, factor, target, settled, self_ensemble=self_ensemble)
+    networks = kept.networks if kept and target.type == "cpu" else None
+    return Engine(
+        network, factor, target, settled, self_ensemble=self_ensemble, networks=networks
+    )
 
 
 def checked_scale(config: EDSRConfig, scale: int | None) -> int:

@@ -7,6 +7,7 @@ import pytest
 from qtpy.QtCore import QCoreApplication
 from qtpy.QtGui import QGuiApplication
 
+from napari_edsr import kept
 from napari_edsr._qt.busy import computing
 from napari_edsr._qt.layers import METADATA_KEY
 from napari_edsr.errors import DeviceError
@@ -345,3 +346,19 @@ def test_deleted_result_is_let_go(widget, viewer, run, image):
 
     assert widget.session.results == []
     assert widget.panel.save.isHidden()
+
+
+def test_the_kept_model_is_released_when_no_run_follows(
+    qtbot, widget, monkeypatch, engine, begin
+):
+    released = []
+    monkeypatch.setattr(kept, "release", lambda: released.append(True))
+    widget.idle_model.setInterval(0)
+    fake = engine()
+    begin(fake, tiles=1)
+    assert not widget.idle_model.isActive()
+    with qtbot.waitSignal(widget.idle_model.timeout, timeout=WAIT):
+        wait_for_end(qtbot, widget, fake)
+    assert released == [True]
+    widget.stop_all()
+    assert released == [True, True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Generator
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from napari_edsr._qt.worker import Job
 
 #: Milliseconds after the dock was shown; importing torch slows the viewer for seconds.
 IDLE_BEFORE_TORCH = 1500
+#: Milliseconds after the latest run.
+MODEL_KEPT_FOR = 300_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class SpeedFound:
 def iter_scout(
     known: Collection[str], measures: bool = True
 ) -> Generator[DevicesFound | SpeedFound, None, None]:
-    """List devices and measure those whose speed is not known; the job of a worker.
+    """List devices, load the default model, and measure devices; the job of a worker.
 
     Parameters
     ----------
@@ -41,12 +44,31 @@ def iter_scout(
     measures : bool
         Whether speeds are of interest.
     """
-    from napari_edsr import device
+    from napari_edsr import device, zoo
+    from napari_edsr.kept import kept_model
 
     names, auto = device.list_devices(), str(device.resolve_device("auto"))
     yield DevicesFound(tuple(names), auto)
+    kept_model(zoo.default_model(2))
     for name in ({auto, "cpu"} - set(known)) if measures else ():
         yield SpeedFound(name, device.measure_speed(name))
+
+
+class IdleModel(QTimer):
+    """Forgets the model that is kept for the next run when none comes for a while."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.setSingleShot(True)
+        self.setInterval(MODEL_KEPT_FOR)
+        self.timeout.connect(self.release)
+
+    def release(self) -> None:
+        """Forget it, if there was a run at all."""
+        if "napari_edsr.kept" in sys.modules:
+            from napari_edsr import kept
+
+            kept.release()
 
 
 class TorchScout(QObject):

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_edsr import intensities, zoo
 from napari_edsr._qt import handover, planning, settings
-from napari_edsr._qt.background import SpeedFound
+from napari_edsr._qt.background import IdleModel, SpeedFound
 from napari_edsr._qt.dock import ModelDock
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.layer_chooser import SELECTED
@@ -59,6 +59,7 @@ class UpscaleWidget(ModelDock):
         self.controls, self.panel = controls, panel
         self.session = UpscaleSession(napari_viewer, self)
         self.saver = ResultSaver(self)
+        self.idle_model = IdleModel(self)
         self._handed_over: tuple[str, int] | None = None
         self._restore()
         self._connect()
@@ -137,6 +138,7 @@ class UpscaleWidget(ModelDock):
         """End whatever runs, each after the step at work."""
         for worker in (self.session, self.scout, self.model_source):
             worker.stop()
+        self.idle_model.release()
 
     # what is there
 
@@ -239,6 +241,7 @@ class UpscaleWidget(ModelDock):
     # what the workers report
 
     def _on_began(self, status: str) -> None:
+        self.idle_model.stop()
         self.panel.begin(status)
         self._update()
 
@@ -254,6 +257,7 @@ class UpscaleWidget(ModelDock):
             self._learn_speed(key, metadata["flop"] / metadata["seconds"])
 
     def _on_ended(self, outcome: str) -> None:
+        self.idle_model.start()
         self.panel.end()
         self.panel.show_outcome(outcome, can_save=bool(self.session.results))
         if self._handed_over is not None:
