@@ -54,6 +54,7 @@ class RowStream:
         body = _Chain(*map(_Block, ready.body), _Conv(ready.after))
         pre = map(_Block, ready.pre)
         self._network = ready.network
+        self._begun = False
         self._chain = _Chain(_Conv(ready.head), *pre, _Skip(body), _Tail(ready.tail))
 
     def push(self, rows: Tensor, *, last: bool = False) -> Tensor | None:
@@ -77,7 +78,10 @@ class RowStream:
         wide = rows.expand(-1, colors, -1, -1).contiguous(
             memory_format=torch.channels_last
         )
-        y = self._chain.push(self._network.enter(wide), last)
+        x = self._network.enter(wide)
+        whole = last and not self._begun
+        self._begun = True
+        y = self._chain.whole(x) if whole else self._chain.push(x, last)
         if y is None:
             return None
         y = self._network.leave(y, wide.dtype)
@@ -126,6 +130,9 @@ class _Stage(Protocol):
     def push(self, rows: Tensor, last: bool) -> Tensor | None:
         """Take rows; give those that are finished, None if there are none yet."""
 
+    def whole(self, x: Tensor) -> Tensor:
+        """Take all rows at once, which spares the copies."""
+
 
 class _Chain:
     def __init__(self, *stages: _Stage) -> None:
@@ -138,6 +145,11 @@ class _Chain:
                 return None
             passed = stage.push(passed, last)
         return passed
+
+    def whole(self, x: Tensor) -> Tensor:
+        for stage in self._stages:
+            x = stage.whole(x)
+        return x
 
 
 class _Window:
@@ -169,6 +181,9 @@ class _Conv:
         x = self._window.push(rows, last)
         return None if x is None else self._conv(x)
 
+    def whole(self, x: Tensor) -> Tensor:
+        return self._conv(x, rows=self._conv.margin)
+
 
 class _Block:
     """A residual block, whose input waits in the window of its first convolution."""
@@ -190,6 +205,10 @@ class _Block:
         start = end - (h.shape[2] - 2 * self._margin)
         return self._weights.conv2.add_to(x[:, :, start:end], h)
 
+    def whole(self, x: Tensor) -> Tensor:
+        h = self._weights.conv1(x, relu=True, rows=self._margin)
+        return x + self._weights.conv2(h, rows=self._margin)
+
 
 class _Skip:
     """Adds what went in to what comes out, which is some rows later."""
@@ -204,6 +223,9 @@ class _Skip:
         done = 0 if y is None else y.shape[2]
         self._waiting = waiting[:, :, done:]
         return None if y is None else y.add_(waiting[:, :, :done])
+
+    def whole(self, x: Tensor) -> Tensor:
+        return self._stage.whole(x).add_(x)
 
 
 class _Tail:
@@ -222,6 +244,12 @@ class _Tail:
         self._mend_sides(y, inside, RADIUS - above)
         self._mend_ends(y, inside, last)
         self._done += x.shape[2] - 2 * RADIUS
+        return y
+
+    def whole(self, x: Tensor) -> Tensor:
+        y = functional.pixel_shuffle(self._tail.conv(x, rows=RADIUS), self._tail.scale)
+        self._mend_sides(y, x, 0)
+        self._mend_ends(y, x, last=True)
         return y
 
     def _mend_sides(self, y: Tensor, x: Tensor, skip: int) -> None:
