@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_edsr import fast as mnn
 from napari_edsr.device import PRECISIONS, exact_fp32
-from napari_edsr.errors import ModelError
+from napari_edsr.errors import DeviceError, ModelError
+from napari_edsr.fast import FastNetwork
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.plan import band_height
 from napari_edsr.streaming import RowStream, StreamedNetwork
@@ -45,6 +47,8 @@ class Engine:
         Average the eight flips and turns of each tile (the paper's "+" models).
     networks : dict, optional
         What earlier engines of this model and device made of it; added to.
+    fast : FastNetwork, optional
+        What runs whole tiles instead, until it fails.
 
     Attributes
     ----------
@@ -52,6 +56,8 @@ class Engine:
         As it was given.
     redone : int
         Tiles that came out non-finite in half precision and were redone in fp32.
+    notes : list of str
+        What went otherwise than asked for.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class Engine:
         *,
         self_ensemble: bool = False,
         networks: dict[tuple[int, str], StreamedNetwork] | None = None,
+        fast: FastNetwork | None = None,
     ) -> None:
         self.config = model.config
         self.scale = scale
@@ -71,8 +78,15 @@ class Engine:
         self.ensemble = self_ensemble
         self._symmetries = _SYMMETRIES if self_ensemble else _SYMMETRIES[:1]
         self.redone = 0
+        self.notes: list[str] = []
         self.model = model
+        self._fast = fast
         self._networks = {} if networks is None else networks
+
+    @property
+    def name(self) -> str:
+        """The device, as `napari_edsr.upscale` takes it."""
+        return str(self.device) if self._fast is None else mnn.NAME
 
     @property
     def passes(self) -> int:
@@ -176,6 +190,12 @@ class Engine:
         return _checked(y)
 
     def _forward(self, x: Tensor, precision: str) -> Tensor:
+        if self._fast is not None and self._fast.takes(x):
+            try:
+                return self._fast(x)
+            except DeviceError as error:
+                self._fast = None
+                self.notes.append(f"{error} The CPU went on without it, exactly.")
         on_cpu = self.device.type == "cpu"
         height = band_height(x.shape[3]) if on_cpu else x.shape[2]
         stream = self._stream(precision)

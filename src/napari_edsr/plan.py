@@ -15,8 +15,8 @@ from napari_edsr.tiling import Band, Box, Size, Tile, plan_bands, plan_tiles
 
 ROWS = "rows"
 #: Work of one tile, in operations: a few seconds, after which a run can be cancelled.
-_TILE_FLOP = {"cpu": 0.3e12, "accelerator": 20e12}
-_LARGEST_TILE = {"cpu": 512, "accelerator": 1024}
+_TILE_FLOP = {"cpu": 0.3e12, "mnn": 0.8e12, "accelerator": 20e12}
+_LARGEST_TILE = {"cpu": 512, "mnn": 768, "accelerator": 1024}
 _SMALLEST_TILE = 32
 _SMALLEST_HALF = 16
 _SHARE_OF_FREE_MEMORY = 0.5
@@ -116,7 +116,7 @@ def plan_tiling(
     config : EDSRConfig
     scale : int
     device : str
-        As torch names it.
+        As torch names it, or ``"mnn"``.
     free_bytes : int, optional
         Free memory of the device in bytes; main memory by default.
     ensemble : bool
@@ -137,7 +137,8 @@ def plan_tiling(
     elif by_rows:
         size = _ALL, _stripe(config, scale, free)
     else:
-        size = (_auto_tile(config, scale, on_cpu, free),) * 2
+        kind = "cpu" if on_cpu else device if device in _TILE_FLOP else "accelerator"
+        size = (_auto_tile(config, scale, kind, free),) * 2
     halo = config.receptive_field(scale)
     return Tiling(size, halo, on_cpu, by_rows, shrinks=not isinstance(asked, int))
 
@@ -156,12 +157,11 @@ def _checked(tile: int | str, ensemble: bool) -> int | str:
     return int(tile)
 
 
-def _auto_tile(config: EDSRConfig, scale: int, on_cpu: bool, free: int) -> int:
+def _auto_tile(config: EDSRConfig, scale: int, kind: str, free: int) -> int:
     """As large as a few seconds of work and half of the free memory allow.
 
     The halo, which is computed twice, weighs less the larger a tile is.
     """
-    kind = "cpu" if on_cpu else "accelerator"
     halo = config.receptive_field(scale)
     by_work = math.sqrt(_TILE_FLOP[kind] / config.folded_flops(scale)) - 2 * halo
     by_memory = math.sqrt(_SHARE_OF_FREE_MEMORY * free / config.activation_bytes(scale))

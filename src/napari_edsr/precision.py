@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,16 +11,19 @@ import torch
 from numpy.typing import NDArray
 
 from napari_edsr import cache, samples
+from napari_edsr.checkpoints import load_model
 from napari_edsr.device import PRECISIONS, describe, fast_half
 from napari_edsr.engine import Engine
 from napari_edsr.errors import DeviceError, DownloadError, ModelError
 from napari_edsr.events import drain
+from napari_edsr.fast import FastNetwork, weights_key
 from napari_edsr.model import EDSR, MDSR
 
 #: What half precision may change in the picture it is tried on, in grey levels of 8 bits.
 LARGEST_ERROR, RMS_ERROR = 0.5, 0.05
 _WORTH_IT = 0.9  # of the time that fp32 takes
 _SECTION = "precision"
+_CPU = torch.device("cpu")
 _TRIAL_FLOP = 3e10
 _known: dict[str, str] = {}
 
@@ -56,6 +58,32 @@ def resolve_precision(
     return precision
 
 
+def fast_error(name: str, scale: int) -> float:
+    """How far MNN is from exact with a model of the zoo, on the built-in picture.
+
+    Returns
+    -------
+    float
+        Largest difference, in grey levels of 8 bits. Measured once, and remembered.
+
+    Raises
+    ------
+    DeviceError
+        If MNN is missing or fails.
+    """
+    model = load_model(name)
+    key = f"mnn {_key('fp32', model, scale, _CPU)}"
+    found = cache.recorded(_SECTION).get(key)
+    if not isinstance(found, float):
+        picture, whole = _picture(model, scale), (slice(None), slice(None))
+        exact = drain(Engine(model, scale, _CPU, "fp32").iter_run(picture, whole))[0]
+        quick = FastNetwork(model, scale)(torch.from_numpy(picture.copy())[None])[0]
+        found = float(np.abs(quick.numpy() - exact).max() * 255)
+        with suppress(DownloadError):
+            cache.record(_SECTION, key, found)
+    return found
+
+
 def _chosen(half: str, model: EDSR | MDSR, scale: int, device: torch.device) -> str:
     key = _key(half, model, scale, device)
     if key not in _known:
@@ -69,10 +97,7 @@ def _chosen(half: str, model: EDSR | MDSR, scale: int, device: torch.device) -> 
 
 
 def _key(half: str, model: EDSR | MDSR, scale: int, device: torch.device) -> str:
-    weights = hashlib.sha256()
-    for tensor in model.state_dict().values():
-        weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return f"{half} x{scale} {weights.hexdigest()} {describe(device)}"
+    return f"{half} {weights_key(model, scale)} {describe(device)}"
 
 
 def _pays(half: str, model: EDSR | MDSR, scale: int, device: torch.device) -> bool:

@@ -80,7 +80,7 @@ class Run:
             total=self.total,
             tile=self.tiling.label,
             halo=self.tiling.halo,
-            device=str(engine.device),
+            device=engine.name,
             precision=engine.precision,
             notes=tuple(self.canvas.notes),
         )
@@ -119,6 +119,7 @@ class Run:
 
     def _iter_passes(self, plane: Plane, tile: Tile) -> _TileEvents:
         """Run it as a whole, as often as the engine does."""
+        noted = len(self.engine.notes)
         crop, _ = tile.placed(self.canvas.box, self.engine.scale)
         feeds = [feed for feed in plane.feeds if not feed.is_flat]
         outputs = []
@@ -127,6 +128,8 @@ class Run:
             run = self.engine.iter_run(plane.read(tile.source, feed), crop)
             seen = yield from relay(run, partial(self._pass, number, len(feeds)))
             outputs.append(Output(feed, *seen))
+        for note in self.engine.notes[noted:]:
+            self.canvas.note(note)
         yield self._tile_done(plane.write(tile, outputs))
 
     def _tile_done(self, where: tuple[slice, ...]) -> TileDone:
@@ -168,7 +171,7 @@ class Run:
         return {
             "scale": engine.scale,
             "axes": canvas.spec.axes,
-            "device": str(engine.device),
+            "device": engine.name,
             "precision": engine.precision,
             "tile": self.tiling.label,
             "halo": self.tiling.halo,

@@ -116,6 +116,21 @@ class FoldedTail:
             x = functional.pixel_shuffle(conv(x, rows=1), factor)
         return self._last(x, rows=1)
 
+    def mend(
+        self, y: Tensor, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor
+    ) -> None:
+        """Put what the layers give along the edges of a whole image.
+
+        The strips are the features that the edges depend on: `RADIUS` + 1 rows or columns.
+        """
+        s = self.scale
+        y[..., :s], y[..., -s:] = (
+            self.layers(left)[..., :s],
+            self.layers(right)[..., -s:],
+        )
+        y[:, :, :s] = self.layers(top)[:, :, :s]
+        y[:, :, -s:] = self.layers(bottom)[:, :, -s:]
+
 
 class _Weights:
     """The two convolutions of a residual block; its factor is in the second."""
@@ -248,8 +263,8 @@ class _Tail:
 
     def whole(self, x: Tensor) -> Tensor:
         y = functional.pixel_shuffle(self._tail.conv(x, rows=RADIUS), self._tail.scale)
-        self._mend_sides(y, x, 0)
-        self._mend_ends(y, x, last=True)
+        n = RADIUS + 1
+        self._tail.mend(y, x[:, :, :n], x[:, :, -n:], x[..., :n], x[..., -n:])
         return y
 
     def _mend_sides(self, y: Tensor, x: Tensor, skip: int) -> None:

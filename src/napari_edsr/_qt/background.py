@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_edsr._qt.worker import Job
+from napari_edsr.errors import DeviceError
 
 #: Milliseconds after the dock was shown; importing torch slows the viewer for seconds.
 IDLE_BEFORE_TORCH = 1500
@@ -18,10 +20,14 @@ MODEL_KEPT_FOR = 300_000
 
 @dataclass(frozen=True)
 class DevicesFound:
-    """Devices torch can use here, and the one that ``auto`` takes."""
+    """Devices torch can use here, and the one that ``auto`` takes.
+
+    `fast_error` is MNN's in grey levels; None if that is not installed or not measured.
+    """
 
     names: tuple[str, ...]
     auto: str
+    fast_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,16 @@ def iter_scout(
     measures : bool
         Whether speeds are of interest.
     """
-    from napari_edsr import device, zoo
+    from napari_edsr import device, fast, precision, zoo
     from napari_edsr.kept import kept_model
 
     names, auto = device.list_devices(), str(device.resolve_device("auto"))
     yield DevicesFound(tuple(names), auto)
     kept_model(zoo.default_model(2))
+    if measures and fast.is_installed():
+        with suppress(DeviceError):  # then it is not offered
+            error = precision.fast_error(zoo.default_model(2), 2)
+            yield DevicesFound(tuple(names), auto, error)
     for name in ({auto, "cpu"} - set(known)) if measures else ():
         yield SpeedFound(name, device.measure_speed(name))
 

@@ -153,10 +153,13 @@ class ModelDock(Dock):
         self.scout.start_when_idle()
 
     def _on_devices(self, found: DevicesFound) -> None:
-        self._form.set_devices(found.names, found.auto)
+        self._offer(found)
         if self._form.models.pending:
             self.model_source.restore(self._form.models.pending)
         self._update()
+
+    def _offer(self, found: DevicesFound) -> None:
+        self._form.set_devices(found.names, found.auto)
 
     def _on_model_added(self, name: str) -> None:
         self._form.models.refresh()

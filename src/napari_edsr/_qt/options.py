@@ -68,7 +68,8 @@ class SpeedOptions(QWidget):
         self.device = Choice([("auto", "auto"), ("CPU", "cpu")])
         self.device.setToolTip(
             "Where the network runs. 'auto' takes the first GPU that PyTorch can use, else "
-            "the CPU. The list is complete a moment after the dock was opened."
+            "the CPU. MNN is quicker than the CPU alone, but its grey levels differ by up "
+            "to the error named. The list is complete a moment after the dock was opened."
         )
         self.precision = Choice(
             [("auto", "auto"), ("fp32", "fp32"), ("fp16", "fp16"), ("bf16", "bf16")]
@@ -106,10 +107,14 @@ class SpeedOptions(QWidget):
         self._wanted_device = ""
         self.changed.emit()
 
-    def set_devices(self, devices: Sequence[str], auto: str) -> None:
+    def set_devices(
+        self, devices: Sequence[str], auto: str, fast_error: float | None = None
+    ) -> None:
         """Complete the list with what torch sees; `auto` is what it would take."""
         self._auto_device = auto
         named = [(device_name(device), device) for device in devices]
+        if fast_error is not None:
+            named.append((f"{device_name('mnn')}, error {fast_error:.2g}", "mnn"))
         self.device.set_options([(f"auto: {device_name(auto)}", "auto"), *named])
         self.device.set_value(self._wanted_device)
 

@@ -113,9 +113,11 @@ class UpscaleControls(Form):
             pending=self.models.pending,
         )
 
-    def set_devices(self, devices: Sequence[str], auto: str) -> None:
+    def set_devices(
+        self, devices: Sequence[str], auto: str, fast_error: float | None = None
+    ) -> None:
         """Complete the list of devices, and choose the one that was remembered."""
-        self.speed.set_devices(devices, auto)
+        self.speed.set_devices(devices, auto, fast_error)
         self._summarise()
 
     def settings(self) -> dict[str, Any]:

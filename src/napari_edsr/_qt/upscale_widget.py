@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_edsr import intensities, zoo
 from napari_edsr._qt import handover, planning, settings
-from napari_edsr._qt.background import IdleModel, SpeedFound
+from napari_edsr._qt.background import DevicesFound, IdleModel, SpeedFound
 from napari_edsr._qt.dock import ModelDock
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.layer_chooser import SELECTED
@@ -239,6 +239,9 @@ class UpscaleWidget(ModelDock):
         self.panel.set_ready(reason, preview_reason)
 
     # what the workers report
+
+    def _offer(self, found: DevicesFound) -> None:
+        self.controls.set_devices(found.names, found.auto, found.fast_error)
 
     def _on_began(self, status: str) -> None:
         self.idle_model.stop()

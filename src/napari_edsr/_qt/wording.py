@@ -47,8 +47,9 @@ def times(text: str) -> str:
 
 
 def device_name(device: str) -> str:
-    """As users say it: ``"CPU"``, ``"GPU (cuda:0)"``."""
-    return "CPU" if device == "cpu" else f"GPU ({device})"
+    """As users say it: ``"CPU"``, ``"CPU with MNN"``, ``"GPU (cuda:0)"``."""
+    on_cpu = {"cpu": "CPU", "mnn": "CPU with MNN"}
+    return on_cpu.get(device, f"GPU ({device})")
 
 
 def model_label(model: str) -> str:
