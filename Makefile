@@ -6,7 +6,7 @@ WINDOW = libgl1 libegl1 libfontconfig1 libglib2.0-0 libdbus-1-3 libxkbcommon-x11
 	libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
 XVFB = xvfb xauth
 
-.PHONY: demo demo-gui test slow lint clean
+.PHONY: demo demo-gui test slow lint bench clean
 
 demo:
 	@scripts/bootstrap
@@ -25,6 +25,11 @@ test slow:
 lint:
 	@scripts/bootstrap
 	$(TOX) -e lint
+
+# Arguments go in ARGS, as in: make bench ARGS=--full
+bench:
+	@scripts/bootstrap
+	$(TOX) -e bench -- $(ARGS)
 
 clean:
 	rm -rf .bootstrap .tox build dist demo-output .pytest_cache .mypy_cache .ruff_cache

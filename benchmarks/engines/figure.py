@@ -1,0 +1,49 @@
+"""Time and memory against the size of the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engines.catalogue import ENGINES, OURS
+from benchmarks.engines.results import Results, Row, seconds
+
+_SCALE = 2
+
+
+def draw(path: Path, results: Results) -> bool:
+    """Write the figure; gives whether matplotlib is there and there was anything."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        return False
+    rows = [r for r in results.rows if r["scale"] == _SCALE and "seconds" in r]
+    if not rows:
+        return False
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name in ENGINES:
+        mine = sorted((r for r in rows if r["engine"] == name), key=lambda r: r["side"])
+        _line(left, name, mine, [seconds(row) for row in mine])
+        _line(right, name, mine, [row["memory"] / 1e6 for row in mine])
+    _axes(left, f"time, x{_SCALE}", "seconds")
+    _axes(right, f"memory added, x{_SCALE}", "MB")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside right", fontsize=8)
+    figure.savefig(path, dpi=110)
+    return True
+
+
+def _line(axes: Any, name: str, rows: list[Row], values: list[float]) -> None:
+    if not rows:
+        return
+    number = list(ENGINES).index(name)
+    style = {"color": "black", "linewidth": 3} if name == OURS else {"linewidth": 1.2}
+    marker = "osD^vPX*<>hdp8"[number % 14]
+    pixels = [row["side"] ** 2 / 1e6 for row in rows]
+    axes.plot(pixels, values, label=name, marker=marker, markersize=4, **style)
+
+
+def _axes(axes: Any, title: str, unit: str) -> None:
+    axes.set(xscale="log", yscale="log", title=title, ylabel=unit)
+    axes.set_xlabel("megapixels of the low-resolution picture")
+    axes.grid(which="both", alpha=0.3)
