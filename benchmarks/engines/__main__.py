@@ -38,11 +38,12 @@ def main() -> None:
     # OpenMP reads it once, in this process and in those that it starts.
     os.environ["OMP_NUM_THREADS"] = str(asked.threads)
     from benchmarks.engines import figure, machine, report, run
-    from benchmarks.engines.catalogue import ENGINES
+    from benchmarks.engines.catalogue import ENGINES, PEAK
     from benchmarks.engines.results import Results
 
     console = Console(highlight=False, markup=False)
-    asked.work.mkdir(parents=True, exist_ok=True)
+    for folder in (asked.work, asked.output / "images"):
+        folder.mkdir(parents=True, exist_ok=True)
     about = machine.describe(asked.device, asked.threads)
     name = "performance" if asked.device == "cpu" else "performance-gpu"
     results = Results.resume(asked.output / f"{name}.json", about)
@@ -53,7 +54,7 @@ def main() -> None:
     sizes = [(2, side) for side in asked.sides] if asked.sides else run.SHORT
     for size in run.FULL if asked.full else sizes:
         if not asked.full:
-            results.forget([*engines, "matrix product"], size)
+            results.forget([*engines, PEAK], size)
         run.measure(size, settings, results, console.print)
         picture = f"images/{name}.png"
         drawn = figure.draw(asked.output / picture, results)

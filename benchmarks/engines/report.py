@@ -11,6 +11,7 @@ from benchmarks.engines.results import Results, Row, Size, seconds
 from napari_edsr.config import EDSRConfig
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+_EMPTY = f"# Speed and memory, beside others\n\n{BEGIN}\n{END}\n"
 #: Grey levels from which a result is called wrong.
 _WRONG = 16
 _HEADINGS = (
@@ -38,7 +39,7 @@ def write(page: Path, results: Results, picture: str) -> None:
     picture : str
         The figure's address as the page has it; empty for none.
     """
-    text = page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8") if page.exists() else _EMPTY
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     image = f"![Time and memory against size]({picture})\n\n" if picture else ""
