@@ -63,6 +63,8 @@ _NCNN = ((".param", "converted:to_ncnn"),)
 
 ENGINES = {
     OURS: Entry("in_torch:ours", "napari-edsr", devices=_ANY),
+    # On a CPU that is the default.
+    "napari-edsr, fp32": Entry("in_torch:ours_fp32", "napari-edsr", devices=("cuda",)),
     EAGER: Entry("in_torch:original", devices=_ANY),
     CHOP: Entry("in_torch:original_chopped", devices=_ANY),
     "EDSR-PyTorch, half": Entry("in_torch:original_half", devices=("cuda",)),

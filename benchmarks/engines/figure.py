@@ -26,8 +26,9 @@ def draw(path: Path, results: Results) -> bool:
         mine = sorted((r for r in rows if r["engine"] == name), key=lambda r: r["side"])
         _line(left, name, mine, [seconds(row) for row in mine])
         _line(right, name, mine, [row["memory"] / 1e6 for row in mine])
-    _axes(left, f"time, x{_SCALE}", "seconds")
-    _axes(right, f"memory added, x{_SCALE}", "MB")
+    sides = sorted({row["side"] for row in rows})
+    _axes(left, f"seconds, ×{_SCALE}", sides)
+    _axes(right, f"MB of memory added, ×{_SCALE}", sides)
     figure.legend(*left.get_legend_handles_labels(), loc="outside right", fontsize=8)
     figure.savefig(path, dpi=110)
     return True
@@ -37,13 +38,20 @@ def _line(axes: Any, name: str, rows: list[Row], values: list[float]) -> None:
     if not rows:
         return
     number = list(ENGINES).index(name)
-    style = {"color": "black", "linewidth": 3} if name == OURS else {"linewidth": 1.2}
-    marker = "osD^vPX*<>hdp8"[number % 14]
-    pixels = [row["side"] ** 2 / 1e6 for row in rows]
-    axes.plot(pixels, values, label=name, marker=marker, markersize=4, **style)
+    style = {"color": f"C{number}", "linestyle": "-" if number < 10 else "--"}
+    if name == OURS:
+        style = {"color": "black", "linewidth": 3}
+    pixels = [row["side"] ** 2 for row in rows]
+    marker = "osD^vPX*<>hdp8H"[number % 15]
+    axes.plot(pixels, values, label=name, marker=marker, markersize=5, **style)
 
 
-def _axes(axes: Any, title: str, unit: str) -> None:
-    axes.set(xscale="log", yscale="log", title=title, ylabel=unit)
-    axes.set_xlabel("megapixels of the low-resolution picture")
+def _axes(axes: Any, title: str, sides: list[int]) -> None:
+    """Both logarithmic, so that what grows with the pixels is a slope of one."""
+    axes.set(xscale="log", yscale="log", title=title)
+    axes.set_xticks([side**2 for side in sides], [f"{side}²" for side in sides])
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.set_xlabel("pixels of the low-resolution picture")
     axes.grid(which="both", alpha=0.3)

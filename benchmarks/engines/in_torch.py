@@ -41,6 +41,11 @@ def ours(job: Job, **options: str) -> Engine:
     )
 
 
+def ours_fp32(job: Job) -> Engine:
+    """`napari_edsr.upscale`, told to be exact."""
+    return ours(job, precision="fp32")
+
+
 def original(job: Job) -> Engine:
     """EDSR-PyTorch's network on the whole picture."""
     return of_planes(_inferring(original_network(job)), job.device)

@@ -74,7 +74,11 @@ def table(results: Results, size: Size) -> Iterator[str]:
             yield _line([row["engine"], row["version"], *["–"] * 8, reason])
     if peak:
         yield ""
-        yield f"Peak: {peak / 1e9:.0f} GFLOP/s, a product of matrices in the same run."
+        half = "" if results.machine["device"] == "cpu" else " in half precision"
+        yield (
+            f"Peak: {peak / 1e9:,.0f} GFLOP/s, a product of matrices{half} in the "
+            "same run."
+        )
 
 
 def _cells(row: Row, eager: float, peak: float) -> list[str]:
