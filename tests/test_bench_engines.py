@@ -144,12 +144,13 @@ def test_the_table_has_ratios_shares_and_reasons(tmp_path):
         peak(),
         measured(EAGER, [4.0, 2.0, 2.0]),
         measured(OURS, [1.0, 0.5, 2.0]),
-        measured("MNN", [0.5], error=30.0),
+        measured("MNN", [0.0314159], error=30.0),
         {"engine": "ncnn", "scale": 2, "side": 32, "version": "", "failed": "Gone."},
     ]
     results = Results(tmp_path / "a.json", MACHINE, rows)
     _, _, mnn, mine, eager, failed, *_ = report.table(results, SIZE)
     assert "**the result is wrong**" in mnn
+    assert "| 0.0314 (0.0314–0.0314) |" in mnn
     cells = [cell.strip() for cell in mine.strip("|").split("|")]
     assert cells[:5] == ["**napari-edsr**", "1", "1.00 (0.50–2.00)", "9.00", "2.00"]
     rate = 2.745e12 / 1e6 * 32**2 / 1e9  # of the baseline in a second, GFLOP/s

@@ -59,8 +59,8 @@ def main() -> None:
     results = Results.resume(asked.output / f"{name}.json", about)
     engines = tuple(asked.engines or ENGINES)
     settings = run.Settings(asked.device, asked.threads, asked.repeats, work, engines)
-    sizes = [(2, side) for side in asked.sides] if asked.sides else run.SHORT
-    for size in run.FULL if asked.full else sizes:
+    sizes = run.FULL if asked.full else run.SHORT
+    for size in [(2, side) for side in asked.sides or ()] or sizes:
         if not asked.full:
             results.forget([*engines, PEAK], size)
         run.measure(size, settings, results, console.print)

@@ -89,8 +89,8 @@ def _cells(row: Row, eager: float, peak: float) -> list[str]:
     return [
         name,
         row["version"],
-        f"{spent:.2f} ({min(row['seconds']):.2f}–{max(row['seconds']):.2f})",
-        f"{row['first']:.2f}",
+        f"{_time(spent)} ({_time(min(row['seconds']))}–{_time(max(row['seconds']))})",
+        _time(row["first"]),
         f"{eager / spent:.2f}" if eager else "–",
         f"{rate / 1e9:.0f}",
         f"{rate / peak:.0%}" if peak else "–",
@@ -99,6 +99,11 @@ def _cells(row: Row, eager: float, peak: float) -> list[str]:
         f"{row['differing']:.2%}" if "differing" in row else "–",
         _note(row),
     ]
+
+
+def _time(seconds: float) -> str:
+    """Seconds to the hundredth, or to a tenth of a millisecond below a tenth."""
+    return f"{seconds:.2f}" if seconds >= 0.1 else f"{seconds:.4f}"
 
 
 def _note(row: Row) -> str:
