@@ -28,6 +28,8 @@ def test_the_next_run_finds_the_model_and_what_was_made_of_it(tiny, rng):
     assert kept_model(tiny) is known
     assert set(known.networks) == {(2, "fp32"), (2, "bf16")}
     assert known.networks[2, "fp32"] is network
+    upscale(image, tiny, device="mnn")
+    assert set(known.fast) == {2}
 
 
 def test_a_file_that_was_replaced_is_read_anew(tiny, tiny_model, rng):

@@ -63,6 +63,7 @@ _NCNN = ((".param", "converted:to_ncnn"),)
 
 ENGINES = {
     OURS: Entry("in_torch:ours", "napari-edsr", devices=_ANY),
+    "napari-edsr, mnn": Entry("in_torch:ours_mnn", "MNN"),
     # On a CPU that is the default.
     "napari-edsr, fp32": Entry("in_torch:ours_fp32", "napari-edsr", devices=("cuda",)),
     EAGER: Entry("in_torch:original", devices=_ANY),

@@ -20,7 +20,7 @@ from benchmarks.engines.networks import (
     copy_weights,
     weights_of,
 )
-from napari_edsr import drain, iter_upscale
+from napari_edsr import drain, iter_upscale, save_model
 
 
 def ours(job: Job, **options: str) -> Engine:
@@ -38,6 +38,19 @@ def ours(job: Job, **options: str) -> Engine:
         lambda image: drain(iter_upscale(image, model, **fixed)).image,
         levels,
         "" if precision == "fp32" else precision,
+    )
+
+
+def ours_mnn(job: Job) -> Engine:
+    """`napari_edsr.upscale` of a model's file with ``device="mnn"``."""
+    path = save_model(problem.trained(job.scale), job.file(".safetensors"))
+
+    def levels(image: problem.Pixels) -> problem.Pixels:
+        exact = {"device": "mnn", "axes": "YXS", "normalize": (0, 255)}
+        return drain(iter_upscale(image.astype("f4"), path, **exact)).image
+
+    return Engine(
+        lambda image: drain(iter_upscale(image, path, device="mnn")).image, levels
     )
 
 

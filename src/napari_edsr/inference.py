@@ -233,7 +233,8 @@ def _engine(
         )
     factor = checked_scale(network.config, scale)
     if str(device) == fast.NAME:
-        return _fast_engine(network, factor, precision, self_ensemble)
+        made = kept.fast if kept else {}
+        return _fast_engine(network, factor, precision, self_ensemble, made)
     target = resolve_device(device)
     settled = resolve_precision(precision, network, factor, target, dtype)
     networks = kept.networks if kept and target.type == "cpu" else None
@@ -243,20 +244,25 @@ def _engine(
 
 
 def _fast_engine(
-    network: EDSR | MDSR, scale: int, precision: str, self_ensemble: bool
+    network: EDSR | MDSR,
+    scale: int,
+    precision: str,
+    self_ensemble: bool,
+    made: dict[int, fast.FastNetwork],
 ) -> Engine:
     """MNN, or the CPU in its place if it is missing or fails."""
     if precision not in ("auto", "fp32"):
         raise DeviceError(f"MNN computes in fp32, not in {precision}.")
-    quick, notes = None, []
+    notes = []
     try:
-        quick = fast.FastNetwork(network, scale)
+        if scale not in made:
+            made[scale] = fast.FastNetwork(network, scale)
     except DeviceError as error:
         notes.append(f"{error} The CPU runs without it, exactly.")
     engine = Engine(
         *(network, scale, torch.device("cpu"), "fp32"),
         self_ensemble=self_ensemble,
-        fast=quick,
+        fast=made.get(scale),
     )
     engine.notes += notes
     return engine

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_edsr.checkpoints import load_model, locate
+from napari_edsr.fast import FastNetwork
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.streaming import StreamedNetwork
 
@@ -22,11 +23,14 @@ class KeptModel:
     model : EDSR or MDSR
     networks : dict
         By scale and precision, on the CPU: the memory of others is given back.
+    fast : dict
+        Networks of MNN by scale.
     """
 
     file: _File
     model: EDSR | MDSR
     networks: dict[tuple[int, str], StreamedNetwork] = field(default_factory=dict)
+    fast: dict[int, FastNetwork] = field(default_factory=dict)
 
 
 _latest: KeptModel | None = None

@@ -443,7 +443,7 @@ def test_scout_tells_devices_and_speed(fresh, qtbot, viewer, image):
         fresh.scout.start()
     devices = fresh.controls.speed.device
     found = [devices.itemData(i) for i in range(devices.count())]
-    assert found == ["auto", *list_devices()]
+    assert found == ["auto", *list_devices(), "mnn"]
     assert "under a second" in fresh.panel.estimate.text()
     assert fresh._speeds["cpu"] > 1e6
 
@@ -588,3 +588,12 @@ def test_microscopy_model_is_suggested_for_grey_layers(make_widget, viewer, imag
     assert not models.hint.isHidden()
     widget.controls.scale.button(3).click()
     assert models.hint.isHidden()
+
+
+def test_mnn_is_offered_with_its_error_and_asked_for_by_its_name(fresh):
+    fresh._on_devices(DevicesFound(("cpu",), "cpu", 0.0216))
+    devices = fresh.controls.speed.device
+    assert devices.itemText(devices.count() - 1) == "CPU with MNN, error 0.022"
+    devices.set_value("mnn")
+    assert fresh.controls.speed.value()["device"] == "mnn"
+    assert fresh.controls.speed.actual_device == "mnn"
