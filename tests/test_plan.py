@@ -24,6 +24,11 @@ def test_a_cpu_goes_by_rows_and_an_accelerator_by_tiles():
     )
     with pytest.raises(ImageError, match="cannot go by rows; choose tile='auto'"):
         plan_tiling("rows", BASELINE, 2, ensemble=True)
+    with pytest.raises(ImageError, match="MNN cannot go by rows"):
+        plan_tiling("rows", BASELINE, 2, device="mnn")
+    assert (
+        plan_tiling("auto", BASELINE, 2, device="mnn", free_bytes=10**11).label == 496
+    )
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:0"])

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_edsr import load_model, plan, upscale
+from napari_edsr import convolution, load_model, plan, upscale
 from napari_edsr.config import EDSRConfig
 from napari_edsr.convolution import Convolution
 from napari_edsr.folding import fold
@@ -96,10 +96,21 @@ def test_folded_layers_are_the_layers_but_for_the_edges(scale, tiny_model):
     assert difference.abs().max() > 1e-3  # the edges, which the engine computes apart
 
 
+def test_fused_convolutions_that_changed_are_not_used(monkeypatch):
+    def changed(self, x, padding, relu):
+        raise RuntimeError("_convolution_pointwise() takes 9 positional arguments")
+
+    assert convolution._has_fused()
+    convolution._has_fused.cache_clear()
+    monkeypatch.setattr(Convolution, "_fused", changed)
+    assert not convolution._has_fused()
+    convolution._has_fused.cache_clear()
+
+
 def test_without_fused_convolutions_it_is_the_same(tiny_model, rng, monkeypatch):
     image = rng.random((3, 30, 20))
     fused = by_bands(tiny_model(), image, 2, 8)
-    monkeypatch.setattr("napari_edsr.convolution._HAS_FUSED", False)
+    monkeypatch.setattr(convolution, "_has_fused", lambda: False)
     np.testing.assert_allclose(by_bands(tiny_model(), image, 2, 8), fused, atol=1e-6)
 
 

@@ -5,6 +5,7 @@ The rows above and below are there already: padded is only to the left and the r
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,10 +59,7 @@ class Convolution:
         """
         x, padding = x.to(self.weight.dtype), [rows, self.margin]
         if _fuses(x):
-            attribute = "relu" if relu else "none"
-            return torch.ops.mkldnn._convolution_pointwise(
-                x, *self._arguments(padding), attribute, [], ""
-            )
+            return self._fused(x, padding, relu)
         y = functional.conv2d(x, self.weight, self.bias, padding=padding)
         return y.relu_() if relu else y
 
@@ -72,11 +70,16 @@ class Convolution:
         """
         x, padding = x.to(self.weight.dtype), [0, self.margin]
         if _fuses(x) and x.dtype == y.dtype:
-            arguments = self._arguments(padding)
-            return torch.ops.mkldnn._convolution_pointwise_.binary(
-                y, x, *arguments, "add", 1.0, None, [], None
-            )
+            return self._fused_add(y, x, padding)
         return y.add_(functional.conv2d(x, self.weight, self.bias, padding=padding))
+
+    def _fused(self, x: Tensor, padding: list[int], relu: bool) -> Tensor:
+        run = torch.ops.mkldnn._convolution_pointwise
+        return run(x, *self._arguments(padding), "relu" if relu else "none", [], "")
+
+    def _fused_add(self, y: Tensor, x: Tensor, padding: list[int]) -> Tensor:
+        run = torch.ops.mkldnn._convolution_pointwise_.binary
+        return run(y, x, *self._arguments(padding), "add", 1.0, None, [], None)
 
     def _arguments(self, padding: list[int]) -> tuple[Any, ...]:
         stride = dilation = [1, 1]
@@ -84,8 +87,24 @@ class Convolution:
 
 
 def _fuses(x: Tensor) -> bool:
-    return _HAS_FUSED and x.device.type == "cpu" and x.dtype == torch.float32
+    return x.device.type == "cpu" and x.dtype == torch.float32 and _has_fused()
 
 
-#: Private to torch, hence asked for.
-_HAS_FUSED = hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
+@functools.cache
+def _has_fused() -> bool:
+    """Whether this torch has them and they do what is expected: they are private to it."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (
+        torch.rand(shape, generator=generator).to(memory_format=torch.channels_last)
+        for shape in ((1, 8, 6, 5), (8, 8, 3, 3))
+    )
+    conv = Convolution(weight - 0.5, weight[:, 0, 0, 0].clone())
+    plain = functional.conv2d(x, conv.weight, conv.bias, padding=1)
+    try:
+        fused = conv._fused(x, [1, 1], relu=True)
+        added = conv._fused_add(x.clone(memory_format=torch.preserve_format), x, [1, 1])
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return torch.allclose(fused, plain.relu(), atol=1e-5) and torch.allclose(
+        added, x + plain, atol=1e-5
+    )

@@ -126,11 +126,11 @@ def plan_tiling(
     ------
     ImageError
         If `tile` is none of ``"auto"``, ``"rows"`` and the numbers from 1, or
-        ``"rows"`` with an ensemble.
+        ``"rows"`` with an ensemble or MNN.
     """
     free = free_memory() if free_bytes is None else free_bytes
     on_cpu = device.startswith("cpu")
-    asked = _checked(tile, ensemble)
+    asked = _checked(tile, "An ensemble" if ensemble else "MNN" * (device == "mnn"))
     by_rows = asked == ROWS or (asked == "auto" and on_cpu and not ensemble)
     if isinstance(asked, int):
         size = asked, asked
@@ -143,11 +143,11 @@ def plan_tiling(
     return Tiling(size, halo, on_cpu, by_rows, shrinks=not isinstance(asked, int))
 
 
-def _checked(tile: int | str, ensemble: bool) -> int | str:
+def _checked(tile: int | str, needs_tiles: str) -> int | str:
     if isinstance(tile, str) and tile.isdecimal():
         tile = int(tile)
-    if tile == ROWS and ensemble:
-        raise ImageError("An ensemble cannot go by rows; choose tile='auto'.")
+    if tile == ROWS and needs_tiles:
+        raise ImageError(f"{needs_tiles} cannot go by rows; choose tile='auto'.")
     if tile in ("auto", ROWS):
         return tile
     if isinstance(tile, bool) or not isinstance(tile, int | np.integer) or tile < 1:
