@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import ctypes
 import hashlib
 import importlib.metadata
 import os
@@ -194,6 +195,13 @@ def _silent() -> Iterator[None]:
         os.dup2(nowhere, 1)
         yield
     finally:
+        _flush_c()  # or it would come out later
         os.dup2(kept, 1)
         os.close(kept)
         os.close(nowhere)
+
+
+def _flush_c() -> None:
+    """Write out what C's own standard output still holds."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("ucrtbase" if os.name == "nt" else None).fflush(None)
