@@ -64,7 +64,9 @@ class FastNetwork:
         self._network = copy.deepcopy(model).cpu().float()
         self._tail = FoldedTail(self._network, scale)
         self._lock = threading.Lock()
-        self._module = _load(_converted(self._network, scale))
+        path = _converted(self._network, scale)
+        mnn, self._expr = _mnn()
+        self._module = _load(mnn, path)
 
     @staticmethod
     def takes(x: Tensor) -> bool:
@@ -88,7 +90,7 @@ class FastNetwork:
         return y.mean(1, keepdim=True) if x.shape[1] < colors else y
 
     def _run(self, image: np.ndarray) -> list[Tensor]:
-        _, expr = _mnn()
+        expr = self._expr
         with self._lock:
             given = expr.const(image, list(image.shape), expr.NCHW)
             found = self._module.forward([given])
@@ -157,8 +159,7 @@ def _convert(content: bytes, target: Path) -> None:
         raise DeviceError(f"MNN cannot take this network: {words[-1]}")
 
 
-def _load(path: Path) -> Any:
-    mnn, _ = _mnn()
+def _load(mnn: Any, path: Path) -> Any:
     settings = {
         "backend": "CPU",
         "numThread": torch.get_num_threads(),
@@ -184,10 +185,11 @@ def _mnn() -> tuple[Any, Any]:
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
     """Keep off the standard output what MNN writes to it past Python."""
-    sys.stdout.flush()
+    if sys.stdout is not None:  # as it is in a program without a terminal
+        sys.stdout.flush()
     try:
         kept = os.dup(1)
-    except OSError:  # there is none, as in a program without a terminal
+    except OSError:  # there is none
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
