@@ -7,6 +7,7 @@ and memory follows the width alone.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 import torch
@@ -51,11 +52,14 @@ class RowStream:
     """An image on its way through a network."""
 
     def __init__(self, ready: StreamedNetwork) -> None:
-        body = _Chain(*map(_Block, ready.body), _Conv(ready.after))
-        pre = map(_Block, ready.pre)
+        scratch = _Scratch()
+        blocks = [_Block(weights, scratch) for weights in ready.body]
+        body = _Chain(*blocks, _Conv(ready.after, scratch))
+        pre = [_Block(weights, scratch) for weights in ready.pre]
+        head, tail = _Conv(ready.head, scratch), _Tail(ready.tail, scratch)
         self._network = ready.network
         self._begun = False
-        self._chain = _Chain(_Conv(ready.head), *pre, _Skip(body), _Tail(ready.tail))
+        self._chain = _Chain(head, *pre, _Skip(body), tail)
 
     def push(self, rows: Tensor, *, last: bool = False) -> Tensor | None:
         """Take the next rows of the image, and give the rows of the result that are done.
@@ -167,30 +171,61 @@ class _Chain:
         return x
 
 
+class _Scratch:
+    """Memory that the windows of a stream share, so that it stays in the caches.
+
+    What is taken is overwritten after two more were: a residual block still needs its
+    input while it fills the window of its second convolution, and the next block takes
+    over its result from there.
+    """
+
+    def __init__(self) -> None:
+        self._spans: deque[Tensor | None] = deque([None] * 3)
+
+    def take(self, like: Tensor, rows: int) -> Tensor:
+        """Uninitialised, in channels_last, of so many rows and else like another."""
+        n, features, _, columns = like.shape
+        size = n * features * rows * columns * like.itemsize
+        span = self._spans.popleft()
+        if span is None or span.numel() < size:
+            span = like.new_empty(size, dtype=torch.uint8)
+        self._spans.append(span)
+        taken = span[:size].view(like.dtype).view(n, rows, columns, features)
+        return taken.permute(0, 3, 1, 2)
+
+
 class _Window:
     """Puts the rows above, of the push before or zeros, in front of the new ones."""
 
-    def __init__(self, margin: int) -> None:
+    def __init__(self, margin: int, scratch: _Scratch) -> None:
         self.margin = margin
+        self._scratch = scratch
         self._kept: Tensor | None = None
 
     def push(self, rows: Tensor, last: bool) -> Tensor | None:
-        """Give rows with `margin` rows of context on both sides, in memory of their own."""
-        if self._kept is None:
-            shape = (*rows.shape[:2], self.margin, rows.shape[3])
-            zeros = torch.zeros(shape, dtype=rows.dtype, device=rows.device)
-            self._kept = zeros.contiguous(memory_format=torch.channels_last)
-        joined = torch.cat([self._kept, rows], 2)
+        """Give rows with `margin` rows of context on both sides, to be overwritten."""
+        above = self.margin if self._kept is None else self._kept.shape[2]
+        end = above + rows.shape[2]
+        joined = self._scratch.take(rows, end + self.margin * last)
+        joined[:, :, :above] = 0 if self._kept is None else self._kept
+        joined[:, :, above:end] = rows
         if last:
-            return functional.pad(joined, (0, 0, 0, self.margin))
-        self._kept = joined[:, :, -2 * self.margin :].clone()
-        return joined if joined.shape[2] > 2 * self.margin else None
+            joined[:, :, end:] = 0
+            return joined
+        self._keep(joined[:, :, -2 * self.margin :])
+        return joined if end > 2 * self.margin else None
+
+    def _keep(self, rows: Tensor) -> None:
+        if self._kept is None or self._kept.shape != rows.shape:
+            self._kept = rows.clone()
+        else:  # small memory that is never given back does not scatter the large
+            self._kept.copy_(rows)
 
 
 class _Conv:
-    def __init__(self, conv: Convolution) -> None:
+    def __init__(self, conv: Convolution, scratch: _Scratch) -> None:
         self._conv = conv
-        self._window = _Window(conv.margin)
+        self._window = _Window(conv.margin, scratch)
 
     def push(self, rows: Tensor, last: bool) -> Tensor | None:
         x = self._window.push(rows, last)
@@ -203,11 +238,11 @@ class _Conv:
 class _Block:
     """A residual block, whose input waits in the window of its first convolution."""
 
-    def __init__(self, weights: _Weights) -> None:
+    def __init__(self, weights: _Weights, scratch: _Scratch) -> None:
         self._weights = weights
         self._margin = weights.conv1.margin
-        self._window1 = _Window(self._margin)
-        self._window2 = _Window(self._margin)
+        self._window1 = _Window(self._margin, scratch)
+        self._window2 = _Window(self._margin, scratch)
 
     def push(self, rows: Tensor, last: bool) -> Tensor | None:
         x = self._window1.push(rows, last)
@@ -233,7 +268,8 @@ class _Skip:
         self._waiting: Tensor | None = None
 
     def push(self, rows: Tensor, last: bool) -> Tensor | None:
-        waiting = rows if self._waiting is None else torch.cat([self._waiting, rows], 2)
+        before = [] if self._waiting is None else [self._waiting]
+        waiting = torch.cat([*before, rows], 2)
         y = self._stage.push(rows, last)
         done = 0 if y is None else y.shape[2]
         self._waiting = waiting[:, :, done:]
@@ -244,9 +280,9 @@ class _Skip:
 
 
 class _Tail:
-    def __init__(self, tail: FoldedTail) -> None:
+    def __init__(self, tail: FoldedTail, scratch: _Scratch) -> None:
         self._tail = tail
-        self._window = _Window(RADIUS)
+        self._window = _Window(RADIUS, scratch)
         self._done = 0
 
     def push(self, rows: Tensor, last: bool) -> Tensor | None:
