@@ -6,6 +6,7 @@
 - `tiny`: such a network's file; `run`: calls the command line;
 - `server`: an HTTP server that misbehaves on request, asked again without a pause;
 - `set5`: reads the Set5 benchmark; skips the test where it is not at hand;
+- `nothing_kept`: forgets the models of runs before, and of the test;
 - `no_leaked_threads`: fails a test whose workers outlive it.
 """
 
@@ -171,6 +172,15 @@ def _refuse_remote(host: str | bytes | None) -> None:
         loopback = False
     if not loopback:
         raise socket.gaierror(socket.EAI_NONAME, f"tests run offline, without {name}")
+
+
+@pytest.fixture
+def nothing_kept() -> Iterator[None]:
+    from napari_edsr import kept
+
+    kept.release()
+    yield
+    kept.release()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from napari_edsr import cache, drain, fast, iter_upscale, load_model, precision,
 from napari_edsr.errors import DeviceError, EDSRWarning
 from napari_edsr.fast import FastNetwork
 
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 #: Grey levels that MNN may be off by, before rounding.
 TOLERANCE = 0.05 / 255
 
@@ -119,6 +121,16 @@ def test_what_fails_on_the_way_goes_on_without_it(tiny_model, rng, monkeypatch):
     assert len(calls) == 3
     difference = result.astype(int) - upscale(image, tiny_model())
     assert np.abs(difference).max() <= 1
+
+
+def test_what_mnn_raises_is_a_device_error(tiny_model, monkeypatch):
+    def forward(given):
+        raise ValueError("input shape error")
+
+    network = FastNetwork(tiny_model(), 2)
+    monkeypatch.setattr(network, "_module", SimpleNamespace(forward=forward))
+    with pytest.raises(DeviceError, match=r"MNN failed \(input shape error\)"):
+        network(torch.zeros(1, 3, 8, 8))
 
 
 def test_it_computes_in_fp32_alone(tiny_model):

@@ -5,17 +5,13 @@ import weakref
 
 import numpy as np
 import pytest
+import torch
 
 from napari_edsr import kept, save_model, upscale
 from napari_edsr.errors import CheckpointError
 from napari_edsr.kept import kept_model
 
-
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    kept.release()
-    yield
-    kept.release()
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 
 def test_the_next_run_finds_the_model_and_what_was_made_of_it(tiny, rng):
@@ -53,13 +49,33 @@ def test_one_model_is_kept_and_an_idle_one_is_released(tiny):
     assert second() is None
 
 
-def test_a_model_of_ones_own_is_never_kept(tiny_model, rng):
+def test_a_model_of_ones_own_that_was_changed_is_made_ready_anew(tiny_model, rng):
     model = tiny_model()
     image = rng.random((8, 8)).astype("f4")
     first = upscale(image, model, normalize=(0, 1))
-    model.conv_last.bias.add_(0.25)
+    known = kept_model(model).networks
+    assert kept_model(tiny_model()).networks is known  # the same weights
+    model.conv_last.bias.data.add_(0.25)  # which torch does not count as a change
+    assert kept_model(model).networks is not known
     second = upscale(image, model, normalize=(0, 1))
     np.testing.assert_allclose(second, first + 0.25, atol=1e-5)
+
+
+def test_what_is_kept_does_not_depend_on_a_model_that_has_changed(tiny_model, rng):
+    model, same = tiny_model(), tiny_model()
+    image = rng.random((8, 8)).astype("f4")
+    first = upscale(image, model, normalize=(0, 1), precision="bf16")
+    upscale(image, model, normalize=(0, 1))
+    kept.release()
+    upscale(image, model, normalize=(0, 1))
+    model.conv_last.bias.data.add_(0.25)
+    second = upscale(image, same, normalize=(0, 1), precision="bf16")
+    np.testing.assert_array_equal(second, first)
+
+
+def test_a_model_in_any_type_has_a_key(tiny_model):
+    types = [torch.float64, torch.float32, torch.bfloat16]
+    assert len({kept_model(tiny_model().to(dtype)).key for dtype in types}) == 3
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -8,6 +8,7 @@ from napari_edsr import cache, drain, iter_upscale, load_model, precision
 from napari_edsr.device import describe
 from napari_edsr.engine import Engine
 from napari_edsr.errors import DeviceError
+from napari_edsr.kept import KeptModel
 
 CPU = torch.device("cpu")
 BYTE, WORD = np.dtype("u1"), np.dtype("u2")
@@ -34,7 +35,7 @@ def light():
 
 
 def auto(model, dtype=BYTE):
-    return precision.resolve_precision("auto", model, 2, CPU, dtype)
+    return precision.resolve_precision("auto", KeptModel(model), 2, CPU, dtype)
 
 
 def test_half_is_for_images_of_8_bits_alone(bf16, light):
@@ -118,4 +119,4 @@ def test_unknown_names_are_refused(light):
     with pytest.raises(
         DeviceError, match="'fp8' is unknown; choose one of: auto, fp32"
     ):
-        precision.resolve_precision("fp8", light, 2, CPU, WORD)
+        precision.resolve_precision("fp8", KeptModel(light), 2, CPU, WORD)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import ctypes
-import hashlib
 import importlib.metadata
 import os
 import subprocess
@@ -29,7 +28,7 @@ from napari_edsr import cache
 from napari_edsr.atomic import replacing
 from napari_edsr.errors import DeviceError, FileError
 from napari_edsr.folding import RADIUS, fold
-from napari_edsr.model import EDSR, MDSR
+from napari_edsr.model import EDSR, MDSR, as_colors, like_given, weights_key
 from napari_edsr.onnx_export import Graph, onnx_model
 from napari_edsr.streaming import FoldedTail
 
@@ -81,20 +80,21 @@ class FastNetwork:
         DeviceError
             If MNN fails.
         """
-        colors = self._network.config.n_colors
-        wide = x.expand(-1, colors, -1, -1).contiguous()
-        folded, *strips = self._run(wide.numpy())
+        wide = as_colors(x, self._network.config.n_colors)
+        folded, *strips = self._run(wide.contiguous().numpy())
         y = functional.pixel_shuffle(folded, self._tail.scale)
         self._tail.mend(y, *strips)
-        y = self._network.leave(y, x.dtype)
-        return y.mean(1, keepdim=True) if x.shape[1] < colors else y
+        return like_given(self._network.leave(y, x.dtype), x)
 
     def _run(self, image: np.ndarray) -> list[Tensor]:
         expr = self._expr
-        with self._lock:
-            given = expr.const(image, list(image.shape), expr.NCHW)
-            found = self._module.forward([given])
-            arrays = [np.array(expr.convert(y, expr.NCHW).read()) for y in found]
+        try:
+            with self._lock:
+                given = expr.const(image, list(image.shape), expr.NCHW)
+                found = self._module.forward([given])
+                arrays = [np.array(expr.convert(y, expr.NCHW).read()) for y in found]
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise DeviceError(f"MNN failed ({error}).") from error
         if len(arrays) != len(_OUTPUTS) or not arrays[0].size:
             raise DeviceError("MNN gave no result.")
         return [torch.from_numpy(array) for array in arrays]
@@ -108,14 +108,6 @@ def is_installed() -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
-
-
-def weights_key(model: EDSR | MDSR, scale: int) -> str:
-    """Hash of what a network computes at a scale."""
-    digest = hashlib.sha256(f"{model.config} x{scale}".encode())
-    for tensor in model.state_dict().values():
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 class _FoldedGraph(Graph):
@@ -136,7 +128,7 @@ def _converted(model: EDSR | MDSR, scale: int) -> Path:
     if not is_installed():
         raise DeviceError(f"MNN is not installed ({_INSTALL}).")
     version = importlib.metadata.version("MNN")
-    path = cache.folder() / NAME / f"{weights_key(model, scale)}-{version}.mnn"
+    path = cache.folder() / NAME / f"{weights_key(model)}-x{scale}-{version}.mnn"
     if not path.is_file():
         content = onnx_model(model, scale, _FoldedGraph, _OUTPUTS).SerializeToString()
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from napari_edsr.errors import DeviceError, ModelError
 from napari_edsr.events import drain
 from napari_edsr.images import Region
 from napari_edsr.intensities import Range
-from napari_edsr.kept import kept_model
+from napari_edsr.kept import KeptModel, kept_model
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.plan import plan_tiling
 from napari_edsr.precision import resolve_precision
@@ -225,44 +224,36 @@ def _engine(
     self_ensemble: bool,
 ) -> Engine:
     """Settle what the user left open, and say what does not go together."""
-    kept = kept_model(model) if isinstance(model, str | os.PathLike) else None
-    network = model if kept is None else kept.model
-    if not isinstance(network, EDSR | MDSR):
-        raise ModelError(
-            f"A model is a name, a file, an EDSR or an MDSR, not {type(model).__name__}."
-        )
-    factor = checked_scale(network.config, scale)
+    kept = kept_model(model)
+    factor = checked_scale(kept.model.config, scale)
     if str(device) == fast.NAME:
-        made = kept.fast if kept else {}
-        return _fast_engine(network, factor, precision, self_ensemble, made)
+        return _fast_engine(kept, factor, precision, self_ensemble)
     target = resolve_device(device)
-    settled = resolve_precision(precision, network, factor, target, dtype)
-    networks = kept.networks if kept and target.type == "cpu" else None
+    settled = resolve_precision(precision, kept, factor, target, dtype)
     return Engine(
-        network, factor, target, settled, self_ensemble=self_ensemble, networks=networks
+        *(kept.model, factor, target, settled),
+        self_ensemble=self_ensemble,
+        networks=kept.networks if target.type == "cpu" else None,
     )
 
 
 def _fast_engine(
-    network: EDSR | MDSR,
-    scale: int,
-    precision: str,
-    self_ensemble: bool,
-    made: dict[int, fast.FastNetwork],
+    kept: KeptModel, scale: int, precision: str, self_ensemble: bool
 ) -> Engine:
     """MNN, or the CPU in its place if it is missing or fails."""
     if precision not in ("auto", "fp32"):
         raise DeviceError(f"MNN computes in fp32, not in {precision}.")
     notes = []
     try:
-        if scale not in made:
-            made[scale] = fast.FastNetwork(network, scale)
+        if scale not in kept.fast:
+            kept.fast[scale] = fast.FastNetwork(kept.model, scale)
     except DeviceError as error:
         notes.append(f"{error} The CPU runs without it, exactly.")
     engine = Engine(
-        *(network, scale, torch.device("cpu"), "fp32"),
+        *(kept.model, scale, torch.device("cpu"), "fp32"),
         self_ensemble=self_ensemble,
-        fast=made.get(scale),
+        networks=kept.networks,
+        fast=kept.fast.get(scale),
     )
     engine.notes += notes
     return engine

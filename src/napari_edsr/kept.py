@@ -1,22 +1,24 @@
-"""The model of the latest run, kept ready for the next one."""
+"""The models of the latest runs, kept ready for the next ones."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from napari_edsr.checkpoints import load_model, locate
+from napari_edsr.errors import ModelError
 from napari_edsr.fast import FastNetwork
-from napari_edsr.model import EDSR, MDSR
+from napari_edsr.model import EDSR, MDSR, weights_key
 from napari_edsr.streaming import StreamedNetwork
 
 _File = tuple[str, Path, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass
 class KeptModel:
-    """A model that nobody changes, with what was made of it.
+    """A model, with what was made of its weights.
 
     Attributes
     ----------
@@ -27,35 +29,65 @@ class KeptModel:
         Networks of MNN by scale.
     """
 
-    file: _File
     model: EDSR | MDSR
     networks: dict[tuple[int, str], StreamedNetwork] = field(default_factory=dict)
     fast: dict[int, FastNetwork] = field(default_factory=dict)
 
+    @cached_property
+    def key(self) -> str:
+        """Hash of its weights, as they are at first."""
+        return weights_key(self.model)
 
-_latest: KeptModel | None = None
+
+_from_file: tuple[_File, KeptModel] | None = None
+_given: KeptModel | None = None
 
 
-def kept_model(name_or_path: str | os.PathLike[str]) -> KeptModel:
-    """Load a model unless it is the latest, and its file is as it was.
+def kept_model(model: str | os.PathLike[str] | EDSR | MDSR) -> KeptModel:
+    """What is kept of a model, if it is one of the latest and as it was.
+
+    Parameters
+    ----------
+    model : str, path, EDSR or MDSR
+        Name or file, which is loaded unless it is the latest, and unchanged; or a model
+        of the caller's, who may change its weights from one run to the next.
 
     Raises
     ------
     ModelError, CheckpointError, DownloadError
-        As `napari_edsr.checkpoints.load_model`.
+        As `napari_edsr.checkpoints.load_model`; a ModelError if it is nothing of these.
     """
-    global _latest
-    file = _file(name_or_path)
-    known = _latest
-    if known is None or known.file != file:
-        known = _latest = KeptModel(file, load_model(name_or_path))
-    return known
+    if isinstance(model, EDSR | MDSR):
+        return _of_ones_own(model)
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(
+            f"A model is a name, a file, an EDSR or an MDSR, not {type(model).__name__}."
+        )
+    return _loaded(model)
 
 
 def release() -> None:
-    """Forget the latest model and free its memory."""
-    global _latest
-    _latest = None
+    """Forget the latest models and free their memory."""
+    global _from_file, _given
+    _from_file = _given = None
+
+
+def _loaded(name_or_path: str | os.PathLike[str]) -> KeptModel:
+    global _from_file
+    file = _file(name_or_path)
+    if _from_file is None or _from_file[0] != file:
+        _from_file = file, KeptModel(load_model(name_or_path))
+    return _from_file[1]
+
+
+def _of_ones_own(model: EDSR | MDSR) -> KeptModel:
+    """What was made of the same weights still serves; the model itself may differ."""
+    global _given
+    fresh = KeptModel(model)
+    if _given is not None and _given.key == fresh.key:
+        fresh.networks, fresh.fast = _given.networks, _given.fast
+    _given = fresh
+    return fresh
 
 
 def _file(name_or_path: str | os.PathLike[str]) -> _File:

@@ -7,6 +7,7 @@ published file changes none of its numbers.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -328,10 +329,27 @@ def upscale_batch(model: EDSR | MDSR, x: Tensor, scale: int) -> Tensor:
     Tensor
         (N, C, scale*H, scale*W).
     """
-    grey = x.shape[1] == 1
-    x = x.expand(-1, model.config.n_colors, -1, -1) if grey else x
-    y: Tensor = model(x.contiguous(memory_format=torch.channels_last), scale)
-    return y.mean(1, keepdim=True) if grey else y
+    wide = as_colors(x, model.config.n_colors)
+    return like_given(model(wide, scale), x)
+
+
+def as_colors(x: Tensor, n_colors: int) -> Tensor:
+    """Grey as equal colours, in channels_last."""
+    wide = x.expand(-1, n_colors, -1, -1)
+    return wide.contiguous(memory_format=torch.channels_last)
+
+
+def like_given(y: Tensor, x: Tensor) -> Tensor:
+    """The mean of the colours, if `x` is grey."""
+    return y.mean(1, keepdim=True) if x.shape[1] < y.shape[1] else y
+
+
+def weights_key(model: EDSR | MDSR) -> str:
+    """Hash of a network's shape and weights."""
+    digest = hashlib.sha256(str(model.config).encode())
+    for tensor in model.state_dict().values():
+        digest.update(tensor.cpu().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _pre_process(config: EDSRConfig) -> nn.Sequential:

@@ -16,7 +16,8 @@ from napari_edsr.device import PRECISIONS, describe, fast_half
 from napari_edsr.engine import Engine
 from napari_edsr.errors import DeviceError, DownloadError, ModelError
 from napari_edsr.events import drain
-from napari_edsr.fast import FastNetwork, weights_key
+from napari_edsr.fast import FastNetwork
+from napari_edsr.kept import KeptModel
 from napari_edsr.model import EDSR, MDSR
 
 #: What half precision may change in the picture it is tried on, in grey levels of 8 bits.
@@ -30,7 +31,7 @@ _known: dict[str, str] = {}
 
 def resolve_precision(
     precision: str,
-    model: EDSR | MDSR,
+    kept: KeptModel,
     scale: int,
     device: torch.device,
     dtype: np.dtype,
@@ -49,7 +50,7 @@ def resolve_precision(
     """
     if precision == "auto":
         half = fast_half(device) if dtype.itemsize == 1 else None
-        return "fp32" if half is None else _chosen(half, model, scale, device)
+        return "fp32" if half is None else _chosen(half, kept, scale, device)
     if precision not in PRECISIONS:
         choices = ", ".join(["auto", *PRECISIONS])
         raise DeviceError(
@@ -71,8 +72,8 @@ def fast_error(name: str, scale: int) -> float:
     DeviceError
         If MNN is missing or fails.
     """
-    model = load_model(name)
-    key = f"mnn {_key('fp32', model, scale, _CPU)}"
+    kept = KeptModel(load_model(name))
+    model, key = kept.model, f"mnn {_key('fp32', kept, scale, _CPU)}"
     found = cache.recorded(_SECTION).get(key)
     if not isinstance(found, float):
         picture, whole = _picture(model, scale), (slice(None), slice(None))
@@ -84,20 +85,20 @@ def fast_error(name: str, scale: int) -> float:
     return found
 
 
-def _chosen(half: str, model: EDSR | MDSR, scale: int, device: torch.device) -> str:
-    key = _key(half, model, scale, device)
+def _chosen(half: str, kept: KeptModel, scale: int, device: torch.device) -> str:
+    key = _key(half, kept, scale, device)
     if key not in _known:
         found = cache.recorded(_SECTION).get(key)
         if found not in ("fp32", half):
-            found = half if _pays(half, model, scale, device) else "fp32"
+            found = half if _pays(half, kept.model, scale, device) else "fp32"
             with suppress(DownloadError):  # then it is tried again by the next program
                 cache.record(_SECTION, key, found)
         _known[key] = found
     return _known[key]
 
 
-def _key(half: str, model: EDSR | MDSR, scale: int, device: torch.device) -> str:
-    return f"{half} {weights_key(model, scale)} {describe(device)}"
+def _key(half: str, kept: KeptModel, scale: int, device: torch.device) -> str:
+    return f"{half} {kept.key} x{scale} {describe(device)}"
 
 
 def _pays(half: str, model: EDSR | MDSR, scale: int, device: torch.device) -> bool:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from napari_edsr.convolution import Convolution
 from napari_edsr.folding import RADIUS, fold
-from napari_edsr.model import EDSR, MDSR, ResBlock
+from napari_edsr.model import EDSR, MDSR, ResBlock, as_colors, like_given
 
 
 class StreamedNetwork:
@@ -78,18 +78,13 @@ class RowStream:
             (1, C, scale * n, scale * W): the next n rows, each `scale` times as high.
             None while the first rows still wait for those below them.
         """
-        colors = self._network.config.n_colors
-        wide = rows.expand(-1, colors, -1, -1).contiguous(
-            memory_format=torch.channels_last
-        )
-        x = self._network.enter(wide)
+        x = self._network.enter(as_colors(rows, self._network.config.n_colors))
         whole = last and not self._begun
         self._begun = True
         y = self._chain.whole(x) if whole else self._chain.push(x, last)
         if y is None:
             return None
-        y = self._network.leave(y, wide.dtype)
-        return y.mean(1, keepdim=True) if rows.shape[1] < colors else y
+        return like_given(self._network.leave(y, rows.dtype), rows)
 
 
 class FoldedTail:
