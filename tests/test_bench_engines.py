@@ -274,3 +274,16 @@ def test_large_pictures_are_for_the_two_best_peers():
         measured("ONNX Runtime", [3.0]),
     ]
     assert best(rows, ENGINES) == ["MNN", "ncnn"]
+
+
+def test_ratios_are_told_beside_those_of_the_run_before(tmp_path):
+    results = Results(tmp_path / "r.json", MACHINE)
+    results.rows = [measured(OURS, [1.0, 2.0, 3.0]), measured(EAGER, [4.0])]
+    results.rows.append(measured(OURS, [1.0], side=64))  # without the other
+    ratios = results.ratios(OURS, EAGER)
+    assert ratios == {SIZE: 2.0}
+    (line,) = report.regressions({SIZE: 2.5}, ratios)
+    assert "2.00 times as fast" in line
+    assert line.endswith("-20% against 2.50 before")
+    (line,) = report.regressions({}, ratios)
+    assert "before" not in line

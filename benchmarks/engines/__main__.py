@@ -47,7 +47,7 @@ def main() -> None:
     # OpenMP reads it once, in this process and in those that it starts.
     os.environ["OMP_NUM_THREADS"] = str(asked.threads)
     from benchmarks.engines import figure, machine, report, run
-    from benchmarks.engines.catalogue import ENGINES, PEAK
+    from benchmarks.engines.catalogue import EAGER, ENGINES, OURS, PEAK
     from benchmarks.engines.results import Results
 
     console = Console(highlight=False, markup=False)
@@ -59,6 +59,7 @@ def main() -> None:
     results = Results.resume(asked.output / f"{name}.json", about)
     engines = tuple(asked.engines or ENGINES)
     settings = run.Settings(asked.device, asked.threads, asked.repeats, work, engines)
+    before = results.ratios(OURS, EAGER)
     sizes = run.FULL if asked.full else run.SHORT
     for size in [(2, side) for side in asked.sides or ()] or sizes:
         if not asked.full:
@@ -67,6 +68,8 @@ def main() -> None:
         picture = f"images/{name}.png"
         drawn = figure.draw(asked.output / picture, results)
         report.write(asked.output / f"{name}.md", results, picture if drawn else "")
+    for line in report.regressions(before, results.ratios(OURS, EAGER)):
+        console.print(line)
 
 
 if __name__ == "__main__":

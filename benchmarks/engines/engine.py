@@ -51,7 +51,7 @@ class Engine:
     run : callable
         From (H, W, 3) bytes to the upscaled bytes: what is timed.
     levels : callable
-        The same in grey levels, not rounded.
+        The result of the last call in grey levels, not rounded.
     note : str
         What a reader must know of it.
     """
@@ -65,11 +65,13 @@ def of_planes(
     forward: Callable[[Tensor], Tensor], device: str = "cpu", note: str = ""
 ) -> Engine:
     """An engine that takes and gives (1, 3, H, W) floats from 0 to 255."""
-    return Engine(
-        lambda image: problem.rounded(forward(problem.planes(image, device))),
-        lambda image: problem.levels(forward(problem.planes(image, device))),
-        note,
-    )
+    last: list[Tensor] = []
+
+    def run(image: Pixels) -> Pixels:
+        last[:] = [forward(problem.planes(image, device))]
+        return problem.rounded(last[0])
+
+    return Engine(run, lambda image: problem.levels(last[0]), note)
 
 
 class NotMeasured(Exception):

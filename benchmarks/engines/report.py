@@ -58,6 +58,14 @@ def lines(results: Results) -> Iterator[str]:
         yield ""
 
 
+def regressions(before: dict[Size, float], after: dict[Size, float]) -> Iterator[str]:
+    """Our speed against the eager network's, now and in the run before."""
+    for (scale, side), ratio in after.items():
+        then = before.get((scale, side))
+        change = f", {ratio / then - 1:+.0%} against {then:.2f} before" if then else ""
+        yield f"x{scale}, {side} px: {ratio:.2f} times as fast as {EAGER}{change}"
+
+
 def table(results: Results, size: Size) -> Iterator[str]:
     """A line for each engine: the quickest first, those without figures last."""
     rows = [row for row in results.of(size) if row["engine"] != PEAK]

@@ -77,6 +77,19 @@ class Results:
         rates = [row["flops"] for row in self.of(size) if "flops" in row]
         return rates[0] if rates else 0.0
 
+    def ratios(self, engine: str, other: str) -> dict[Size, float]:
+        """How many times as fast as another an engine is, by size."""
+        times = {
+            (row["engine"], (row["scale"], row["side"])): seconds(row)
+            for row in self.rows
+            if "seconds" in row
+        }
+        return {
+            size: times[other, size] / times[engine, size]
+            for size in self.sizes()
+            if {(engine, size), (other, size)} <= times.keys()
+        }
+
     def expected_memory(self, engine: str, size: Size) -> float:
         """Bytes that an engine will need, from the next smaller size; 0 if unknown."""
         scale, side = size

@@ -33,6 +33,11 @@ class Feed:
     alpha: bool = False
 
     @property
+    def columns(self) -> slice:
+        """The samples, which follow one another, as an index."""
+        return slice(self.samples[0], self.samples[-1] + 1)
+
+    @property
     def is_flat(self) -> bool:
         """Whether all of it is one intensity, so that there is nothing to compute."""
         return self.alpha and self.limits[0][0] == self.limits[0][1]
@@ -40,7 +45,10 @@ class Feed:
 
 @dataclass(frozen=True)
 class Output:
-    """What the network gave for a feed of a tile, see `napari_edsr.engine.Engine`."""
+    """What the network gave for a feed of a tile, see `napari_edsr.engine.Engine`.
+
+    The mean may also be in the image's own intensities and type, if those are integers.
+    """
 
     feed: Feed
     mean: NDArray[np.float32]
@@ -185,6 +193,7 @@ class Plane:
         samples = range(plane.shape[-1])
         self.feeds = [_exact_if_flat(feed, plane) for feed in canvas.feeds(lead)]
         cleaned = [intensities.fill_nonfinite(plane[..., i]) for i in samples]
+        self._plane = plane
         self._samples = [plane for plane, _ in cleaned]
         self._bad = [bad for _, bad in cleaned]
         if any(bad is not None for bad in self._bad):
@@ -197,6 +206,14 @@ class Plane:
         return np.stack(
             [intensities.to_unit(self._samples[i][where], r) for i, r in parts]
         )
+
+    def read_levels(self, box: Box, feed: Feed) -> NDArray:
+        """Rows and columns as they lie in the image, ``(H, W, C)``.
+
+        Only of integers, which are all finite.
+        """
+        native = self.canvas.spec.dtype.newbyteorder("=")
+        return self._plane[self._read(box)][..., feed.columns].astype(native)
 
     def _read(self, box: Box) -> Box:
         """Where a box lies in what was read of the plane."""
@@ -212,13 +229,7 @@ class Plane:
         _, target = tile.placed(self.canvas.box, self.canvas.scale)
         result = self.canvas.target[self.lead]
         for output in outputs:
-            feed = output.feed
-            for i, limits, values in zip(
-                feed.samples, feed.limits, output.mean, strict=True
-            ):
-                block = intensities.from_unit(values, limits, self.canvas.spec.dtype)
-                self._restore_nonfinite(block, tile, i)
-                result[(*target, i)] = block
+            result[(*target, output.feed.columns)] = self._levels(output, tile)
         for feed in self.feeds:
             if feed.is_flat:
                 nothing = np.zeros((1, 1), np.float32)
@@ -227,6 +238,18 @@ class Plane:
                 )
         self._write_uncertainty(tile, [out for out in outputs if not out.feed.alpha])
         return self._in_result(target)
+
+    def _levels(self, output: Output, tile: Tile) -> NDArray:
+        """In the image's type, (H, W, C)."""
+        dtype = self.canvas.spec.dtype.newbyteorder("=")
+        if dtype.kind in "iu" and output.mean.dtype == dtype:
+            return np.moveaxis(output.mean, 0, -1)
+        feed = output.feed
+        pairs = zip(output.mean, feed.limits, strict=True)
+        blocks = [intensities.from_unit(*pair, dtype) for pair in pairs]
+        for block, sample in zip(blocks, feed.samples, strict=True):
+            self._restore_nonfinite(block, tile, sample)
+        return np.stack(blocks, -1)
 
     def _restore_nonfinite(self, block: NDArray, tile: Tile, sample: int) -> None:
         bad = self._bad[sample]

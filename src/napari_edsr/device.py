@@ -53,6 +53,13 @@ def list_devices() -> list[str]:
     return ["cpu", *(f"{kind}:{i}" for i in range(torch.accelerator.device_count()))]
 
 
+def list_choices() -> list[str]:
+    """What can be chosen to upscale on: each device, and all accelerators together."""
+    devices = list_devices()
+    together = [",".join(devices[1:])] if len(devices) > 2 else []
+    return devices + together
+
+
 def _accelerator() -> str | None:
     found = torch.accelerator.current_accelerator(check_available=True)
     return found.type if found is not None else None
@@ -89,6 +96,25 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
             "`napari-edsr devices` says why."
         )
     return torch.device("cpu") if device.type == "cpu" else device
+
+
+def resolve_devices(names: str | torch.device = "auto") -> list[torch.device]:
+    """Turn names with commas between them into devices that are there.
+
+    Raises
+    ------
+    DeviceError
+        As `resolve_device`; or if there are several and not of one kind of accelerator.
+    """
+    devices = [resolve_device(name.strip()) for name in str(names).split(",")]
+    kinds = {device.type for device in devices}
+    alike = len(kinds) == 1 and len(set(devices)) == len(devices)
+    if len(devices) > 1 and ("cpu" in kinds or not alike):
+        raise DeviceError(
+            f"The devices {names} cannot share the work; name different accelerators of "
+            "one kind, such as 'cuda:0,cuda:1'."
+        )
+    return devices
 
 
 def has_fast_bf16(device: torch.device) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable, Generator, Iterator, Sequence
 
@@ -97,6 +96,10 @@ class Engine:
         """Operations on so many rows and columns."""
         return area(box) * self.config.folded_flops(self.scale) * self.passes
 
+    def close(self) -> None:
+        """Let go of the networks; what is kept elsewhere stays there."""
+        self._networks = {}
+
     @torch.inference_mode()
     def iter_rows(self, read: Read, bands: Sequence[Band]) -> Rows:
         """Run bands, from top to bottom, once.
@@ -183,13 +186,14 @@ class Engine:
 
     def _whole(self, x: Tensor) -> Tensor:
         """Run in the precision chosen, and in fp32 where that overflows."""
-        y = self._forward(x, self.precision)
+        y = self.forward(x, self.precision)
         if not _is_finite(y) and self.precision != "fp32":
             self.redone += 1
-            y = self._forward(x, "fp32")
+            y = self.forward(x, "fp32")
         return _checked(y)
 
-    def _forward(self, x: Tensor, precision: str) -> Tensor:
+    def forward(self, x: Tensor, precision: str) -> Tensor:
+        """Upscale (N, C, H, W) intensities, whatever comes of it; N is 1 on a CPU."""
         if self._fast is not None and self._fast.takes(x):
             try:
                 return self._fast(x)
@@ -200,7 +204,7 @@ class Engine:
         height = band_height(x.shape[3]) if on_cpu else x.shape[2]
         stream = self._stream(precision)
         *first, last = torch.split(x, height, 2)
-        with self._settings(precision):
+        with exact_fp32(self.device):
             done = [stream.push(rows) for rows in first]
             done.append(stream.push(last, last=True))
         return torch.cat([y for y in done if y is not None], 2)
@@ -213,12 +217,8 @@ class Engine:
         last: bool,
     ) -> Tensor | None:
         x = torch.from_numpy(rows)[None].to(self.device)
-        with self._settings(precision):
+        with exact_fp32(self.device):
             return stream.push(x, last=last)
-
-    def _settings(self, precision: str) -> contextlib.AbstractContextManager[None]:
-        exact = precision == "fp32"
-        return exact_fp32(self.device) if exact else contextlib.nullcontext()
 
     def _stream(self, precision: str) -> RowStream:
         key = self.scale, precision
@@ -237,8 +237,13 @@ def _is_finite(y: Tensor | None) -> bool:
 
 def _checked(y: Tensor) -> Tensor:
     if not _is_finite(y):
-        raise ModelError(
-            "The network gave values that are not finite; choose "
-            "normalize='percentile', or check the model's res_scale and weights."
-        )
+        raise not_finite()
     return y
+
+
+def not_finite() -> ModelError:
+    """What is to be said of a network that gives no numbers."""
+    return ModelError(
+        "The network gave values that are not finite; choose "
+        "normalize='percentile', or check the model's res_scale and weights."
+    )

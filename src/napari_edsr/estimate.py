@@ -11,7 +11,7 @@ from typing import Any
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ImageError
 from napari_edsr.images import ImageSpec, Region
-from napari_edsr.plan import memory_bytes, plan_tiling
+from napari_edsr.plan import batch_size, free_memory, memory_bytes, plan_tiling
 from napari_edsr.tiling import area
 
 _ENSEMBLE = 8
@@ -133,6 +133,9 @@ def estimate(
     flop = pixels * config.folded_flops(scale) * planes * passes
     output_bytes = math.prod(shape) * spec.dtype.itemsize
     activations = max(memory_bytes(tiling, tile, config, scale) for tile in tiles)
+    if tiling.equal:
+        free = free_memory() if free_bytes is None else free_bytes
+        activations *= batch_size(tiles[0], len(tiles) * planes, config, scale, free)
     return Estimate(
         shape=shape,
         output_bytes=output_bytes,

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from napari_edsr import fast, images, intensities
+from napari_edsr.batches import BatchedRun
 from napari_edsr.canvas import Canvas
 from napari_edsr.config import EDSRConfig, upsampling_steps
-from napari_edsr.device import free_memory, release_memory, resolve_device
+from napari_edsr.device import free_memory, resolve_devices
 from napari_edsr.engine import Engine
 from napari_edsr.errors import DeviceError, ModelError
 from napari_edsr.events import drain
@@ -24,7 +25,7 @@ from napari_edsr.images import Region
 from napari_edsr.intensities import Range
 from napari_edsr.kept import KeptModel, kept_model
 from napari_edsr.model import EDSR, MDSR
-from napari_edsr.plan import plan_tiling
+from napari_edsr.plan import Tiling, plan_tiling
 from napari_edsr.precision import resolve_precision
 from napari_edsr.runs import Event, Run
 
@@ -123,8 +124,9 @@ def iter_upscale(
         memory. ``"auto"`` means rows on a CPU without `self_ensemble`, else tiles as
         large as the work and the free memory allow; it halves when memory runs out.
     device : str or torch.device
-        ``"auto"`` takes the first accelerator, else the CPU. ``"mnn"`` is the CPU with
-        MNN, if that is installed: quicker, with an error of hundredths of a grey level.
+        ``"auto"`` takes the first accelerator, else the CPU; ``"cuda:0,cuda:1"`` shares
+        the tiles between several. ``"mnn"`` is the CPU with MNN, if that is installed:
+        quicker, with an error of hundredths of a grey level.
     precision : {"auto", "fp32", "fp16", "bf16"}
         Of the body's convolutions; what they are added to stays in fp32. ``"auto"`` is
         half precision for 8-bit images where that is quicker and cannot be seen, see
@@ -170,7 +172,7 @@ def iter_upscale(
     """
     image = images.as_source(image)
     spec = images.understand(image, axes)
-    engine = _engine(
+    engines = _engines(
         model,
         spec.dtype,
         scale=scale,
@@ -178,6 +180,7 @@ def iter_upscale(
         precision=precision,
         self_ensemble=self_ensemble or uncertainty,
     )
+    engine = engines[0]
     canvas = Canvas(
         image,
         spec,
@@ -199,12 +202,12 @@ def iter_upscale(
         free_bytes=free_memory(engine.device),
         ensemble=engine.ensemble,
     )
-    run = Run(canvas, engine, tiling)
+    run = _run(canvas, engines, tiling)
     started = time.perf_counter()
     try:
         yield from run.events()
     finally:
-        release_memory(engine.device)
+        run.close()
     metadata = {
         **_model_metadata(engine.model),
         **run.metadata(),
@@ -214,7 +217,15 @@ def iter_upscale(
     return UpscaleResult(canvas.out, spec.axes, metadata, canvas.uncertainty)
 
 
-def _engine(
+def _run(canvas: Canvas, engines: list[Engine], tiling: Tiling) -> Run:
+    if tiling.equal:
+        return BatchedRun(canvas, engines, tiling)
+    if len(engines) > 1:
+        canvas.note(f"Only {engines[0].name} is used for rows and for an ensemble.")
+    return Run(canvas, engines[0], tiling)
+
+
+def _engines(
     model: str | Path | EDSR | MDSR,
     dtype: np.dtype,
     *,
@@ -222,19 +233,22 @@ def _engine(
     device: str | torch.device,
     precision: str,
     self_ensemble: bool,
-) -> Engine:
-    """Settle what the user left open, and say what does not go together."""
+) -> list[Engine]:
+    """One for each device; settles what was left open, says what does not go together."""
     kept = kept_model(model)
     factor = checked_scale(kept.model.config, scale)
     if str(device) == fast.NAME:
-        return _fast_engine(kept, factor, precision, self_ensemble)
-    target = resolve_device(device)
-    settled = resolve_precision(precision, kept, factor, target, dtype)
-    return Engine(
-        *(kept.model, factor, target, settled),
-        self_ensemble=self_ensemble,
-        networks=kept.networks if target.type == "cpu" else None,
-    )
+        return [_fast_engine(kept, factor, precision, self_ensemble)]
+    targets = resolve_devices(device)
+    settled = resolve_precision(precision, kept, factor, targets[0], dtype)
+    return [
+        Engine(
+            *(kept.model, factor, target, settled),
+            self_ensemble=self_ensemble,
+            networks=kept.networks if target.type == "cpu" else None,
+        )
+        for target in targets
+    ]
 
 
 def _fast_engine(

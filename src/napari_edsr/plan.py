@@ -11,7 +11,7 @@ import psutil
 
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ImageError
-from napari_edsr.tiling import Band, Box, Size, Tile, plan_bands, plan_tiles
+from napari_edsr.tiling import Band, Box, Size, Tile, area, plan_bands, plan_tiles
 
 ROWS = "rows"
 #: Work of one tile, in operations: a few seconds, after which a run can be cancelled.
@@ -25,6 +25,8 @@ _WIDEST_STRIPE = 4096
 #: Pixels of a band on a CPU: few enough that what is between two convolutions stays in
 #: its caches, and many enough for all of its cores.
 _BAND_PIXELS = 16384
+#: Pixels that keep an accelerator busy.
+_BATCH_PIXELS = 2**20
 _ALL = 2**31
 
 
@@ -43,6 +45,8 @@ class Tiling:
         Whether tiles are stripes from top to bottom, each band of which is a result.
     shrinks : bool
         Whether tiles may become smaller than asked for.
+    equal : bool
+        Whether tiles are read with equal shapes, to be run together.
     """
 
     size: Size
@@ -50,6 +54,7 @@ class Tiling:
     on_cpu: bool
     by_rows: bool
     shrinks: bool
+    equal: bool = False
 
     @property
     def label(self) -> int | str:
@@ -68,7 +73,7 @@ class Tiling:
 
     def tiles(self, shape: Size, box: Box) -> list[Tile]:
         """The tiles of a plane that share pixels with a box."""
-        tiles = plan_tiles(shape, tile=self.size, halo=self.halo)
+        tiles = plan_tiles(shape, tile=self.size, halo=self.halo, equal=self.equal)
         return [tile for tile in tiles if tile.intersects(box)]
 
     def bands(self, tile: Tile, box: Box) -> list[Band]:
@@ -91,6 +96,19 @@ class Tiling:
         if not self.by_rows:
             return 1
         return sum(band.tile is not None for band in self.bands(tile, box))
+
+
+def batch_size(
+    tile: Tile, count: int, config: EDSRConfig, scale: int, free_bytes: int
+) -> int:
+    """How many of `count` equal tiles an accelerator runs in one go.
+
+    They keep it busy together where one is too small for that.
+    """
+    pixels = area(tile.source)
+    each = pixels * config.activation_bytes(scale)
+    fit = int(_SHARE_OF_FREE_MEMORY * free_bytes / each)
+    return max(1, min(_BATCH_PIXELS // pixels, fit, count))
 
 
 def band_height(columns: int) -> int:
@@ -140,7 +158,11 @@ def plan_tiling(
         kind = "cpu" if on_cpu else device if device in _TILE_FLOP else "accelerator"
         size = (_auto_tile(config, scale, kind, free),) * 2
     halo = config.receptive_field(scale)
-    return Tiling(size, halo, on_cpu, by_rows, shrinks=not isinstance(asked, int))
+    return Tiling(
+        *(size, halo, on_cpu, by_rows),
+        shrinks=not isinstance(asked, int),
+        equal=not (by_rows or ensemble or on_cpu or device == "mnn"),
+    )
 
 
 def _checked(tile: int | str, needs_tiles: str) -> int | str:

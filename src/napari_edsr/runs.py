@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,6 +20,14 @@ from napari_edsr.tiling import Box, Tile
 Event = UpscalePlanned | PassDone | TileDone
 _Events = Generator[Event, None, None]
 _TileEvents = Generator[PassDone | TileDone, None, None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A tile of the plane at an index along the leading axes."""
+
+    lead: tuple[int, ...]
+    tile: Tile
 
 
 @dataclass
@@ -38,36 +47,38 @@ class Run:
     tiling: Tiling
 
     def __post_init__(self) -> None:
-        self.total = self._count(self._grid()) * self.canvas.n_planes
+        grid = self.tiling.tiles(self.canvas.spec.plane, self.canvas.box)
+        leads = self.canvas.leads()
+        self._todo = deque(Part(lead, tile) for lead in leads for tile in grid)
+        self.total = self._count(grid) * self.canvas.n_planes
         self.done = 0
         self.flop = 0.0
         self._began = 0.0
-        self._rest: list[Tile] = []
+        self._opened: tuple[tuple[int, ...], Plane] | None = None
 
     def events(self) -> _Events:
         """Do every tile of every plane."""
         yield self._planned()
         self._began = time.perf_counter()
-        for number, lead in enumerate(self.canvas.leads(), start=1):
-            plane = self.canvas.plane(lead, self._window())
-            self._rest = self._grid()
-            while self._rest:
-                if not (yield from self._iter_try(plane, self._rest[0])):
-                    self._halve()  # by now the exception and its memory are gone
-                    later = (self.canvas.n_planes - number) * self._count(self._grid())
-                    self.total = self.done + self._count(self._rest) + later
-                    yield self._planned()
+        while not (yield from self._iter_try()):
+            self._halve()  # by now the exception and its memory are gone
+            self.total = self.done + self._count(part.tile for part in self._todo)
+            yield self._planned()
 
-    def _grid(self) -> list[Tile]:
-        return self.tiling.tiles(self.canvas.spec.plane, self.canvas.box)
-
-    def _count(self, tiles: list[Tile]) -> int:
+    def _count(self, tiles: Iterable[Tile]) -> int:
         return sum(self.tiling.parts(tile, self.canvas.box) for tile in tiles)
+
+    def _open(self, lead: tuple[int, ...]) -> Plane:
+        """A plane, which stays open until the next one is."""
+        if self._opened is None or self._opened[0] != lead:
+            self._opened = lead, self.canvas.plane(lead, self._window())
+        return self._opened[1]
 
     def _window(self) -> Box:
         """Rows and columns that the tiles read, context included."""
         box = self.canvas.box
-        sources = [part for t in self._grid() for part in self.tiling.sources(t, box)]
+        grid = self.tiling.tiles(self.canvas.spec.plane, box)
+        sources = [part for tile in grid for part in self.tiling.sources(tile, box)]
         rows, columns = zip(*sources, strict=True)
         return (
             slice(min(r.start for r in rows), max(r.stop for r in rows)),
@@ -80,24 +91,27 @@ class Run:
             total=self.total,
             tile=self.tiling.label,
             halo=self.tiling.halo,
-            device=engine.name,
+            device=self.devices,
             precision=engine.precision,
             notes=tuple(self.canvas.notes),
         )
 
-    def _iter_try(
-        self, plane: Plane, tile: Tile
-    ) -> Generator[PassDone | TileDone, None, bool]:
-        """Do a tile and take it off what is left; False if memory ran out."""
-        run = self._iter_rows if self.tiling.by_rows else self._iter_passes
+    def _iter_try(self) -> Generator[PassDone | TileDone, None, bool]:
+        """Do what is left, tile by tile; False if memory ran out."""
         try:
-            yield from run(plane, tile)
+            yield from self._iter_all()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             return False
-        self._rest.pop(0)
         return True
+
+    def _iter_all(self) -> _TileEvents:
+        run = self._iter_rows if self.tiling.by_rows else self._iter_passes
+        while self._todo:
+            part = self._todo[0]
+            yield from run(self._open(part.lead), part.tile)
+            self._todo.popleft()
 
     def _iter_rows(self, plane: Plane, tile: Tile) -> _TileEvents:
         """Run its bands through the network, all feeds side by side."""
@@ -114,7 +128,8 @@ class Run:
             else:
                 outputs = [Output(*pair) for pair in zip(feeds, rows, strict=True)]
                 where = plane.write(band.tile, outputs)
-                self._rest[0] = replace(tile, y0=band.tile.y1)
+                rest = replace(tile, y0=band.tile.y1)
+                self._todo[0] = replace(self._todo[0], tile=rest)
                 yield self._tile_done(where)
 
     def _iter_passes(self, plane: Plane, tile: Tile) -> _TileEvents:
@@ -141,6 +156,21 @@ class Run:
         return PassDone(self.done + share, self.total, self._spent)
 
     @property
+    def devices(self) -> str:
+        """Its device, as `napari_edsr.upscale` takes it."""
+        return self.engine.name
+
+    @property
+    def redone(self) -> int:
+        """Tiles that came out non-finite in half precision and were redone in fp32."""
+        return self.engine.redone
+
+    def close(self) -> None:
+        """Give the device's memory back."""
+        self.engine.close()
+        release_memory(self.engine.device)
+
+    @property
     def _spent(self) -> float:
         """Seconds since the first tile began."""
         return time.perf_counter() - self._began
@@ -148,13 +178,17 @@ class Run:
     def _halve(self) -> None:
         """Smaller tiles for what is left; what is finished stays."""
         release_memory(self.engine.device)
-        smaller = self.tiling.halved(self._rest)
+        smaller = self.tiling.halved([part.tile for part in self._todo])
         if smaller is None:
             raise DeviceError(self._memory_advice())
         self.tiling = smaller
         self.canvas.note(f"Memory ran out: tiles were halved to {smaller.size[1]} px.")
-        parts = [part for tile in self._rest for part in tile.split(smaller.size)]
-        self._rest = [part for part in parts if part.intersects(self.canvas.box)]
+        self._todo = deque(
+            replace(part, tile=tile)
+            for part in self._todo
+            for tile in part.tile.split(smaller.size)
+            if tile.intersects(self.canvas.box)
+        )
 
     def _memory_advice(self) -> str:
         advice = "close other programs, or choose another device"
@@ -171,13 +205,13 @@ class Run:
         return {
             "scale": engine.scale,
             "axes": canvas.spec.axes,
-            "device": engine.name,
+            "device": self.devices,
             "precision": engine.precision,
             "tile": self.tiling.label,
             "halo": self.tiling.halo,
             "tiles": self.done,
             "flop": self.flop,
-            "tiles_redone_in_fp32": engine.redone,
+            "tiles_redone_in_fp32": self.redone,
             "ranges": [list(limits) for limits in canvas.ranges],
             "self_ensemble": engine.ensemble,
             "region": {

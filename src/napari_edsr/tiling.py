@@ -23,6 +23,8 @@ class Tile:
         Height and width of the plane, at which the context stops.
     halo : int
         Context on each side, in input pixels.
+    least : (int, int), optional
+        Rows and columns that are read in any case, of a plane that has as many.
     """
 
     y0: int
@@ -31,6 +33,7 @@ class Tile:
     x1: int
     shape: tuple[int, int]
     halo: int
+    least: Size = (0, 0)
 
     @property
     def source(self) -> Box:
@@ -38,10 +41,12 @@ class Tile:
 
         Nothing is padded: there the network pads with zeros as it does untiled.
         """
-        return (
-            slice(max(0, self.y0 - self.halo), min(self.shape[0], self.y1 + self.halo)),
-            slice(max(0, self.x0 - self.halo), min(self.shape[1], self.x1 + self.halo)),
-        )
+        return self._around(self.y0, self.y1, 0), self._around(self.x0, self.x1, 1)
+
+    def _around(self, start: int, stop: int, axis: int) -> slice:
+        length, least = self.shape[axis], self.least[axis]
+        start = max(0, min(start - self.halo, length - least))
+        return slice(start, min(length, max(stop + self.halo, start + least)))
 
     def placed(self, box: Box, scale: int) -> tuple[Box, Box]:
         """Where its part inside a box lies, in output pixels.
@@ -86,10 +91,15 @@ class Tile:
 
     def split(self, size: Size) -> list[Tile]:
         """Cut it into tiles no larger than so many rows and columns, with the same halo."""
+        rows = _cut(self.y0, self.y1, size[0])
+        columns = _cut(self.x0, self.x1, size[1])
+        least = self.least
+        if any(least):  # still as much for each
+            least = _longest(rows) + 2 * self.halo, _longest(columns) + 2 * self.halo
         return [
-            Tile(y0, y1, x0, x1, self.shape, self.halo)
-            for y0, y1 in _cut(self.y0, self.y1, size[0])
-            for x0, x1 in _cut(self.x0, self.x1, size[1])
+            Tile(y0, y1, x0, x1, self.shape, self.halo, least)
+            for y0, y1 in rows
+            for x0, x1 in columns
         ]
 
     def within(self, box: Box) -> Tile:
@@ -101,7 +111,7 @@ class Tile:
                 (self.x0, self.x1, box[1]),
             )
         )
-        return Tile(y0, y1, x0, x1, self.shape, self.halo)
+        return replace(self, y0=y0, y1=y1, x0=x0, x1=x1)
 
 
 @dataclass(frozen=True)
@@ -169,7 +179,9 @@ def plan_bands(tile: Tile, height: int, origin: int) -> list[Band]:
     return bands
 
 
-def plan_tiles(shape: tuple[int, int], *, tile: int | Size, halo: int) -> list[Tile]:
+def plan_tiles(
+    shape: tuple[int, int], *, tile: int | Size, halo: int, equal: bool = False
+) -> list[Tile]:
     """Cut a plane into near-equal tiles, row by row from the top left.
 
     The tiles are counted first and then made equal to within a pixel, so that no
@@ -185,6 +197,8 @@ def plan_tiles(shape: tuple[int, int], *, tile: int | Size, halo: int) -> list[T
     halo : int
         Context on each side in input pixels; the network's receptive field makes
         the tiled result equal to the untiled one.
+    equal : bool
+        Read as many rows and columns for each tile, with more context at the edges.
 
     Returns
     -------
@@ -197,7 +211,8 @@ def plan_tiles(shape: tuple[int, int], *, tile: int | Size, halo: int) -> list[T
             f"No tiles of {tile} px with halo {halo} fit a plane of {shape}."
         )
     height, width = int(shape[0]), int(shape[1])
-    whole = Tile(0, height, 0, width, (height, width), halo)
+    least = (1, 1) if equal else (0, 0)
+    whole = Tile(0, height, 0, width, (height, width), halo, least)
     return whole.split(size)
 
 
@@ -215,3 +230,7 @@ def _cut(start: int, stop: int, largest: int) -> list[tuple[int, int]]:
     count = math.ceil((stop - start) / largest)
     edges = [start + (stop - start) * i // count for i in range(count + 1)]
     return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def _longest(parts: list[tuple[int, int]]) -> int:
+    return max(stop - start for start, stop in parts)

@@ -48,12 +48,13 @@ def iter_scout(
     known : collection of str
         Devices whose speed is known.
     measures : bool
-        Whether speeds are of interest.
+        Whether speeds are of interest, and devices that work together.
     """
     from napari_edsr import device, fast, precision, zoo
     from napari_edsr.kept import kept_model
 
-    names, auto = device.list_devices(), str(device.resolve_device("auto"))
+    names = device.list_choices() if measures else device.list_devices()
+    auto = str(device.resolve_device("auto"))
     yield DevicesFound(tuple(names), auto)
     kept_model(zoo.default_model(2))
     if measures and fast.is_installed():

@@ -49,7 +49,8 @@ def times(text: str) -> str:
 def device_name(device: str) -> str:
     """As users say it: ``"CPU"``, ``"CPU with MNN"``, ``"GPU (cuda:0)"``."""
     on_cpu = {"cpu": "CPU", "mnn": "CPU with MNN"}
-    return on_cpu.get(device, f"GPU ({device})")
+    several = f"{device.count(',') + 1} GPUs" if "," in device else "GPU"
+    return on_cpu.get(device, f"{several} ({device})")
 
 
 def model_label(model: str) -> str:

@@ -75,7 +75,7 @@ def upscale(
         str, typer.Option(help="Side in input pixels, rows, or auto.")
     ] = "auto",
     device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, xpu, mnn.")
+        str, typer.Option(help="auto, cpu, cuda, cuda:0,cuda:1, mps, xpu, mnn.")
     ] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")] = "auto",
     normalize: Annotated[
