@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks.engines import problem, report, run, worker
-from benchmarks.engines.catalogue import EAGER, ENGINES, OURS, PEAK
+from benchmarks.engines.catalogue import CHOP, EAGER, ENGINES, OURS, OURS_FAST, PEAK
 from benchmarks.engines.engine import Job, NotMeasured
 from benchmarks.engines.in_torch import ours
 from benchmarks.engines.ncnn_files import ncnn_files
@@ -274,6 +274,18 @@ def test_large_pictures_are_for_the_two_best_peers():
         measured("ONNX Runtime", [3.0]),
     ]
     assert best(rows, ENGINES) == ["MNN", "ncnn"]
+
+
+def test_our_own_use_of_mnn_is_not_a_peer(tmp_path):
+    results = Results(tmp_path / "r.json", MACHINE)
+    names = [OURS_FAST, "MNN", "ncnn", "ONNX Runtime", EAGER, OURS, CHOP]
+    results.rows = [
+        measured(name, [float(number + 1)], side=512)
+        for number, name in enumerate(names)
+    ]
+    settings = run.Settings("cpu", 2, 5, tmp_path, tuple(ENGINES))
+    chosen = run.engines_for((2, 1024), settings, results)
+    assert set(chosen) == {OURS, OURS_FAST, EAGER, CHOP, "MNN", "ncnn"}
 
 
 def test_ratios_are_told_beside_those_of_the_run_before(tmp_path):

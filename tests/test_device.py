@@ -19,12 +19,13 @@ def two_gpus(monkeypatch):
 
 
 def test_without_an_accelerator_auto_is_the_cpu():
-    assert device.list_devices() == ["cpu"]
+    assert device.list_devices() == device.list_choices() == ["cpu"]
     assert device.resolve_device("auto") == CPU
 
 
 def test_with_accelerators_auto_is_the_first(two_gpus):
     assert device.list_devices() == ["cpu", "cuda:0", "cuda:1"]
+    assert device.list_choices() == ["cpu", "cuda:0", "cuda:1", "cuda:0,cuda:1"]
     assert device.resolve_device() == CUDA
     assert device.resolve_device("cuda") == CUDA
     assert device.resolve_device("cuda:1") == torch.device("cuda", 1)

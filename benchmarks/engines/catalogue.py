@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from benchmarks.engines.engine import Engine, Job
 
 OURS = "napari-edsr"
+OURS_FAST = "napari-edsr, mnn"
 EAGER = "EDSR-PyTorch"
 CHOP = "EDSR-PyTorch, chop"
 #: What the others' figures are a share of: a product of matrices in torch.
@@ -63,7 +64,7 @@ _NCNN = ((".param", "converted:to_ncnn"),)
 
 ENGINES = {
     OURS: Entry("in_torch:ours", "napari-edsr", devices=_ANY),
-    "napari-edsr, mnn": Entry("in_torch:ours_mnn", "MNN"),
+    OURS_FAST: Entry("in_torch:ours_mnn", "MNN"),
     # On a CPU that is the default.
     "napari-edsr, fp32": Entry("in_torch:ours_fp32", "napari-edsr", devices=("cuda",)),
     EAGER: Entry("in_torch:original", devices=_ANY),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.engines.catalogue import CHOP, EAGER, ENGINES, OURS, PEAK
+from benchmarks.engines.catalogue import CHOP, EAGER, ENGINES, OURS, OURS_FAST, PEAK
 from benchmarks.engines.engine import Job, NotMeasured
 from benchmarks.engines.machine import version_of
 from benchmarks.engines.results import Results, Row, Size, best, is_done
@@ -52,9 +52,10 @@ def engines_for(size: Size, settings: Settings, results: Results) -> list[str]:
     here = [e for e in settings.engines if settings.device in ENGINES[e].devices]
     if size[1] < _LARGE:
         return here
-    always = [OURS, EAGER, CHOP]
+    always = [OURS, OURS_FAST, EAGER, CHOP]
     rows = results.of((size[0], SHORT[-1][1]))
-    peers = [e for e in here if ENGINES[e].package not in ("torch", "napari-edsr")]
+    ours = ("torch", "napari-edsr")
+    peers = [e for e in here if ENGINES[e].package not in ours and e != OURS_FAST]
     return [e for e in here if e in always + best(rows, peers)]
 
 

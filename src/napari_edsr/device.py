@@ -106,7 +106,8 @@ def resolve_devices(names: str | torch.device = "auto") -> list[torch.device]:
     DeviceError
         As `resolve_device`; or if there are several and not of one kind of accelerator.
     """
-    devices = [resolve_device(name.strip()) for name in str(names).split(",")]
+    parts = names.replace(" ", "").split(",") if isinstance(names, str) else [names]
+    devices = [resolve_device(part) for part in parts]
     kinds = {device.type for device in devices}
     alike = len(kinds) == 1 and len(set(devices)) == len(devices)
     if len(devices) > 1 and ("cpu" in kinds or not alike):

@@ -40,6 +40,18 @@ def test_countdown(seconds, words):
 
 
 @pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        ("cpu", "CPU"),
+        ("cuda:0", "GPU (cuda:0)"),
+        ("cuda:0,cuda:1", "2 GPUs (cuda:0,cuda:1)"),
+    ],
+)
+def test_devices(device, words):
+    assert wording.device_name(device) == words
+
+
+@pytest.mark.parametrize(
     ("model", "label"),
     [
         ("edsr-light-x2", "light"),
