@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from napari_edsr import (
     upscale,
 )
 from napari_edsr.accelerator import Lane, Recorded
+from napari_edsr.canvas import Plane
 from napari_edsr.device import resolve_devices
 from napari_edsr.errors import DeviceError, EDSRWarning, ModelError
 from napari_edsr.events import TileDone, UpscalePlanned
@@ -29,14 +32,14 @@ OPTIONS = {"normalize": (0, 200), "tile": 16, "precision": "fp32"}
 
 @pytest.fixture
 def accelerated(monkeypatch):
-    """Let runs be cut for an accelerator, in batches of a few tiles of 16."""
+    """Let runs be cut for an accelerator, in batches of at most four tiles."""
     tiling = plan.plan_tiling
 
     def plan_for_cuda(*args, device, **options):
         return tiling(*args, device="cuda", **options)
 
     monkeypatch.setattr(inference, "plan_tiling", plan_for_cuda)
-    monkeypatch.setattr(plan, "_BATCH_PIXELS", 3 * 36 * 36)
+    monkeypatch.setattr(plan, "_LARGEST_BATCH", 4)
 
 
 @pytest.fixture
@@ -131,7 +134,7 @@ def test_integers_travel_in_their_own_type(accelerated, tiny_model, rng, monkeyp
         return send(self, array)
 
     def noted_fetch(self, values):
-        fetched.add(values.dtype)
+        fetched.update(each.dtype for each in values)
         return fetch(self, values)
 
     monkeypatch.setattr(Lane, "send", noted_send)
@@ -139,6 +142,21 @@ def test_integers_travel_in_their_own_type(accelerated, tiny_model, rng, monkeyp
     upscale(picture(rng, dtype=">u2"), tiny_model(), **OPTIONS)
     assert sent == {"<u2", "<f4"}  # the limits are floats
     assert fetched == {torch.uint16, torch.bool}
+
+
+def test_metal_is_not_sent_unsigned_words():
+    sent = {
+        (device, code): accelerator.takes(torch.device(device), np.dtype(code))
+        for device in ("cuda", "mps")
+        for code in ("u1", ">i2", ">u2", "u4", "f2", "f4")
+    }
+    assert [key for key, takes in sent.items() if takes] == [
+        ("cuda", "u1"),
+        ("cuda", ">i2"),
+        ("cuda", ">u2"),
+        ("mps", "u1"),
+        ("mps", ">i2"),
+    ]
 
 
 def test_an_image_smaller_than_a_batch_is_not_filled_up(begun, tiny_model, rng):
@@ -165,7 +183,8 @@ def test_several_devices_take_turns(begun, tiny_model, rng, monkeypatch):
     first, second = turns[:2]
     assert first is not second
     assert turns[2:4] == [first, second]
-    assert [batch is None for batch in begun[:4]] == [False, False, False, True]
+    landed = [batch is None for batch in begun[:6]]
+    assert landed == [False, False, False, False, True, False]
 
 
 def test_an_ensemble_runs_on_one_device(tiny_model, rng, monkeypatch):
@@ -205,10 +224,9 @@ def test_nan_in_the_image_comes_back(accelerated, tiny_model, rng):
 @pytest.mark.filterwarnings("ignore:Memory ran out")
 @pytest.mark.parametrize("failing", [{2}, {2, 3}, {2, 3, 4}])
 def test_when_memory_runs_out(failing, accelerated, tiny_model, rng, monkeypatch):
-    """First fewer tiles at a time, then smaller ones; what is done is not done again."""
+    """First fewer tiles at a time, then smaller ones; each is written once."""
     monkeypatch.setattr(plan, "_SMALLEST_TILE", 16)
     monkeypatch.setattr(plan, "_LARGEST_TILE", {"accelerator": 32})
-    monkeypatch.setattr(plan, "_BATCH_PIXELS", 3 * 54 * 54)
     image, begin, calls = picture(rng, (120, 90)), Pipeline.begin, []
 
     def fails(self, batch):
@@ -231,6 +249,67 @@ def test_when_memory_runs_out(failing, accelerated, tiny_model, rng, monkeypatch
     assert halved == (len(failing) == 3)  # after batches of 4, 2 and 1
 
 
+@pytest.mark.filterwarnings("ignore:Memory ran out")
+@pytest.mark.parametrize("start", [21, 22, 23, 43, 44, 45])
+def test_smaller_tiles_of_an_image_on_disk(
+    start, accelerated, tiny_model, rng, monkeypatch
+):
+    """They lie in what is read of a plane for a preview, of later planes as well."""
+    monkeypatch.setattr(plan, "_SMALLEST_TILE", 16)
+    monkeypatch.setattr(plan, "_LARGEST_TILE", {"accelerator": 32})
+    image, begin, calls = picture(rng, (3, 65, 40)), Pipeline.begin, []
+
+    def fails(self, batch):
+        calls.append(batch)
+        if len(calls) < 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return begin(self, batch)
+
+    options = {**OPTIONS, "axes": "ZYX", "region": {"Y": (start, 65)}}
+    expected = whole(image, tiny_model(), **options)
+    monkeypatch.setattr(Pipeline, "begin", fails)
+    lazy = da.from_array(image, chunks=7)
+    with dask.config.set(scheduler="synchronous"):
+        found = upscale(lazy, tiny_model(), **{**options, "tile": "auto"})
+    assert_close(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore:Memory ran out")
+def test_a_tile_that_could_not_be_written_is_not_lost(
+    accelerated, tiny_model, rng, monkeypatch
+):
+    image, write, calls = picture(rng), Plane.write, []
+
+    def fails(self, tile, outputs):
+        calls.append(tile)
+        if len(calls) == 3:
+            raise MemoryError
+        return write(self, tile, outputs)
+
+    expected = whole(image, tiny_model())
+    monkeypatch.setattr(Plane, "write", fails)
+    assert_close(upscale(image, tiny_model(), **OPTIONS), expected)
+
+
+@pytest.mark.parametrize("limits", [(0, 1e39), (7, 7 + 1e-9)])
+def test_ranges_that_float32_cannot_hold(limits, accelerated, tiny_model, rng):
+    options = {"normalize": limits}
+    image = picture(rng)
+    found = upscale(image, tiny_model(), **{**OPTIONS, **options})
+    expected = whole(image, tiny_model(), **options)
+    np.testing.assert_allclose(found, expected, atol=1)
+
+
+def test_channels_of_which_one_is_flat(accelerated, tiny_model, rng):
+    image = picture(rng, (4, 40, 30), "u2")
+    image[2] = 7
+    options = {"axes": "CYX", "normalize": "percentile"}
+    found = upscale(image, tiny_model(), **{**OPTIONS, **options})
+    assert_close(found, whole(image, tiny_model(), **options))
+    assert (found[2] == 7).all()
+
+
+@pytest.mark.filterwarnings("ignore:Memory ran out")
 def test_a_tile_of_ones_own_that_does_not_fit(
     accelerated, tiny_model, rng, monkeypatch
 ):

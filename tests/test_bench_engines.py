@@ -294,8 +294,8 @@ def test_ratios_are_told_beside_those_of_the_run_before(tmp_path):
     results.rows.append(measured(OURS, [1.0], side=64))  # without the other
     ratios = results.ratios(OURS, EAGER)
     assert ratios == {SIZE: 2.0}
-    (line,) = report.regressions({SIZE: 2.5}, ratios)
+    (line,) = report.changes({SIZE: 2.5}, ratios)
     assert "2.00 times as fast" in line
     assert line.endswith("-20% against 2.50 before")
-    (line,) = report.regressions({}, ratios)
+    (line,) = report.changes({}, ratios)
     assert "before" not in line

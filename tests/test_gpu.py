@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from napari_edsr import drain, iter_upscale, kept, load_model, samples, upscale
+from napari_edsr.accelerator import Recorded
 from napari_edsr.device import describe
+from napari_edsr.errors import EDSRWarning
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU with CUDA"),
@@ -69,6 +71,47 @@ def test_its_memory_is_given_back(photo):
     before = torch.cuda.memory_reserved()
     upscale(photo, load_model("edsr-light-x2"), device="cuda", tile=32)
     assert torch.cuda.memory_reserved() <= before
+
+
+def test_when_memory_runs_out(photo):
+    """For real: the process may have little more than it holds already."""
+    image = np.pad(photo, ((0, 800), (0, 800), (0, 0)), "symmetric")
+    expected = upscale(image, "edsr-light-x2", device="cuda", precision="fp32")
+    total = torch.cuda.mem_get_info()[1]
+    torch.cuda.set_per_process_memory_fraction(0.4e9 / total)
+    try:
+        with pytest.warns(EDSRWarning, match="Memory ran out"):
+            found = upscale(image, "edsr-light-x2", device="cuda", precision="fp32")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+@pytest.mark.parametrize("device", ["cuda:1", "cuda:0,cuda:1"])
+def test_a_second_device_after_the_first(device, photo):
+    stack = np.stack([np.roll(photo[..., 0], shift, 0) for shift in range(60)])
+    options = {"precision": "fp32", "tile": 64, "axes": "TYX"}
+    first = upscale(stack, "edsr-light-x2", device="cuda:0", **options)
+    second = upscale(stack, "edsr-light-x2", device=device, **options)
+    assert np.abs(second.astype(int) - first).max() <= 1
+
+
+def test_what_cannot_be_a_graph_goes_on_as_before():
+    def waits(x):
+        return x * x.sum().item()  # no graph can wait for the device
+
+    before = torch.cuda.current_stream()
+    run, x = Recorded(waits), torch.ones(3, device="cuda")
+    assert [run(x).tolist() for _ in range(6)] == [[3.0] * 3] * 6
+    assert torch.cuda.current_stream() == before
+
+
+def test_what_is_replayed_is_computed_anew():
+    run = Recorded(lambda x: x.relu() + 1)
+    values = [torch.full((4,), float(i), device="cuda") for i in range(-3, 6)]
+    found = [run(x).tolist() for x in values]
+    assert found == [[max(0.0, i) + 1] * 4 for i in range(-3, 6)]
 
 
 def test_settings_of_the_caller_are_kept(photo):

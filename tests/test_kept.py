@@ -53,12 +53,25 @@ def test_a_model_of_ones_own_that_was_changed_is_made_ready_anew(tiny_model, rng
     model = tiny_model()
     image = rng.random((8, 8)).astype("f4")
     first = upscale(image, model, normalize=(0, 1))
-    known = kept_model(model).networks
-    assert kept_model(tiny_model()).networks is known  # the same weights
     model.conv_last.bias.data.add_(0.25)  # which torch does not count as a change
-    assert kept_model(model).networks is not known
     second = upscale(image, model, normalize=(0, 1))
     np.testing.assert_allclose(second, first + 0.25, atol=1e-5)
+    known = kept_model(model).networks
+    model.conv_last.bias.data.sub_(0.25)
+    assert kept_model(model).networks is not known
+
+
+def test_the_same_weights_are_made_ready_once(tiny_model, rng):
+    image = rng.random((8, 8)).astype("f4")
+    first = tiny_model()
+    upscale(image, first, normalize=(0, 1))
+    (network,) = kept_model(tiny_model()).networks.values()
+    upscale(image, tiny_model(), normalize=(0, 1))
+    assert list(kept_model(tiny_model()).networks.values()) == [network]
+    gone = weakref.ref(first)
+    del first
+    gc.collect()
+    assert gone() is None
 
 
 def test_what_is_kept_does_not_depend_on_a_model_that_has_changed(tiny_model, rng):

@@ -43,6 +43,16 @@ def test_half_is_for_images_of_8_bits_alone(bf16, light):
     assert [auto(light, np.dtype(t)) for t in ("u2", "f4", "f2")] == ["fp32"] * 3
 
 
+def test_a_gpu_is_tried_on_more_than_takes_to_start_it(light):
+    small, large = (
+        precision._picture(light, 2, torch.device(name)) for name in ("cpu", "cuda")
+    )
+    assert large.shape == (3, 1024, 1024)
+    work = light.config.folded_flops(2)
+    assert 2e10 < work * small.shape[1] * small.shape[2] < 4e10
+    np.testing.assert_array_equal(large[:, : small.shape[1], : small.shape[2]], small)
+
+
 def test_without_a_fast_half_nothing_is_tried(light, monkeypatch):
     monkeypatch.setattr(precision, "_pays", lambda *_: pytest.fail("tried"))
     assert auto(light) == "fp32"

@@ -68,7 +68,7 @@ def main() -> None:
         picture = f"images/{name}.png"
         drawn = figure.draw(asked.output / picture, results)
         report.write(asked.output / f"{name}.md", results, picture if drawn else "")
-    for line in report.regressions(before, results.ratios(OURS, EAGER)):
+    for line in report.changes(before, results.ratios(OURS, EAGER)):
         console.print(line)
 
 

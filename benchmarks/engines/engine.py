@@ -68,7 +68,8 @@ def of_planes(
     last: list[Tensor] = []
 
     def run(image: Pixels) -> Pixels:
-        last[:] = [forward(problem.planes(image, device))]
+        last.clear()
+        last.append(forward(problem.planes(image, device)))
         return problem.rounded(last[0])
 
     return Engine(run, lambda image: problem.levels(last[0]), note)

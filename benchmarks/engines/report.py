@@ -58,7 +58,7 @@ def lines(results: Results) -> Iterator[str]:
         yield ""
 
 
-def regressions(before: dict[Size, float], after: dict[Size, float]) -> Iterator[str]:
+def changes(before: dict[Size, float], after: dict[Size, float]) -> Iterator[str]:
     """Our speed against the eager network's, now and in the run before."""
     for (scale, side), ratio in after.items():
         then = before.get((scale, side))

@@ -7,14 +7,13 @@ the other, as the CPU does in the tests.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from napari_edsr.device import is_out_of_memory
 
 _HAVE_STREAMS = ("cuda", "xpu")
 #: Calls of one shape before a graph is recorded, which takes as long as some of them.
@@ -22,18 +21,25 @@ _CALLS_BEFORE_A_GRAPH = 3
 _Function = Callable[[Tensor], Tensor]
 
 
+def takes(device: torch.device, dtype: np.dtype) -> bool:
+    """Whether a device is sent values of a type as they are, to become floats there."""
+    small = dtype.kind in "iu" and dtype.itemsize <= 2
+    # Metal does little with unsigned integers of 16 bits.
+    return small and not (device.type == "mps" and dtype.newbyteorder("=") == np.uint16)
+
+
 @dataclass(frozen=True)
 class Fetched:
     """Values on their way from a device."""
 
-    _host: Tensor
+    _hosts: list[Tensor]
     _arrived: torch.Event | None = None
 
-    def wait(self) -> NDArray:
+    def wait(self) -> list[NDArray]:
         """The values, once they are there."""
         if self._arrived is not None:
             self._arrived.synchronize()
-        return self._host.numpy()
+        return [host.numpy() for host in self._hosts]
 
 
 class Lane:
@@ -62,27 +68,31 @@ class Lane:
         sent.record_stream(computing)
         return sent
 
-    def fetch(self, values: Tensor) -> Fetched:
+    def fetch(self, values: Sequence[Tensor]) -> Fetched:
         """Begin to copy to main memory what is computed until now.
 
-        The memory of `values` must not be used again before they are there.
+        Nothing may be written over `values` before they are there.
         """
         if self._outward is None:
-            return Fetched(values.cpu())
+            return Fetched([each.cpu() for each in values])
         self._outward.wait_stream(torch.accelerator.current_stream(self.device))
         with self._outward:
-            host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-            host.copy_(values, non_blocking=True)
-            arrived = self._outward.record_event()
-        values.record_stream(self._outward)
-        return Fetched(host, arrived)
+            hosts = [_pinned_like(each) for each in values]
+            for host, each in zip(hosts, values, strict=True):
+                host.copy_(each, non_blocking=True)
+                each.record_stream(self._outward)
+            return Fetched(hosts, self._outward.record_event())
+
+
+def _pinned_like(values: Tensor) -> Tensor:
+    return torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
 
 
 class Recorded:
     """A function of a tensor, on CUDA a graph from its fourth call of a shape on.
 
-    A graph starts all kernels of a network at once, for which Python otherwise takes
-    longer than the device does for a small image. Nothing is compiled.
+    A graph starts all kernels of a network at once. One by one, Python takes as long to
+    start those of a small network as a quick device takes to run them.
 
     Parameters
     ----------
@@ -106,18 +116,18 @@ class Recorded:
 
 
 def _record(function: _Function, x: Tensor) -> _Function | None:
-    """The function as a CUDA graph; None where that fails."""
+    """The function as a CUDA graph; None where that fails, memory being short or else."""
     given, graph = torch.empty_like(x), torch.cuda.CUDAGraph()
+    before = torch.cuda.current_stream(x.device)
+    # By default all graphs share a stream of the device that recorded the first one.
+    stream = torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]
     try:
-        with (
-            torch.cuda.device(x.device),
-            torch.cuda.graph(graph, capture_error_mode="thread_local"),
-        ):
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             result = function(given)
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
+    except RuntimeError:
         return None
+    finally:  # which a capture that fails leaves undone
+        torch.cuda.set_stream(before)
 
     def replay(x: Tensor) -> Tensor:
         given.copy_(x)

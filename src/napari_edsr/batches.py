@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_edsr.accelerator import takes
 from napari_edsr.canvas import Canvas, Feed, Output, Plane
 from napari_edsr.device import free_memory, release_memory
 from napari_edsr.engine import Engine
@@ -40,7 +41,7 @@ class _Ready:
     def kind(self) -> tuple[Any, ...]:
         """What must be the same in a batch."""
         shape = [part.stop - part.start for part in self.tile.source]
-        return (*shape, *(feed.samples for feed in self.feeds))
+        return (*shape, *((feed.samples, _limits(feed) is None) for feed in self.feeds))
 
 
 class BatchedRun(Run):
@@ -61,24 +62,28 @@ class BatchedRun(Run):
     ) -> None:
         super().__init__(canvas, engines[0], tiling)
         self._engines = engines
-        self._pipelines = [Pipeline(engine) for engine in engines]
+        self._begin_anew()
         self._size = self._batch_size()
 
+    def _begin_anew(self) -> None:
+        """Without what was recorded for batches of another shape."""
+        self._pipelines = [Pipeline(engine) for engine in self._engines]
+
     def _batch_size(self) -> int:
-        """The same for a preview as for the whole image, and so are the pixels."""
+        """The same for a preview as for the whole image, while memory allows both."""
         spec, config = self.canvas.spec, self.engine.config
         rows, columns = spec.plane
         tiles = self.tiling.tiles(spec.plane, (slice(0, rows), slice(0, columns)))
         planes = math.prod(spec.size(axis) for axis in spec.leading)
         free = min(free_memory(engine.device) for engine in self._engines)
-        count = len(tiles) * planes
+        count = math.ceil(len(tiles) * planes / len(self._engines))
         return batch_size(tiles[0], count, config, self.engine.scale, free)
 
     def _iter_all(self) -> _TileEvents:
         flying: deque[tuple[list[_Ready], list[Flight]]] = deque()
         for group, pipeline in zip(self._groups(), cycle(self._pipelines)):
             flying.append((group, self._begin(group, pipeline)))
-            if len(flying) > len(self._pipelines):
+            if len(flying) >= 2 * len(self._pipelines):
                 yield from self._land(*flying.popleft())
         while flying:
             yield from self._land(*flying.popleft())
@@ -106,9 +111,9 @@ class BatchedRun(Run):
 
     def _input(self, ready: _Ready, feed: Feed) -> tuple[NDArray, NDArray[np.float32]]:
         """Values as they are sent, (H, W, C), and their limits, (2, C)."""
-        dtype, box = self.canvas.spec.dtype, ready.tile.source
-        if dtype.kind in "iu" and dtype.itemsize <= 2:
-            limits = np.array(feed.limits, np.float32).T
+        box = ready.tile.source
+        limits = _limits(feed)
+        if takes(self.engine.device, self.canvas.spec.dtype) and limits is not None:
             return ready.plane.read_levels(box, feed), limits
         values = np.moveaxis(ready.plane.read(box, feed), 0, -1)
         return values, np.array([[0], [1]], np.float32).repeat(values.shape[-1], 1)
@@ -121,16 +126,19 @@ class BatchedRun(Run):
                 for feed, parts in zip(each.feeds, landed, strict=True)
             ]
             self.flop += self.engine.flop(each.tile.source) * len(outputs)
+            where = each.plane.write(each.tile, outputs)
             self._todo.popleft()
-            yield self._tile_done(each.plane.write(each.tile, outputs))
+            yield self._tile_done(where)
 
     def _halve(self) -> None:
         """Fewer tiles at a time, and then smaller ones."""
+        self._begin_anew()
         if self._size == 1:
-            return super()._halve()
+            super()._halve()
+            return
         release_memory(self.engine.device)
         self._size //= 2
-        return None
+        self.canvas.note(f"Memory ran out: {self._size} tiles go at a time.")
 
     @property
     def devices(self) -> str:
@@ -148,3 +156,11 @@ class BatchedRun(Run):
         for engine in self._engines:
             engine.close()
         release_memory(self.engine.device)
+
+
+def _limits(feed: Feed) -> NDArray[np.float32] | None:
+    """The range of each sample, (2, C); None where float32 cannot tell its ends apart."""
+    with np.errstate(over="ignore"):
+        low, high = np.array(feed.limits).astype(np.float32).T
+    fine = np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()
+    return np.stack([low, high]) if fine else None

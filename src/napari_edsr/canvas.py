@@ -193,7 +193,7 @@ class Plane:
         samples = range(plane.shape[-1])
         self.feeds = [_exact_if_flat(feed, plane) for feed in canvas.feeds(lead)]
         cleaned = [intensities.fill_nonfinite(plane[..., i]) for i in samples]
-        self._plane = plane
+        self._levels_of = plane if canvas.spec.dtype.kind in "iu" else None
         self._samples = [plane for plane, _ in cleaned]
         self._bad = [bad for _, bad in cleaned]
         if any(bad is not None for bad in self._bad):
@@ -212,8 +212,9 @@ class Plane:
 
         Only of integers, which are all finite.
         """
+        assert self._levels_of is not None
         native = self.canvas.spec.dtype.newbyteorder("=")
-        return self._plane[self._read(box)][..., feed.columns].astype(native)
+        return self._levels_of[self._read(box)][..., feed.columns].astype(native)
 
     def _read(self, box: Box) -> Box:
         """Where a box lies in what was read of the plane."""

@@ -153,6 +153,8 @@ def release_memory(device: torch.device) -> None:
     """Give unused cached memory back to the system."""
     if device.type != "cpu":
         torch.accelerator.empty_cache()
+        if hasattr(torch.accelerator, "empty_host_cache"):  # of later torch
+            torch.accelerator.empty_host_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

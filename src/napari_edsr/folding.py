@@ -34,11 +34,12 @@ def fold(layers: nn.Module, n_feats: int, scale: int) -> tuple[Tensor, Tensor]:
     -------
     weight : Tensor of float64, (C * scale**2, n_feats, 5, 5)
     bias : Tensor of float64, (C * scale**2,)
-        Of a convolution whose output `pixel_shuffle` turns into that of the layers.
+        Of a convolution whose output `pixel_shuffle` turns into that of the layers. They
+        are on the CPU, for not every device has that type.
     """
     side = 2 * RADIUS + 1
     with torch.inference_mode(False), torch.enable_grad():
-        layers = copy.deepcopy(layers).double().requires_grad_(False)
+        layers = copy.deepcopy(layers).cpu().double().requires_grad_(False)
         x = torch.zeros(1, n_feats, side, side, dtype=torch.float64, requires_grad=True)
         y = functional.pixel_unshuffle(layers(x), scale)[0, :, RADIUS, RADIUS]
         rows = [torch.autograd.grad(value, x, retain_graph=True)[0] for value in y]

@@ -199,7 +199,7 @@ def iter_upscale(
         engine.config,
         engine.scale,
         device=engine.name.partition(":")[0],
-        free_bytes=free_memory(engine.device),
+        free_bytes=min(free_memory(each.device) for each in engines),
         ensemble=engine.ensemble,
     )
     run = _run(canvas, engines, tiling)

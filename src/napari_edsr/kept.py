@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 from napari_edsr.checkpoints import load_model, locate
@@ -14,6 +13,8 @@ from napari_edsr.model import EDSR, MDSR, weights_key
 from napari_edsr.streaming import StreamedNetwork
 
 _File = tuple[str, Path, int, int]
+_Networks = dict[tuple[int, str], StreamedNetwork]
+_Fast = dict[int, FastNetwork]
 
 
 @dataclass
@@ -27,20 +28,22 @@ class KeptModel:
         By scale and precision, on the CPU: the memory of others is given back.
     fast : dict
         Networks of MNN by scale.
+    key : str
+        Hash of its weights, as they were at first.
     """
 
     model: EDSR | MDSR
-    networks: dict[tuple[int, str], StreamedNetwork] = field(default_factory=dict)
-    fast: dict[int, FastNetwork] = field(default_factory=dict)
+    networks: _Networks = field(default_factory=dict)
+    fast: _Fast = field(default_factory=dict)
+    key: str = field(init=False)
 
-    @cached_property
-    def key(self) -> str:
-        """Hash of its weights, as they are at first."""
-        return weights_key(self.model)
+    def __post_init__(self) -> None:
+        self.key = weights_key(self.model)
 
 
 _from_file: tuple[_File, KeptModel] | None = None
-_given: KeptModel | None = None
+#: What was made of the latest model of a caller's; the model is theirs to free.
+_of_given: tuple[str, _Networks, _Fast] | None = None
 
 
 def kept_model(model: str | os.PathLike[str] | EDSR | MDSR) -> KeptModel:
@@ -68,8 +71,8 @@ def kept_model(model: str | os.PathLike[str] | EDSR | MDSR) -> KeptModel:
 
 def release() -> None:
     """Forget the latest models and free their memory."""
-    global _from_file, _given
-    _from_file = _given = None
+    global _from_file, _of_given
+    _from_file = _of_given = None
 
 
 def _loaded(name_or_path: str | os.PathLike[str]) -> KeptModel:
@@ -82,12 +85,12 @@ def _loaded(name_or_path: str | os.PathLike[str]) -> KeptModel:
 
 def _of_ones_own(model: EDSR | MDSR) -> KeptModel:
     """What was made of the same weights still serves; the model itself may differ."""
-    global _given
-    fresh = KeptModel(model)
-    if _given is not None and _given.key == fresh.key:
-        fresh.networks, fresh.fast = _given.networks, _given.fast
-    _given = fresh
-    return fresh
+    global _of_given
+    kept = KeptModel(model)
+    if _of_given is not None and _of_given[0] == kept.key:
+        _, kept.networks, kept.fast = _of_given
+    _of_given = kept.key, kept.networks, kept.fast
+    return kept
 
 
 def _file(name_or_path: str | os.PathLike[str]) -> _File:

@@ -28,7 +28,7 @@ class Batch:
         Rows and columns wanted of what each becomes. Parts without one only fill up
         the batch, for one of another size might be computed in another way.
     limits : ndarray of float32, (2, N, C)
-        Values that the network takes as 0 and as 1.
+        Values that the network takes as 0 and as 1; finite, and not the same.
     """
 
     values: NDArray
@@ -47,8 +47,7 @@ class Flight:
 
     _pipeline: Pipeline
     _batch: Batch
-    _parts: list[Fetched]
-    _finite: Fetched
+    _found: Fetched
 
     def land(self) -> list[NDArray]:
         """Wait for what is wanted of each part: (h, w, C), of the type of the values.
@@ -58,10 +57,10 @@ class Flight:
         ModelError
             If it is not finite even in fp32.
         """
-        finite = self._finite.wait()
+        finite, *parts = self._found.wait()
         return [
-            part.wait() if finite[i] else self._pipeline.redo(self._batch.only(i))
-            for i, part in enumerate(self._parts)
+            part if finite[i] else self._pipeline.redo(self._batch.only(i))
+            for i, part in enumerate(parts)
         ]
 
 
@@ -81,45 +80,38 @@ class Pipeline:
     @torch.inference_mode()
     def begin(self, batch: Batch) -> Flight:
         """Hand over a batch, and do not wait for it."""
-        return Flight(self, batch, *self._run(batch, self._forward))
+        return Flight(self, batch, self._run(batch, self._forward))
 
     @torch.inference_mode()
     def redo(self, batch: Batch) -> NDArray:
         """A single part in fp32."""
-        (part,), finite = self._run(
-            batch, partial(self._engine.forward, precision="fp32")
-        )
-        if not finite.wait().all():
+        forward = partial(self._engine.forward, precision="fp32")
+        finite, part = self._run(batch, forward).wait()
+        if not finite.all():
             raise not_finite()
         self._engine.redone += 1
-        return part.wait()
+        return part
 
-    def _run(
-        self, batch: Batch, forward: Callable[[Tensor], Tensor]
-    ) -> tuple[list[Fetched], Fetched]:
+    def _run(self, batch: Batch, forward: Callable[[Tensor], Tensor]) -> Fetched:
+        """Whether each part is finite, and what is wanted of each."""
         x = self._lane.send(batch.values)
         low, high = self._lane.send(batch.limits[..., None, None])
         y = forward(_to_unit(x.permute(0, 3, 1, 2), low, high))
-        finite = self._lane.fetch(torch.isfinite(y).flatten(1).all(1))
-        y = _from_unit(y, low, high)
-        pairs = zip(y.permute(0, 2, 3, 1), batch.crops, strict=False)
-        parts = [_cast(part[crop], x.dtype) for part, crop in pairs]
-        return [self._lane.fetch(part) for part in parts], finite
+        finite = torch.isfinite(y).flatten(1).all(1)
+        y = _from_unit(y, low, high, x.dtype).permute(0, 2, 3, 1)
+        pairs = zip(y, batch.crops, strict=False)
+        parts = [part[crop].contiguous() for part, crop in pairs]
+        return self._lane.fetch([finite, *parts])
 
 
 def _to_unit(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    span = high - low
-    return (x.float() - low) / torch.where(span == 0, 1, span)
+    return (x.float() - low) / (high - low)
 
 
-def _from_unit(y: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    return y * (high - low) + low
-
-
-def _cast(part: Tensor, dtype: torch.dtype) -> Tensor:
-    """To the type of an image, in memory of its own."""
-    part = part.clone(memory_format=torch.contiguous_format)
+def _from_unit(y: Tensor, low: Tensor, high: Tensor, dtype: torch.dtype) -> Tensor:
+    """Undo `_to_unit`, in memory of its own; integers are rounded as `numpy.rint` does."""
+    y = y * (high - low) + low
     if dtype.is_floating_point:
-        return part
+        return y
     info = torch.iinfo(dtype)
-    return part.round_().clamp_(info.min, info.max).to(dtype)
+    return y.round_().clamp_(info.min, info.max).to(dtype)

@@ -25,8 +25,9 @@ _WIDEST_STRIPE = 4096
 #: Pixels of a band on a CPU: few enough that what is between two convolutions stays in
 #: its caches, and many enough for all of its cores.
 _BAND_PIXELS = 16384
-#: Pixels that keep an accelerator busy.
-_BATCH_PIXELS = 2**20
+#: Work of a batch on an accelerator: some milliseconds on a quick one.
+_BATCH_FLOP = 2e12
+_LARGEST_BATCH = 64
 _ALL = 2**31
 
 
@@ -103,12 +104,13 @@ def batch_size(
 ) -> int:
     """How many of `count` equal tiles an accelerator runs in one go.
 
-    They keep it busy together where one is too small for that.
+    Together they keep it busy for longer than it takes to start them.
     """
     pixels = area(tile.source)
-    each = pixels * config.activation_bytes(scale)
-    fit = int(_SHARE_OF_FREE_MEMORY * free_bytes / each)
-    return max(1, min(_BATCH_PIXELS // pixels, fit, count))
+    fit = _SHARE_OF_FREE_MEMORY * free_bytes / (pixels * config.activation_bytes(scale))
+    useful = _BATCH_FLOP / (pixels * config.folded_flops(scale))
+    size = max(1, min(int(fit), math.ceil(useful), _LARGEST_BATCH, count))
+    return math.ceil(count / math.ceil(count / size))
 
 
 def band_height(columns: int) -> int:

@@ -25,7 +25,9 @@ LARGEST_ERROR, RMS_ERROR = 0.5, 0.05
 _WORTH_IT = 0.9  # of the time that fp32 takes
 _SECTION = "precision"
 _CPU = torch.device("cpu")
-_TRIAL_FLOP = 3e10
+#: Work of the picture it is tried on: on a GPU enough to last longer than its start.
+_TRIAL_FLOP = {"cpu": 3e10, "accelerator": 2e12}
+_TRIAL_SIDE = 24, 1024
 _known: dict[str, str] = {}
 
 
@@ -103,7 +105,7 @@ def _key(half: str, kept: KeptModel, scale: int, device: torch.device) -> str:
 
 def _pays(half: str, model: EDSR | MDSR, scale: int, device: torch.device) -> bool:
     """Try both on a picture: the first runs show the error, the others the time."""
-    picture = _picture(model, scale)
+    picture = _picture(model, scale, device)
     narrow, wide = (_runner(model, scale, device, p, picture) for p in (half, "fp32"))
     try:
         error = (narrow() - wide()) * 255
@@ -134,10 +136,16 @@ def _seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _picture(model: EDSR | MDSR, scale: int) -> NDArray[np.float32]:
-    """From the middle of the built-in photograph, for a moment's work."""
+def _picture(
+    model: EDSR | MDSR, scale: int, device: torch.device = _CPU
+) -> NDArray[np.float32]:
+    """The built-in photograph from its middle on, for a moment's work."""
     config = model.config
-    side = round((_TRIAL_FLOP / config.folded_flops(scale)) ** 0.5)
-    photo = samples.photo_lr()[64:, 64:][: max(side, 24), : max(side, 24)]
+    work = _TRIAL_FLOP["cpu" if device.type == "cpu" else "accelerator"]
+    side = round((work / config.folded_flops(scale)) ** 0.5)
+    side = min(max(side, _TRIAL_SIDE[0]), _TRIAL_SIDE[1])
+    photo = samples.photo_lr()[64:, 64:][:side, :side]
+    missing = [(0, side - length) for length in photo.shape[:2]]
+    photo = np.pad(photo, (*missing, (0, 0)), "symmetric")
     planes = (photo / 255).astype(np.float32).transpose(2, 0, 1)
     return planes if config.n_colors == 3 else planes[[1] * config.n_colors]

@@ -22,7 +22,7 @@ _Events = Generator[Event, None, None]
 _TileEvents = Generator[PassDone | TileDone, None, None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """A tile of the plane at an index along the leading axes."""
 
@@ -54,6 +54,7 @@ class Run:
         self.done = 0
         self.flop = 0.0
         self._began = 0.0
+        self._window = self._read_by(grid)
         self._opened: tuple[tuple[int, ...], Plane] | None = None
 
     def events(self) -> _Events:
@@ -71,14 +72,13 @@ class Run:
     def _open(self, lead: tuple[int, ...]) -> Plane:
         """A plane, which stays open until the next one is."""
         if self._opened is None or self._opened[0] != lead:
-            self._opened = lead, self.canvas.plane(lead, self._window())
+            self._opened = lead, self.canvas.plane(lead, self._window)
         return self._opened[1]
 
-    def _window(self) -> Box:
-        """Rows and columns that the tiles read, context included."""
+    def _read_by(self, tiles: Iterable[Tile]) -> Box:
+        """Rows and columns that tiles read; smaller tiles instead read no others."""
         box = self.canvas.box
-        grid = self.tiling.tiles(self.canvas.spec.plane, box)
-        sources = [part for tile in grid for part in self.tiling.sources(tile, box)]
+        sources = [part for tile in tiles for part in self.tiling.sources(tile, box)]
         rows, columns = zip(*sources, strict=True)
         return (
             slice(min(r.start for r in rows), max(r.stop for r in rows)),
@@ -186,7 +186,7 @@ class Run:
         self._todo = deque(
             replace(part, tile=tile)
             for part in self._todo
-            for tile in part.tile.split(smaller.size)
+            for tile in part.tile.split(smaller.size, equal=smaller.equal)
             if tile.intersects(self.canvas.box)
         )
 

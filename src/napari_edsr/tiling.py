@@ -89,13 +89,15 @@ class Tile:
             and cols.start < self.x1
         )
 
-    def split(self, size: Size) -> list[Tile]:
-        """Cut it into tiles no larger than so many rows and columns, with the same halo."""
+    def split(self, size: Size, *, equal: bool = False) -> list[Tile]:
+        """Cut it into tiles no larger than so many rows and columns, with the same halo.
+
+        See `plan_tiles`.
+        """
         rows = _cut(self.y0, self.y1, size[0])
         columns = _cut(self.x0, self.x1, size[1])
-        least = self.least
-        if any(least):  # still as much for each
-            least = _longest(rows) + 2 * self.halo, _longest(columns) + 2 * self.halo
+        halos = 2 * self.halo
+        least = (_longest(rows) + halos, _longest(columns) + halos) if equal else (0, 0)
         return [
             Tile(y0, y1, x0, x1, self.shape, self.halo, least)
             for y0, y1 in rows
@@ -211,9 +213,8 @@ def plan_tiles(
             f"No tiles of {tile} px with halo {halo} fit a plane of {shape}."
         )
     height, width = int(shape[0]), int(shape[1])
-    least = (1, 1) if equal else (0, 0)
-    whole = Tile(0, height, 0, width, (height, width), halo, least)
-    return whole.split(size)
+    whole = Tile(0, height, 0, width, (height, width), halo)
+    return whole.split(size, equal=equal)
 
 
 def area(box: Box) -> int:
