@@ -7,7 +7,6 @@ neither torch nor Qt.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -80,7 +79,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return importlib.metadata.version("napari-edsr")
+        from importlib.metadata import version
+
+        return version("napari-edsr")
     if name in _HOME:
         return getattr(importlib.import_module(f"napari_edsr.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from napari.utils.progress import progress
 from qtpy.QtCore import QThreadPool
-from qtpy.QtWidgets import QFileDialog, QProgressBar
+from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar
 
 from napari_edsr import samples
 from napari_edsr._qt import launch, layers, settings
@@ -119,6 +119,19 @@ def started(qtbot, docked, image, monkeypatch):
     with qtbot.waitSignal(widget.session.runner.tile_done, timeout=WAIT):
         gate.let_on()
     return gate
+
+
+@pytest.mark.gui
+def test_the_sign_of_activity_turns_slowly(docked, qtbot, image, monkeypatch):
+    """Each of its pictures makes Qt compose the window, in the time of the network."""
+    viewer, widget = docked
+    gate = started(qtbot, docked, image, monkeypatch)
+    labels = widget.window().findChildren(QLabel)
+    signs = [label.movie() for label in labels if label.movie() and label.isVisible()]
+    assert [sign.speed() <= 10 for sign in signs] == [True]
+    with qtbot.waitSignal(widget.session.ended, timeout=WAIT):
+        widget.cancel()
+        gate.let_on()
 
 
 @pytest.mark.gui

@@ -15,12 +15,14 @@ from typing import Any
 from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.progress import cancelable_progress
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_edsr.errors import EDSRError, EDSRWarning
 
 _log = logging.getLogger(__name__)
 #: Milliseconds between two updates of the activity dock; each one runs the event loop.
 _ACTIVITY_INTERVAL = 150
+_SPINNER_SPEED = 10  # percent: some three pictures a second
 _PARTS = 1000  # that the bar there is divided into
 
 
@@ -78,6 +80,7 @@ class ActivityBar(cancelable_progress):
         self._on_cancel = on_cancel
         self._is_closed = self._is_divided = False
         super().__init__(desc=description, total=0, file=io.StringIO())
+        _calm_spinners()
 
     def cancel(self) -> None:
         """Called by the button in the activity dock."""
@@ -96,6 +99,19 @@ class ActivityBar(cancelable_progress):
             self._is_divided = True
             self.total = _PARTS
         self.update(round(done / total * _PARTS) - self.n)
+
+
+def _calm_spinners() -> None:
+    """Let napari's sign of activity turn slowly.
+
+    Qt composes the whole window anew for each of its pictures. Where OpenGL is drawn in
+    software, as on virtual machines, that takes half of two cores from the job.
+    """
+    for window in QApplication.topLevelWidgets():
+        for label in window.findChildren(QLabel):
+            movie = label.movie()
+            if movie is not None:
+                movie.setSpeed(_SPINNER_SPEED)
 
 
 def _make_worker(job: Generator[Any, None, Any], *, is_task: bool) -> JobWorker:

@@ -12,7 +12,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -185,6 +184,8 @@ def _note(message: Warning | str, *unused: Any, **also_unused: Any) -> None:
 def _show_version(wanted: bool) -> None:
     if not wanted:
         return
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         typer.echo(f"napari-edsr {version('napari-edsr')}")
     except PackageNotFoundError:
