@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -264,6 +265,33 @@ def test_an_engine_too_large_for_the_memory_is_not_begun(fake, tmp_path):
     (row,) = [row for row in results.of(SIZE) if row["engine"] == EAGER]
     assert row["failed"].startswith("It would need about 40000.0 GB, over 70 %")
     assert (EAGER, "first") not in FakeWorker.asked
+
+
+def test_engines_that_do_not_fit_side_by_side_are_measured_in_groups(fake, tmp_path):
+    assert list(run.groups({"a": 3.0, "b": 4.0, "c": 9.0, "d": 1.0}, room=7.0)) == [
+        ["a", "b"],
+        ["c"],  # which will say that it does not fit at all
+        ["d"],
+    ]
+    assert list(run.groups({}, room=7.0)) == []
+    huge = psutil.virtual_memory().available
+    rows = [measured(name, [1.0], side=16, memory=huge / 9) for name in fake.engines]
+    results = Results(tmp_path / "a.json", MACHINE, rows)
+    run.measure(SIZE, fake, results, lambda text: None)
+    firsts = [name for name, what in FakeWorker.asked if what == "first"]
+    assert firsts == [PEAK, OURS, PEAK, EAGER, PEAK, "MNN"]
+    ours, eager = (
+        r["seconds"] for r in results.of(SIZE) if r["engine"] in (OURS, EAGER)
+    )
+    assert ours == eager == [1.0, 1.0]
+
+
+def test_memory_is_foreseen_from_results_of_another_scale(tmp_path):
+    rows = [measured(EAGER, [1.0], scale=2, side=48, memory=10.0)]
+    results = Results(tmp_path / "a.json", MACHINE, rows)
+    assert results.expected_memory(EAGER, (3, 64)) == 40.0
+    assert results.expected_memory(EAGER, (2, 48)) == 0.0
+    assert results.expected_memory(OURS, (3, 64)) == 0.0
 
 
 def test_large_pictures_are_for_the_two_best_peers():

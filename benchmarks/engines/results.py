@@ -91,18 +91,20 @@ class Results:
         }
 
     def expected_memory(self, engine: str, size: Size) -> float:
-        """Bytes that an engine will need, from the next smaller size; 0 if unknown."""
-        scale, side = size
-        smaller = [
-            row
+        """Bytes that an engine will need, from the next smaller size; 0 if unknown.
+
+        What it needs grows with the pixels of the result at most.
+        """
+        enlarged = size[0] * size[1]
+        known = {
+            row["scale"] * row["side"]: row["memory"]
             for row in self.rows
-            if row["engine"] == engine and row["scale"] == scale and "memory" in row
-        ]
-        smaller = [row for row in smaller if row["side"] < side]
+            if row["engine"] == engine and "memory" in row
+        }
+        smaller = [side for side in known if side < enlarged]
         if not smaller:
             return 0.0
-        next_ = max(smaller, key=lambda row: row["side"])
-        return next_["memory"] * (side / next_["side"]) ** 2
+        return float(known[max(smaller)] * (enlarged / max(smaller)) ** 2)
 
 
 def is_done(row: Row) -> bool:

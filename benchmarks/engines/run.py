@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,9 +66,28 @@ def measure(size: Size, settings: Settings, results: Results, tell: Tell) -> Non
         for name in engines_for(size, settings, results)
     }
     rows = {name: row for name, row in rows.items() if not is_done(row)}
-    if rows:
+    needed = {name: _expected(name, size, results) for name in rows}
+    room = _SHARE_OF_FREE_MEMORY * psutil.virtual_memory().available
+    for group in groups(needed, room):
         round_ = _Round(size, settings, results, tell)
-        round_.measure(rows, results.row(PEAK, size))
+        round_.measure({name: rows[name] for name in group}, results.row(PEAK, size))
+
+
+def groups(needed: dict[str, float], room: float) -> Iterator[list[str]]:
+    """Engines that fit into memory side by side, to take turns; in their order."""
+    group: list[str] = []
+    for name in needed:
+        if group and sum(needed[each] for each in [*group, name]) > room:
+            yield group
+            group = []
+        group.append(name)
+    if group:
+        yield group
+
+
+def _expected(name: str, size: Size, results: Results) -> float:
+    """Bytes that an engine will need, as far as can be told beforehand."""
+    return results.expected_memory(name, size) or _GUESS * size[1] ** 2
 
 
 class _Round:
@@ -114,7 +133,7 @@ class _Round:
     def _start(self, name: str, row: Row) -> None:
         job = replace(self.job, engine=name)
         if name != PEAK:
-            self._check_memory(self._expected(name))
+            self._check_memory(_expected(name, (job.scale, job.side), self.results))
             if ENGINES[name].missing(job):
                 in_own_process("prepare", job)
         self.workers[name] = Worker(job)
@@ -139,12 +158,6 @@ class _Round:
     def _end(self, name: str) -> None:
         if name in self.workers:
             self.workers.pop(name).close()
-
-    def _expected(self, name: str) -> float:
-        """Bytes that an engine will need, as far as can be told beforehand."""
-        job = self.job
-        known = self.results.expected_memory(name, (job.scale, job.side))
-        return known or _GUESS * job.side**2
 
     def _check_memory(self, needed: float) -> None:
         free = psutil.virtual_memory().available
