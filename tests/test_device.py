@@ -33,6 +33,24 @@ def test_with_accelerators_auto_is_the_first(two_gpus):
         device.resolve_device("cuda:2")
 
 
+def test_a_driver_that_does_not_tell_its_memory(monkeypatch):
+    def untold(device):
+        raise RuntimeError("The device doesn't support querying the available memory")
+
+    monkeypatch.setattr(torch.accelerator, "get_memory_info", untold)
+    assert device.free_memory(torch.device("xpu", 0)) > 0
+
+
+def test_memory_of_metal_is_given_back_by_its_own_function(monkeypatch):
+    called = []
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: called.append("mps"))
+    for name in ("empty_cache", "empty_host_cache"):
+        monkeypatch.setattr(torch.accelerator, name, lambda: called.append("other"))
+    device.release_memory(torch.device("mps"))
+    device.release_memory(CPU)
+    assert called == ["mps"]
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

@@ -94,6 +94,7 @@ def test_a_second_device_after_the_first(device, photo):
     options = {"precision": "fp32", "tile": 64, "axes": "TYX"}
     first = upscale(stack, "edsr-light-x2", device="cuda:0", **options)
     second = upscale(stack, "edsr-light-x2", device=device, **options)
+    assert torch.cuda.current_device() == 0
     assert np.abs(second.astype(int) - first).max() <= 1
 
 

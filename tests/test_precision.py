@@ -70,6 +70,17 @@ def test_what_can_be_seen_does_not_pay(bound, bf16, light, monkeypatch):
     assert bf16 == []
 
 
+def test_a_trial_without_memory_is_made_another_time(bf16, light, monkeypatch):
+    def pays(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as short:
+        short.setattr(precision, "_pays", pays)
+        assert auto(light) == "fp32"
+    assert cache.recorded("precision") == {}
+    assert auto(light) == "bf16"
+
+
 def test_a_network_that_gives_no_numbers_is_left_to_the_run(bf16, tiny_model):
     model = tiny_model()
     model.conv_last.weight.fill_(float("nan"))

@@ -105,6 +105,10 @@ class Recorded:
         self._calls: Counter[torch.Size] = Counter()
         self._graphs: dict[torch.Size, _Function] = {}
 
+    def close(self) -> None:
+        """Free the graphs, and the memory in which they compute."""
+        self._graphs.clear()
+
     def __call__(self, x: Tensor) -> Tensor:
         """The function's result, which the next call may overwrite."""
         if x.device.type != "cuda":
@@ -115,19 +119,26 @@ class Recorded:
         return self._graphs.get(x.shape, self._function)(x)
 
 
+def _captured(graph: torch.cuda.CUDAGraph, function: Callable[[], Tensor]) -> Tensor:
+    """Call a function and capture what it starts on the current device."""
+    before = torch.cuda.current_stream()
+    # By default all graphs share a stream of the device that captured the first one.
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    try:
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            return function()
+    finally:
+        torch.cuda.set_stream(before)  # which a capture that fails leaves undone
+
+
 def _record(function: _Function, x: Tensor) -> _Function | None:
     """The function as a CUDA graph; None where that fails, memory being short or else."""
     given, graph = torch.empty_like(x), torch.cuda.CUDAGraph()
-    before = torch.cuda.current_stream(x.device)
-    # By default all graphs share a stream of the device that recorded the first one.
-    stream = torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]
     try:
-        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            result = function(given)
+        with torch.cuda.device(x.device):
+            result = _captured(graph, lambda: function(given))
     except RuntimeError:
         return None
-    finally:  # which a capture that fails leaves undone
-        torch.cuda.set_stream(before)
 
     def replay(x: Tensor) -> Tensor:
         given.copy_(x)

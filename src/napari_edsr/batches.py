@@ -152,7 +152,8 @@ class BatchedRun(Run):
 
     def close(self) -> None:
         """Give the devices' memory back."""
-        self._pipelines.clear()
+        for pipeline in self._pipelines:  # an exception may still hold on to them
+            pipeline.close()
         for engine in self._engines:
             engine.close()
         release_memory(self.engine.device)

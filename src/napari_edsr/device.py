@@ -146,12 +146,17 @@ def free_memory(device: torch.device) -> int:
     """Bytes free on a device; on a CPU, or where memory is shared, in main memory."""
     if device.type in ("cpu", "mps"):
         return plan.free_memory()
-    return int(torch.accelerator.get_memory_info(device)[0])
+    try:
+        return int(torch.accelerator.get_memory_info(device)[0])
+    except RuntimeError:  # not every driver of Intel's tells; it is main memory then
+        return plan.free_memory()
 
 
 def release_memory(device: torch.device) -> None:
     """Give unused cached memory back to the system."""
-    if device.type != "cpu":
+    if device.type == "mps":  # for which torch's general functions fail or crash
+        torch.mps.empty_cache()
+    elif device.type != "cpu":
         torch.accelerator.empty_cache()
         if hasattr(torch.accelerator, "empty_host_cache"):  # of later torch
             torch.accelerator.empty_host_cache()

@@ -77,6 +77,10 @@ class Pipeline:
         self._lane = Lane(engine.device)
         self._forward = Recorded(partial(engine.forward, precision=engine.precision))
 
+    def close(self) -> None:
+        """Free what was recorded."""
+        self._forward.close()
+
     @torch.inference_mode()
     def begin(self, batch: Batch) -> Flight:
         """Hand over a batch, and do not wait for it."""

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from napari_edsr import cache, samples
 from napari_edsr.checkpoints import load_model
-from napari_edsr.device import PRECISIONS, describe, fast_half
+from napari_edsr.device import (
+    PRECISIONS,
+    describe,
+    fast_half,
+    is_out_of_memory,
+    release_memory,
+)
 from napari_edsr.engine import Engine
 from napari_edsr.errors import DeviceError, DownloadError, ModelError
 from napari_edsr.events import drain
@@ -92,7 +98,14 @@ def _chosen(half: str, kept: KeptModel, scale: int, device: torch.device) -> str
     if key not in _known:
         found = cache.recorded(_SECTION).get(key)
         if found not in ("fp32", half):
-            found = half if _pays(half, kept.model, scale, device) else "fp32"
+            try:
+                found = half if _pays(half, kept.model, scale, device) else "fp32"
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                return "fp32"  # this time
+            finally:
+                release_memory(device)  # or a run would plan with less than there is
             with suppress(DownloadError):  # then it is tried again by the next program
                 cache.record(_SECTION, key, found)
         _known[key] = found

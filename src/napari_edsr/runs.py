@@ -76,7 +76,7 @@ class Run:
         return self._opened[1]
 
     def _read_by(self, tiles: Iterable[Tile]) -> Box:
-        """Rows and columns that tiles read; smaller tiles instead read no others."""
+        """Rows and columns that tiles read, context included."""
         box = self.canvas.box
         sources = [part for tile in tiles for part in self.tiling.sources(tile, box)]
         rows, columns = zip(*sources, strict=True)
@@ -189,6 +189,8 @@ class Run:
             for tile in part.tile.split(smaller.size, equal=smaller.equal)
             if tile.intersects(self.canvas.box)
         )
+        self._window = self._read_by(part.tile for part in self._todo)
+        self._opened = None
 
     def _memory_advice(self) -> str:
         advice = "close other programs, or choose another device"
