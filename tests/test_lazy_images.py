@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from napari_edsr import EDSRWarning, drain, iter_upscale, upscale
+from napari_edsr import EDSRWarning, drain, iter_upscale, plan, upscale
 from napari_edsr.errors import ImageError
 from napari_edsr.intensities import intensity_ranges
 from napari_edsr.streaming import RowStream
@@ -71,6 +71,27 @@ def test_memory_that_runs_out_on_an_image_on_disk(tiny_model, rng, monkeypatch):
     with pytest.warns(EDSRWarning, match="halved"):
         result = upscale(OnDisk(image), model, **options)
     np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.filterwarnings("ignore:Memory ran out")
+@pytest.mark.parametrize("start", [35, 36, 37, 38, 39, 40])
+def test_narrower_stripes_read_higher_bands(start, tiny_model, rng, monkeypatch):
+    """Which begin further up than what was read of a plane before memory ran out."""
+    image = rng.integers(0, 256, (2, 105, 105), dtype="u1")
+    monkeypatch.setattr(plan, "_BAND_PIXELS", 420)
+    options = {"axes": "ZYX", "region": {"Y": (start, 60), "X": (5, 100)}}
+    expected = upscale(image, tiny_model(), **options)
+    push, calls = RowStream.push, []
+
+    def fails_early(self, rows, *, last=False):
+        calls.append(rows.shape)
+        if len(calls) <= 2:
+            raise MemoryError
+        return push(self, rows, last=last)
+
+    monkeypatch.setattr(RowStream, "push", fails_early)
+    result = upscale(OnDisk(image), tiny_model(), **options)
+    assert np.abs(result.astype(int) - expected).max() <= 1
 
 
 def test_the_range_of_a_long_stack_is_that_of_some_planes_and_it_is_said(tiny, rng):
