@@ -20,7 +20,7 @@ from benchmarks.engines.networks import (
     copy_weights,
     weights_of,
 )
-from napari_edsr import drain, iter_upscale, save_model
+from napari_edsr import drain, iter_upscale
 
 
 def ours(job: Job, **options: str) -> Engine:
@@ -42,16 +42,8 @@ def ours(job: Job, **options: str) -> Engine:
 
 
 def ours_mnn(job: Job) -> Engine:
-    """`napari_edsr.upscale` of a model's file with ``device="mnn"``."""
-    path = save_model(problem.trained(job.scale), job.file(".safetensors"))
-
-    def levels(image: problem.Pixels) -> problem.Pixels:
-        exact = {"device": "mnn", "axes": "YXS", "normalize": (0, 255)}
-        return drain(iter_upscale(image.astype("f4"), path, **exact)).image
-
-    return Engine(
-        lambda image: drain(iter_upscale(image, path, device="mnn")).image, levels
-    )
+    """`napari_edsr.upscale` with ``device="mnn"``."""
+    return ours(job, device="mnn")
 
 
 def ours_fp32(job: Job) -> Engine:
