@@ -98,14 +98,10 @@ def _chosen(half: str, kept: KeptModel, scale: int, device: torch.device) -> str
     if key not in _known:
         found = cache.recorded(_SECTION).get(key)
         if found not in ("fp32", half):
-            try:
-                found = half if _pays(half, kept.model, scale, device) else "fp32"
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
+            pays = _tried(half, kept.model, scale, device)
+            if pays is None:
                 return "fp32"  # this time
-            finally:
-                release_memory(device)  # or a run would plan with less than there is
+            found = half if pays else "fp32"
             with suppress(DownloadError):  # then it is tried again by the next program
                 cache.record(_SECTION, key, found)
         _known[key] = found
@@ -114,6 +110,20 @@ def _chosen(half: str, kept: KeptModel, scale: int, device: torch.device) -> str
 
 def _key(half: str, kept: KeptModel, scale: int, device: torch.device) -> str:
     return f"{half} {kept.key} x{scale} {describe(device)}"
+
+
+def _tried(
+    half: str, model: EDSR | MDSR, scale: int, device: torch.device
+) -> bool | None:
+    """Whether half precision pays; None where memory does not suffice to tell."""
+    try:
+        return _pays(half, model, scale, device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+    finally:
+        release_memory(device)  # or a run would plan with less than there is
 
 
 def _pays(half: str, model: EDSR | MDSR, scale: int, device: torch.device) -> bool:
