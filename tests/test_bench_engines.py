@@ -316,6 +316,21 @@ def test_our_own_use_of_mnn_is_not_a_peer(tmp_path):
     assert set(chosen) == {OURS, OURS_FAST, EAGER, CHOP, "MNN", "ncnn"}
 
 
+def test_a_short_run_measures_the_same_network_elsewhere_at_one_size(tmp_path):
+    results = Results(tmp_path / "f.json", MACHINE)
+    short = run.Settings("cpu", 2, 5, tmp_path, tuple(ENGINES), full=False)
+    small, large = (run.engines_for(size, short, results) for size in run.SHORT)
+    assert set(small) - set(large) == {"mmagic, BasicSR", "torchsr", "super-image"}
+    full = run.Settings("cpu", 2, 5, tmp_path, tuple(ENGINES))
+    assert run.engines_for(run.SHORT[1], full, results) == small
+
+
+@pytest.mark.parametrize(("first", "count"), [(5, 5), (20.5, 3), (61, 2)])
+def test_long_calls_are_timed_less_often(first, count):
+    assert run.repeats_of(first, 5) == count
+    assert run.repeats_of(first, 1) == 1
+
+
 def test_ratios_are_told_beside_those_of_the_run_before(tmp_path):
     results = Results(tmp_path / "r.json", MACHINE)
     results.rows = [measured(OURS, [1.0, 2.0, 3.0]), measured(EAGER, [4.0])]

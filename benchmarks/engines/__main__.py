@@ -58,7 +58,10 @@ def main() -> None:
     name = "performance" if asked.device == "cpu" else "performance-gpu"
     results = Results.resume(asked.output / f"{name}.json", about)
     engines = tuple(asked.engines or ENGINES)
-    settings = run.Settings(asked.device, asked.threads, asked.repeats, work, engines)
+    full = bool(asked.full or asked.engines or asked.sides)
+    settings = run.Settings(
+        asked.device, asked.threads, asked.repeats, work, engines, full
+    )
     before = results.ratios(OURS, EAGER)
     sizes = run.FULL if asked.full else run.SHORT
     for size in [(2, side) for side in asked.sides or ()] or sizes:

@@ -31,12 +31,15 @@ class Entry:
     files : mapping of str to str
         Suffix of a file that it needs, and the function that writes it.
     devices : tuple of str
+    same_network : bool
+        Whether it runs in torch as EDSR-PyTorch does, and differs in little but its home.
     """
 
     home: str
     package: str = "torch"
     files: tuple[tuple[str, str], ...] = ()
     devices: tuple[str, ...] = ("cpu",)
+    same_network: bool = False
 
     def make(self, job: Job) -> Engine:
         """Make it ready."""
@@ -73,9 +76,11 @@ ENGINES = {
     "EDSR-PyTorch, channels_last": Entry(
         "in_torch:original_channels_last", devices=_ANY
     ),
-    "mmagic, BasicSR": Entry("in_torch:broadcast", devices=_ANY),
-    "torchsr": Entry("in_torch:torchsr", "torchsr", devices=_ANY),
-    "super-image": Entry("in_torch:super_image", "super-image", devices=_ANY),
+    "mmagic, BasicSR": Entry("in_torch:broadcast", devices=_ANY, same_network=True),
+    "torchsr": Entry("in_torch:torchsr", "torchsr", devices=_ANY, same_network=True),
+    "super-image": Entry(
+        "in_torch:super_image", "super-image", devices=_ANY, same_network=True
+    ),
     "OpenCV dnn": Entry("converted:opencv", "opencv-python-headless", _ONNX),
     "ONNX Runtime": Entry("converted:onnxruntime", "onnxruntime", _ONNX),
     "OpenVINO, fp32": Entry("converted:openvino_fp32", "openvino", _ONNX),

@@ -22,6 +22,8 @@ Tell = Callable[[str], None]
 _SHARE_OF_FREE_MEMORY = 0.7
 #: Bytes a pixel before any of an engine were measured: an untiled network's.
 _GUESS = 4000
+#: Calls that are timed of an engine whose first took longer than so many seconds.
+_FEWER = ((20.0, 3), (60.0, 2))
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Settings:
         For converted networks and references.
     engines : tuple of str
         Those to measure.
+    full : bool
+        Whether other implementations of EDSR-PyTorch's network are measured at every
+        size, and not at the smallest alone.
     """
 
     device: str
@@ -45,11 +50,14 @@ class Settings:
     repeats: int
     folder: Path
     engines: tuple[str, ...]
+    full: bool = True
 
 
 def engines_for(size: Size, settings: Settings, results: Results) -> list[str]:
     """Those that are measured at a size: all, or a few on large pictures."""
     here = [e for e in settings.engines if settings.device in ENGINES[e].devices]
+    if not settings.full and size != SHORT[0]:
+        here = [e for e in here if not ENGINES[e].same_network]
     if size[1] < _LARGE:
         return here
     always = [OURS, OURS_FAST, EAGER, CHOP]
@@ -71,6 +79,11 @@ def measure(size: Size, settings: Settings, results: Results, tell: Tell) -> Non
     for group in groups(needed, room):
         round_ = _Round(size, settings, results, tell)
         round_.measure({name: rows[name] for name in group}, results.row(PEAK, size))
+
+
+def repeats_of(first: float, asked: int) -> int:
+    """How many calls are timed of an engine whose first took so many seconds."""
+    return min([asked, *(count for limit, count in _FEWER if first > limit)])
 
 
 def groups(needed: dict[str, float], room: float) -> Iterator[list[str]]:
@@ -145,7 +158,7 @@ class _Round:
     def _again(self, name: str, row: Row) -> None:
         if name == PEAK:
             row["flops"] = max(row["flops"], self.workers[name].ask("again")["flops"])
-        elif len(row.get("seconds", [])) < self.repeats:
+        elif len(row.get("seconds", [])) < repeats_of(row["first"], self.repeats):
             worker = self.workers[name]
             self._check_memory(row.get("memory", 0) - worker.held())
             row.setdefault("seconds", []).append(worker.ask("again")["seconds"])
