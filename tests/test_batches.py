@@ -12,7 +12,7 @@ from napari_edsr import (
     accelerator,
     batches,
     drain,
-    inference,
+    engines,
     iter_upscale,
     pipeline,
     plan,
@@ -38,7 +38,7 @@ def accelerated(monkeypatch):
     def plan_for_cuda(*args, device, **options):
         return tiling(*args, device="cuda", **options)
 
-    monkeypatch.setattr(inference, "plan_tiling", plan_for_cuda)
+    monkeypatch.setattr(engines, "plan_tiling", plan_for_cuda)
     monkeypatch.setattr(plan, "_LARGEST_BATCH", 4)
 
 
@@ -176,7 +176,7 @@ def test_several_devices_take_turns(begun, tiny_model, rng, monkeypatch):
         return begin(self, batch)
 
     monkeypatch.setattr(Pipeline, "begin", noted)
-    monkeypatch.setattr(inference, "resolve_devices", lambda name: [CPU, CPU])
+    monkeypatch.setattr(engines, "resolve_devices", lambda name: [CPU, CPU])
     result = drain(iter_upscale(image, tiny_model(), **OPTIONS))
     np.testing.assert_array_equal(result.image, expected)
     assert result.metadata["device"] == "cpu,cpu"
@@ -188,7 +188,7 @@ def test_several_devices_take_turns(begun, tiny_model, rng, monkeypatch):
 
 
 def test_an_ensemble_runs_on_one_device(tiny_model, rng, monkeypatch):
-    monkeypatch.setattr(inference, "resolve_devices", lambda name: [CPU, CPU])
+    monkeypatch.setattr(engines, "resolve_devices", lambda name: [CPU, CPU])
     with pytest.warns(EDSRWarning, match="Only cpu is used for rows and for an"):
         upscale(picture(rng, (9, 9)), tiny_model(), self_ensemble=True)
 

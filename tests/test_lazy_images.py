@@ -5,10 +5,22 @@ import dask.array as da
 import numpy as np
 import pytest
 import scipy.sparse
+import tifffile
 
-from napari_edsr import EDSRWarning, drain, iter_upscale, plan, upscale
+from napari_edsr import (
+    EDSRWarning,
+    drain,
+    files,
+    images,
+    intensities,
+    iter_upscale,
+    plan,
+    sampling,
+    sources,
+    upscale,
+)
 from napari_edsr.errors import ImageError
-from napari_edsr.intensities import intensity_ranges
+from napari_edsr.files import tiff_read
 from napari_edsr.streaming import RowStream
 
 
@@ -24,11 +36,12 @@ class OnDisk:
     def __init__(self, array):
         self._array = array
         self.shape, self.dtype = array.shape, array.dtype
-        self.read = 0
+        self.read = self.largest = 0
 
     def __getitem__(self, index):
         part = self._array[index]
         self.read += part.size
+        self.largest = max(self.largest, part.size)
         return part
 
 
@@ -94,16 +107,72 @@ def test_narrower_stripes_read_higher_bands(start, tiny_model, rng, monkeypatch)
     assert np.abs(result.astype(int) - expected).max() <= 1
 
 
-def test_the_range_of_a_long_stack_is_that_of_some_planes_and_it_is_said(tiny, rng):
-    stack = rng.integers(0, 50, (40, 16, 16), dtype=np.uint16)
-    result = drain(iter_upscale(OnDisk(stack), tiny, axes="TYX"))
-    assert (
-        "The intensity range was taken from 20 of 40 planes."
-        in (result.metadata["notes"])
-    )
-    short = drain(iter_upscale(OnDisk(stack[:32]), tiny, axes="TYX"))
-    assert short.metadata["notes"] == []
-    assert short.metadata["ranges"] == [list(intensity_ranges(stack[:32], "TYX")[0])]
+def test_the_range_of_a_large_image_on_disk_is_that_of_some_parts(
+    tiny, rng, monkeypatch
+):
+    monkeypatch.setattr(sampling, "BLOCK", 16)
+    monkeypatch.setattr(intensities, "BLOCK", 16)
+    monkeypatch.setattr(intensities, "_MEASURED_AT_MOST", 4 * 16 * 16)
+    stack = rng.integers(0, 50, (40, 32, 48), dtype=np.uint16)
+    image = OnDisk(stack)
+    (limits,) = intensities.intensity_ranges(image, "TYX")
+    assert image.read == 4 * 16 * 16
+    assert 0 <= limits[0] < 10 and 40 < limits[1] < 50
+    region = {"T": (1, 2)}  # of which the range is that of the whole
+    result = drain(iter_upscale(OnDisk(stack), tiny, axes="TYX", region=region))
+    assert result.metadata["ranges"] == [list(limits)]
+    assert result.metadata["notes"] == [
+        "The intensity range was taken from 4 parts of 16 x 16 pixels, spread by "
+        "chance, but always the same."
+    ]
+    assert sampling.sample_places(image_spec(stack), 10**6) == [
+        ((t,), (slice(y, y + 16), slice(x, x + 16)))
+        for t in range(40)
+        for y in (0, 16)
+        for x in (0, 16, 32)
+    ]
+
+
+def image_spec(image):
+    return images.understand(image, "TYX")
+
+
+def test_the_range_of_a_small_image_on_disk_is_that_of_all_of_it(rng):
+    stack = rng.integers(0, 50, (3, 2, 40, 30), dtype=np.uint16)
+    expected = intensities.intensity_ranges(stack, "TCYX")
+    assert intensities.intensity_ranges(OnDisk(stack), "TCYX") == expected
+
+
+@pytest.mark.parametrize("by_rows", [True, False])
+@pytest.mark.parametrize("axes", ["YX", "YXS"])
+def test_large_planes_are_read_as_they_are_needed(
+    tiny, rng, monkeypatch, axes, by_rows
+):
+    """And come out as they do in memory, with NaN and with transparency."""
+    monkeypatch.setattr(sources, "_BLOCK_BYTES", 30 * 300 * 4 * 2)
+    image = rng.random((300, 300, 4)[: len(axes)]).astype("f4")
+    image[40:60, 100:200] = np.nan
+    if axes == "YXS":
+        image[..., 3] = 1
+        image[200:, 200:, 3] = 0.5
+    options = {"axes": axes, "normalize": (0, 1)}
+    options["tile"] = "rows" if by_rows else 100
+    with pytest.warns(EDSRWarning, match="NaN"):
+        expected = upscale(image, tiny, **options)
+    lazy = OnDisk(image)
+    with pytest.warns(EDSRWarning, match="NaN"):
+        np.testing.assert_array_equal(upscale(lazy, tiny, **options), expected)
+    assert lazy.largest < image.size / 2
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f4"])
+def test_alpha_stays_to_the_bit_where_nothing_near_it_differs(tiny, rng, dtype):
+    image = (rng.random((60, 60, 4)) * 200).astype(dtype)
+    image[..., 3] = 77
+    image[30:, :, 3] = 201
+    result = upscale(image, tiny, axes="YXS", normalize=(0, 200))
+    assert np.all(result[:56, :, 3] == 77) and np.all(result[64:, :, 3] == 201)
+    assert len(np.unique(result[56:64, :, 3])) > 2
 
 
 def test_masks_and_matrices_are_plain_arrays(tiny, rng):
@@ -119,3 +188,31 @@ def test_masks_and_matrices_are_plain_arrays(tiny, rng):
 def test_arrays_that_give_no_planes(tiny):
     with pytest.raises(ImageError, match="make it a numpy array"):
         upscale(scipy.sparse.csr_array(np.eye(12)), tiny)
+
+
+def test_a_result_that_does_not_fit_is_refused_with_the_way_out(tiny):
+    image = da.zeros((2**22, 2**22), chunks=2**10, dtype="u1")
+    with pytest.raises(ImageError, match=r"takes 70368\.7 GB.*out='result.ome.zarr'"):
+        upscale(image, tiny)
+
+
+@pytest.mark.parametrize("kind", ["one piece", "big-endian", "tiles", "imagej"])
+def test_a_tiff_that_is_large_is_read_part_by_part(rng, tmp_path, monkeypatch, kind):
+    image = rng.integers(0, 4096, (3, 70, 50), dtype=np.uint16)
+    options = {
+        "one piece": {"metadata": {"axes": "ZYX"}},
+        "big-endian": {"byteorder": ">", "metadata": {"axes": "ZYX"}},
+        "tiles": {"tile": (16, 16), "compression": "zlib", "metadata": {"axes": "ZYX"}},
+        "imagej": {"imagej": True, "metadata": {"axes": "ZYX"}},
+    }
+    options[kind]["photometric"] = "minisblack"
+    tifffile.imwrite(tmp_path / "i.tif", image, **options[kind])
+    whole = files.read_image(tmp_path / "i.tif")
+    monkeypatch.setattr(tiff_read, "_SHARE_IN_MEMORY", 0)
+    parts = files.read_image(tmp_path / "i.tif")
+    assert isinstance(parts.data, da.Array) and isinstance(whole.data, np.ndarray)
+    assert parts.axes == whole.axes == "ZYX"
+    np.testing.assert_array_equal(np.asarray(parts.data), image)
+    np.testing.assert_array_equal(
+        np.asarray(parts.data[1, 3:40, 7:]), image[1, 3:40, 7:]
+    )

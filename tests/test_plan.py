@@ -45,7 +45,7 @@ def test_tiles_and_stripes_shrink_with_the_free_memory(device):
 def test_bands_read_what_a_tile_needs_and_finish_each_row_once(height, rows):
     whole = Tile(0, 90, 0, 40, (90, 40), 9)
     tile = whole.within((slice(*rows), slice(10, 20)))
-    bands = plan_bands(tile, height, origin=0)
+    bands = plan_bands(tile, height)
     read = [row for band in bands for row in range(90)[band.source[0]]]
     assert read == list(range(read[0], read[-1] + 1))
     assert read[0] <= max(0, rows[0] - 9)
@@ -63,8 +63,8 @@ def test_bands_read_what_a_tile_needs_and_finish_each_row_once(height, rows):
 @pytest.mark.parametrize("rows", [(31, 32), (60, 90), (25, 70)])
 def test_bands_of_a_part_are_bands_of_the_whole(rows):
     whole = Tile(0, 90, 0, 40, (90, 40), 9)
-    cuts = {(b.source[0].start, b.source[0].stop) for b in plan_bands(whole, 4, 0)}
-    part = plan_bands(whole.within((slice(*rows), slice(0, 40))), 4, 0)
+    cuts = {(b.source[0].start, b.source[0].stop) for b in plan_bands(whole, 4)}
+    part = plan_bands(whole.within((slice(*rows), slice(0, 40))), 4)
     assert {(b.source[0].start, b.source[0].stop) for b in part} <= cuts
     first = next(band for band in part if band.tile)
     assert first.tile.y0 - 9 - part[0].source[0].start >= 4
@@ -73,7 +73,7 @@ def test_bands_of_a_part_are_bands_of_the_whole(rows):
 def test_the_crop_of_a_band_is_its_tile():
     tile = Tile(0, 90, 0, 40, (90, 40), 9).within((slice(30, 50), slice(10, 20)))
     origin, fed = None, []
-    for band in plan_bands(tile, 8, 0):
+    for band in plan_bands(tile, 8):
         origin = band.source[0].start if origin is None else origin
         fed.extend(range(90)[band.source[0]])
         if band.tile:

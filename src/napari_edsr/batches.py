@@ -35,7 +35,7 @@ class _Ready:
 
     @cached_property
     def feeds(self) -> list[Feed]:
-        return [feed for feed in self.plane.feeds if not feed.is_flat]
+        return self.plane.feeds(self.tile.source)
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -157,6 +157,15 @@ class BatchedRun(Run):
         for engine in self._engines:
             engine.close()
         release_memory(self.engine.device)
+
+
+def make_run(canvas: Canvas, engines: Sequence[Engine], tiling: Tiling) -> Run:
+    """The run that suits the tiling."""
+    if tiling.equal:
+        return BatchedRun(canvas, engines, tiling)
+    if len(engines) > 1:
+        canvas.note(f"Only {engines[0].name} is used for rows and for an ensemble.")
+    return Run(canvas, engines[0], tiling)
 
 
 def _limits(feed: Feed) -> NDArray[np.float32] | None:

@@ -11,17 +11,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_edsr import images, intensities
 from napari_edsr.errors import EDSRWarning, ImageError, ModelError
 from napari_edsr.estimate import region_shape, region_slices
 from napari_edsr.images import ImageSpec, Region
 from napari_edsr.intensities import Range
-from napari_edsr.tiling import Box, Tile
+from napari_edsr.plan import free_memory
+from napari_edsr.sources import PlaneSource
+from napari_edsr.targets import ArrayTarget, Target
+from napari_edsr.tiling import Box, Tile, grown, relative
 
 _NONFINITE = (
     "NaN or infinite values were filled for the network and are NaN in the result."
 )
+#: Pixels on each side of one that must have its alpha for it to be kept as it is.
+_FLAT = 2
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,6 @@ class Feed:
     def columns(self) -> slice:
         """The samples, which follow one another, as an index."""
         return slice(self.samples[0], self.samples[-1] + 1)
-
-    @property
-    def is_flat(self) -> bool:
-        """Whether all of it is one intensity, so that there is nothing to compute."""
-        return self.alpha and self.limits[0][0] == self.limits[0][1]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Canvas:
     Parameters
     ----------
     image : array
-        Read only, plane by plane; it may lie on disk.
+        Read only, part by part; it may lie on disk.
     spec : ImageSpec
     ranges : list of (float, float)
         From `napari_edsr.intensities.intensity_ranges`.
@@ -72,14 +73,16 @@ class Canvas:
     region : mapping, optional
         Part of the image by axis, in input pixels.
     out : ndarray, optional
-        Where to write; made if not given.
+        Array to write into; made if neither it nor `target` is given.
+    target : Target, optional
+        What takes the result instead.
     uncertainty : bool
         Keep the ensemble's spread as well.
 
     Attributes
     ----------
-    out : ndarray
-        The result, or its part in the region.
+    out : ndarray or None
+        The result, or its part in the region; None where a `target` was given.
     uncertainty : ndarray of float32 or None
         In the image's intensities, without the axis of samples.
     notes : list of str
@@ -96,6 +99,7 @@ class Canvas:
         scale: int,
         region: Region | None = None,
         out: NDArray | None = None,
+        target: Target | None = None,
         uncertainty: bool = False,
     ) -> None:
         self.spec = _joined_channels(spec, n_colors)
@@ -105,11 +109,15 @@ class Canvas:
         self.scale = scale
         self.ranges = list(ranges)
         self.n_colors = n_colors
-        self.out = _checked_out(out, shape, spec.dtype)
+        self.out = None if target else _checked_out(out, shape, spec.dtype)
         self.notes = list(spec.notes)
         self.image = image
-        self.target = images.plane_view(self.out, self.spec.axes)
+        self.target = target or self._array_target()
         self.uncertainty = self._blank_uncertainty(shape) if uncertainty else None
+
+    def _array_target(self) -> ArrayTarget:
+        assert self.out is not None
+        return ArrayTarget(images.plane_view(self.out, self.spec.axes))
 
     @property
     def box(self) -> Box:
@@ -125,21 +133,30 @@ class Canvas:
         """Index along the leading axes of each plane that is wanted."""
         return itertools.product(*self._leading_ranges())
 
-    def plane(self, lead: tuple[int, ...], window: Box) -> Plane:
-        """Open a plane, of which only the window will be read.
-
-        All of it is read where a pixel's result can depend on pixels far away.
-        """
-        filled = self.spec.dtype.kind == "f"
-        transparent = any(feed.alpha for feed in self.feeds(lead))
-        if isinstance(self.image, np.ndarray) or filled or transparent:
-            rows, columns = self.spec.plane
-            window = slice(0, rows), slice(0, columns)
-        return Plane(self, lead, window)
+    def plane(
+        self, lead: tuple[int, ...], window: Box, *, reach: int, by_rows: bool
+    ) -> Plane:
+        """Open a plane, see `napari_edsr.sources.PlaneSource`."""
+        source = PlaneSource(
+            self.image, self.spec, lead, window, reach=reach, by_rows=by_rows
+        )
+        return Plane(self, lead, source)
 
     def _leading_ranges(self) -> list[range]:
         parts = (self.slices[axis] for axis in self.spec.leading)
         return [range(part.start, part.stop) for part in parts]
+
+    def remaining(self, lead: tuple[int, ...], tile: Tile) -> list[Tile]:
+        """What of a tile is not in the result yet, from top to bottom."""
+        _, target = tile.placed(self.box, self.scale)
+        missing = self.target.remaining(self.place(lead), target)
+        if missing == [target[0]]:
+            return [tile]  # which may read more than its part in the region does
+        edges = [
+            (rows.start // self.scale, rows.stop // self.scale) for rows in missing
+        ]
+        top = self.box[0].start
+        return [replace(tile, y0=top + start, y1=top + stop) for start, stop in edges]
 
     def feeds(self, lead: tuple[int, ...]) -> list[Feed]:
         """How the samples of a plane go through the network; alpha goes by itself."""
@@ -181,86 +198,90 @@ class Plane:
     canvas : Canvas
     lead : tuple of int
         Its index along the leading axes.
-    window : (slice, slice)
-        Rows and columns that tiles will be read from, with their context.
+    source : PlaneSource
+        Where it is read.
     """
 
-    def __init__(self, canvas: Canvas, lead: tuple[int, ...], window: Box) -> None:
+    def __init__(
+        self, canvas: Canvas, lead: tuple[int, ...], source: PlaneSource
+    ) -> None:
         self.canvas = canvas
         self.lead = canvas.place(lead)
-        self._origin = window[0].start, window[1].start
-        plane = images.read_plane(canvas.image, canvas.spec.axes, lead, window)
-        samples = range(plane.shape[-1])
-        self.feeds = [_exact_if_flat(feed, plane) for feed in canvas.feeds(lead)]
-        cleaned = [intensities.fill_nonfinite(plane[..., i]) for i in samples]
-        self._levels_of = plane if canvas.spec.dtype.kind in "iu" else None
-        self._samples = [plane for plane, _ in cleaned]
-        self._bad = [bad for _, bad in cleaned]
-        if any(bad is not None for bad in self._bad):
-            canvas.note(_NONFINITE)
+        self._source = source
+        self._feeds = canvas.feeds(lead)
+        self._is_finite = True
+
+    def feeds(self, box: Box) -> list[Feed]:
+        """What of a box goes through the network: an alpha that is flat there does not."""
+        return [
+            feed
+            for feed in self._feeds
+            if not (feed.alpha and self._source.is_flat(box, feed.samples[0]))
+        ]
 
     def read(self, box: Box, feed: Feed) -> NDArray[np.float32]:
         """Rows and columns as the network wants them, ``(C, H, W)``."""
-        where = self._read(box)
+        values, is_finite = self._source.filled(box)
+        if not is_finite:
+            self._is_finite = False
+            self.canvas.note(_NONFINITE)
         parts = zip(feed.samples, feed.limits, strict=True)
-        return np.stack(
-            [intensities.to_unit(self._samples[i][where], r) for i, r in parts]
-        )
+        return np.stack([intensities.to_unit(values[..., i], r) for i, r in parts])
 
     def read_levels(self, box: Box, feed: Feed) -> NDArray:
         """Rows and columns as they lie in the image, ``(H, W, C)``.
 
         Only of integers, which are all finite.
         """
-        assert self._levels_of is not None
         native = self.canvas.spec.dtype.newbyteorder("=")
-        return self._levels_of[self._read(box)][..., feed.columns].astype(native)
-
-    def _read(self, box: Box) -> Box:
-        """Where a box lies in what was read of the plane."""
-        rows, columns = box
-        y, x = self._origin
-        return (
-            slice(rows.start - y, rows.stop - y),
-            slice(columns.start - x, columns.stop - x),
-        )
+        return self._source.read(box)[..., feed.columns].astype(native)
 
     def write(self, tile: Tile, outputs: Sequence[Output]) -> tuple[slice, ...]:
         """Put the tile into the result, all of its samples, and say where."""
-        _, target = tile.placed(self.canvas.box, self.canvas.scale)
-        result = self.canvas.target[self.lead]
-        for output in outputs:
-            result[(*target, output.feed.columns)] = self._levels(output, tile)
-        for feed in self.feeds:
-            if feed.is_flat:
-                nothing = np.zeros((1, 1), np.float32)
-                result[(*target, feed.samples[0])] = intensities.from_unit(
-                    nothing, feed.limits[0], self.canvas.spec.dtype
-                )
-        self._write_uncertainty(tile, [out for out in outputs if not out.feed.alpha])
+        canvas = self.canvas
+        _, target = tile.placed(canvas.box, canvas.scale)
+        box = tile.within(canvas.box).box
+        dtype = canvas.spec.dtype.newbyteorder("=")
+        result = canvas.target.block(self.lead, target, canvas.spec.samples, dtype)
+        done = {output.feed: output for output in outputs}
+        for feed in self._feeds:
+            if feed in done:
+                result[..., feed.columns] = self._levels(done[feed])
+            if feed.alpha:
+                self._keep_flat_alpha(result, box, feed, everywhere=feed not in done)
+        if not self._is_finite:
+            result[self._enlarged(self._source.nonfinite(box))] = np.nan
+        canvas.target.put(self.lead, target, result)
+        self._write_uncertainty(box, target, [o for o in outputs if not o.feed.alpha])
         return self._in_result(target)
 
-    def _levels(self, output: Output, tile: Tile) -> NDArray:
+    def _levels(self, output: Output) -> NDArray:
         """In the image's type, (H, W, C)."""
         dtype = self.canvas.spec.dtype.newbyteorder("=")
         if dtype.kind in "iu" and output.mean.dtype == dtype:
             return np.moveaxis(output.mean, 0, -1)
-        feed = output.feed
-        pairs = zip(output.mean, feed.limits, strict=True)
-        blocks = [intensities.from_unit(*pair, dtype) for pair in pairs]
-        for block, sample in zip(blocks, feed.samples, strict=True):
-            self._restore_nonfinite(block, tile, sample)
-        return np.stack(blocks, -1)
+        pairs = zip(output.mean, output.feed.limits, strict=True)
+        return np.stack([intensities.from_unit(*pair, dtype) for pair in pairs], -1)
 
-    def _restore_nonfinite(self, block: NDArray, tile: Tile, sample: int) -> None:
-        bad = self._bad[sample]
-        if bad is not None:
-            scale = self.canvas.scale
-            crop, _ = tile.placed(self.canvas.box, scale)
-            enlarged = bad[self._read(tile.source)].repeat(scale, 0).repeat(scale, 1)
-            block[enlarged[crop]] = np.nan
+    def _keep_flat_alpha(
+        self, result: NDArray, box: Box, feed: Feed, *, everywhere: bool
+    ) -> None:
+        """What is opaque stays so, to the last bit, whatever the network gave there."""
+        rows, columns = self.canvas.spec.plane
+        around = grown(box, _FLAT, (slice(0, rows), slice(0, columns)))
+        alpha = self._source.filled(around)[0][..., feed.samples[0]]
+        keep: Any = ...
+        if not everywhere:
+            flat = _is_locally_flat(alpha)[relative(box, around)]
+            keep = self._enlarged(flat)
+        values = self._enlarged(alpha[relative(box, around)])
+        result[..., feed.samples[0]][keep] = values[keep]
 
-    def _write_uncertainty(self, tile: Tile, outputs: list[Output]) -> None:
+    def _enlarged(self, values: NDArray) -> NDArray:
+        scale = self.canvas.scale
+        return values.repeat(scale, 0).repeat(scale, 1)
+
+    def _write_uncertainty(self, box: Box, target: Box, outputs: list[Output]) -> None:
         if self.canvas.uncertainty is None:
             return
         spans = [out.feed.limits[0][1] - out.feed.limits[0][0] for out in outputs]
@@ -271,10 +292,10 @@ class Plane:
         axes = self.canvas.spec.axes.replace("S", "")
         view = images.plane_view(self.canvas.uncertainty, axes)
         spread = np.sqrt(np.mean(squares, axis=0))
-        for output in outputs:
-            for sample in output.feed.samples:
-                self._restore_nonfinite(spread, tile, sample)
-        _, target = tile.placed(self.canvas.box, self.canvas.scale)
+        if not self._is_finite:
+            colors = list(self.canvas.spec.colors)
+            bad = np.any(self._source.nonfinite(box)[..., colors], -1)
+            spread[self._enlarged(bad)] = np.nan
         view[self.lead][(*target, 0)] = spread
 
     def _in_result(self, target: Box) -> tuple[slice, ...]:
@@ -287,13 +308,11 @@ class Plane:
         return tuple(where[axis] for axis in spec.axes)
 
 
-def _exact_if_flat(feed: Feed, plane: NDArray) -> Feed:
-    """Give an alpha that is the same everywhere a range in which it comes back exactly."""
-    if not feed.alpha:
-        return feed
-    alpha = plane[..., feed.samples[0]]
-    level = float(alpha.flat[0])
-    return replace(feed, limits=((level, level),)) if np.all(alpha == level) else feed
+def _is_locally_flat(plane: NDArray) -> NDArray[np.bool_]:
+    """Where all pixels around one are equal to it."""
+    size = 2 * _FLAT + 1
+    lowest = ndimage.minimum_filter(plane, size, mode="nearest")
+    return lowest == ndimage.maximum_filter(plane, size, mode="nearest")
 
 
 def _joined_channels(spec: ImageSpec, n_colors: int) -> ImageSpec:
@@ -310,6 +329,7 @@ def _joined_channels(spec: ImageSpec, n_colors: int) -> ImageSpec:
 
 def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     if out is None:
+        _check_memory(math.prod(shape) * dtype.itemsize)
         return np.zeros(shape, dtype)
     if not (isinstance(out, np.ndarray) and out.flags.writeable):
         raise ImageError("`out` must be a numpy array that can be written to.")
@@ -319,3 +339,12 @@ def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
             f"shape {out.shape}."
         )
     return out
+
+
+def _check_memory(needed: int) -> None:
+    free = free_memory()
+    if needed > free:
+        raise ImageError(
+            f"The result takes {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB of memory are "
+            "free; write it to a file, out='result.ome.zarr', or upscale a part."
+        )

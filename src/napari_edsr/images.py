@@ -162,6 +162,14 @@ def as_source(image: Any) -> Any:
     return image if lazy and isinstance(image.dtype, np.dtype) else as_array(image)
 
 
+def as_dask(source: Any) -> Any:
+    """A dask array of what is read part by part, in its own chunks if it has any."""
+    import dask.array as da
+
+    chunks = getattr(source, "chunks", "auto")
+    return da.from_array(source, chunks=chunks)  # type: ignore[no-untyped-call]
+
+
 def _shape_and_dtype(image: Any) -> tuple[tuple[int, ...], np.dtype]:
     try:
         if not hasattr(image, "dtype"):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,24 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from napari_edsr import fast, images, intensities
-from napari_edsr.batches import BatchedRun
+from napari_edsr import images, intensities
+from napari_edsr.batches import make_run
 from napari_edsr.canvas import Canvas
-from napari_edsr.config import EDSRConfig, upsampling_steps
-from napari_edsr.device import free_memory, resolve_devices
-from napari_edsr.engine import Engine
-from napari_edsr.errors import DeviceError, ModelError
+from napari_edsr.engines import (
+    checked_scale,
+    make_engines,
+    model_metadata,
+    tiling_for,
+)
+from napari_edsr.errors import ImageError
 from napari_edsr.events import drain
 from napari_edsr.images import Region
 from napari_edsr.intensities import Range
-from napari_edsr.kept import KeptModel, kept_model
+from napari_edsr.kept import kept_model
 from napari_edsr.model import EDSR, MDSR
-from napari_edsr.plan import Tiling, plan_tiling
-from napari_edsr.precision import resolve_precision
-from napari_edsr.runs import Event, Run
+from napari_edsr.runs import Event
+from napari_edsr.stores.ngff import Place
+from napari_edsr.storing import Wanted, iter_stored
 
 Events = Generator[Event, None, "UpscaleResult"]
 
@@ -39,7 +42,8 @@ class UpscaleResult:
     Attributes
     ----------
     image : ndarray
-        The upscaled image, or region, in the input's dtype and axes.
+        The upscaled image, or region, in the input's dtype and axes; a dask array where
+        it was written to a file.
     axes : str
         One letter for each axis of `image`.
     metadata : dict
@@ -99,7 +103,9 @@ def iter_upscale(
     self_ensemble: bool = False,
     uncertainty: bool = False,
     region: Region | None = None,
-    out: NDArray | None = None,
+    out: NDArray | str | os.PathLike[str] | None = None,
+    place: Place | None = None,
+    overwrite: bool = False,
 ) -> Events:
     """Upscale an image part by part; closing the generator cancels within one pass.
 
@@ -143,8 +149,15 @@ def iter_upscale(
     region : mapping of str to (int, int), optional
         Part of the image by axis, in input pixels, e.g. ``{"Y": (0, 64), "T": (3, 4)}``.
         Its pixels are those of the whole run.
-    out : ndarray, optional
-        Array of the result's shape and dtype to write into as tiles finish.
+    out : ndarray, str or Path, optional
+        Array of the result's shape and dtype to write into as tiles finish; or an
+        OME-Zarr to be made (``"x.ome.zarr"``, extra ``large``), for results of any size.
+        Called again with the same arguments after it was interrupted, it goes on from
+        there and ends with the same bytes.
+    place : Place, optional
+        Pixel size, position, channels and contrast limits of the image, for that file.
+    overwrite : bool
+        Replace a result of other arguments.
 
     Yields
     ------
@@ -169,16 +182,35 @@ def iter_upscale(
         If the weights cannot be read or fetched.
     DeviceError
         If the device is missing, or its memory does not suffice.
+    FileError
+        If `out` cannot be written, or holds another result.
     """
     image = images.as_source(image)
     spec = images.understand(image, axes)
-    engines = _engines(
-        model,
-        spec.dtype,
-        scale=scale,
-        device=device,
+    kept = kept_model(model)
+    wanted = Wanted(
+        scale=checked_scale(kept.model.config, scale),
+        device=str(device),
         precision=precision,
         self_ensemble=self_ensemble or uncertainty,
+        tile=tile,
+        region=region,
+        normalize=normalize,
+        contrast_limits=contrast_limits,
+    )
+    if isinstance(out, str | os.PathLike):
+        _refuse_uncertainty(uncertainty)
+        stored = yield from iter_stored(
+            *(image, spec, kept, Path(out), wanted), place=place, overwrite=overwrite
+        )
+        return UpscaleResult(stored.image, spec.axes, stored.metadata)
+    engines = make_engines(
+        kept,
+        spec.dtype,
+        scale=wanted.scale,
+        device=device,
+        precision=precision,
+        self_ensemble=wanted.self_ensemble,
     )
     engine = engines[0]
     canvas = Canvas(
@@ -194,114 +226,22 @@ def iter_upscale(
     canvas.notes += intensities.sampling_notes(image, spec, normalize)
     for note in engine.notes:
         canvas.note(note)
-    tiling = plan_tiling(
-        tile,
-        engine.config,
-        engine.scale,
-        device=engine.name.partition(":")[0],
-        free_bytes=min(free_memory(each.device) for each in engines),
-        ensemble=engine.ensemble,
-    )
-    run = _run(canvas, engines, tiling)
+    run = make_run(canvas, engines, tiling_for(tile, engines))
     started = time.perf_counter()
     try:
         yield from run.events()
     finally:
         run.close()
     metadata = {
-        **_model_metadata(engine.model),
+        **model_metadata(engine.model),
         **run.metadata(),
         "normalize": normalize if isinstance(normalize, str) else "range",
         "seconds": round(time.perf_counter() - started, 3),
     }
+    assert canvas.out is not None
     return UpscaleResult(canvas.out, spec.axes, metadata, canvas.uncertainty)
 
 
-def _run(canvas: Canvas, engines: list[Engine], tiling: Tiling) -> Run:
-    if tiling.equal:
-        return BatchedRun(canvas, engines, tiling)
-    if len(engines) > 1:
-        canvas.note(f"Only {engines[0].name} is used for rows and for an ensemble.")
-    return Run(canvas, engines[0], tiling)
-
-
-def _engines(
-    model: str | Path | EDSR | MDSR,
-    dtype: np.dtype,
-    *,
-    scale: int | None,
-    device: str | torch.device,
-    precision: str,
-    self_ensemble: bool,
-) -> list[Engine]:
-    """One for each device; settles what was left open, says what does not go together."""
-    kept = kept_model(model)
-    factor = checked_scale(kept.model.config, scale)
-    if str(device) == fast.NAME:
-        return [_fast_engine(kept, factor, precision, self_ensemble)]
-    targets = resolve_devices(device)
-    settled = resolve_precision(precision, kept, factor, targets[0], dtype)
-    return [
-        Engine(
-            *(kept.model, factor, target, settled),
-            self_ensemble=self_ensemble,
-            networks=kept.networks if target.type == "cpu" else None,
-        )
-        for target in targets
-    ]
-
-
-def _fast_engine(
-    kept: KeptModel, scale: int, precision: str, self_ensemble: bool
-) -> Engine:
-    """MNN, or the CPU in its place if it is missing or fails."""
-    if precision not in ("auto", "fp32"):
-        raise DeviceError(f"MNN computes in fp32, not in {precision}.")
-    notes = []
-    try:
-        if scale not in kept.fast:
-            kept.fast[scale] = fast.FastNetwork(kept.model, scale)
-    except DeviceError as error:
-        notes.append(f"{error} The CPU runs without it, exactly.")
-    engine = Engine(
-        *(kept.model, scale, torch.device("cpu"), "fp32"),
-        self_ensemble=self_ensemble,
-        networks=kept.networks,
-        fast=kept.fast.get(scale),
-    )
-    engine.notes += notes
-    return engine
-
-
-def checked_scale(config: EDSRConfig, scale: int | None) -> int:
-    """Settle on a factor that the network has.
-
-    Raises
-    ------
-    ModelError
-        If it has not got `scale`, or several and none was named.
-    """
-    offered = " and ".join(f"x{own}" for own in config.scales)
-    if scale is None:
-        if len(config.scales) > 1:
-            raise ModelError(f"This model has the scales {offered}; choose one.")
-        return config.scales[0]
-    if isinstance(scale, bool) or not isinstance(scale, int | np.integer):
-        raise ModelError(f"The scale {scale!r} is not a whole number such as 2.")
-    upsampling_steps(int(scale))
-    if scale not in config.scales:
-        raise ModelError(
-            f"The model upscales {offered}; choose that scale, or a model for x{scale} "
-            f"such as edsr-light-x{scale}."
-        )
-    return int(scale)
-
-
-def _model_metadata(model: EDSR | MDSR) -> dict[str, Any]:
-    about = model.provenance.to_dict()
-    about["path"] = Path(about["path"]).name  # folders are private
-    provenance = {key: value for key, value in about.items() if value not in (None, "")}
-    return {
-        "software": f"napari-edsr {version('napari-edsr')}",
-        "model": {**provenance, "config": model.config.to_dict()},
-    }
+def _refuse_uncertainty(uncertainty: bool) -> None:
+    if uncertainty:
+        raise ImageError("The uncertainty is not written to disk; leave it out.")

@@ -18,6 +18,7 @@ from napari_edsr.images import (
     read_plane,
     understand,
 )
+from napari_edsr.sampling import BLOCK, sample_places
 
 #: Percentiles that become 0 and 1, so that a 12-bit camera image stored in 16 bits
 #: does not reach the network nearly black.
@@ -25,7 +26,6 @@ PERCENTILES = (0.1, 99.9)
 NORMALIZATIONS = ("auto", "dtype", "percentile", "contrast-limits")
 Range = tuple[float, float]
 
-_PLANES_SAMPLED = 32  # of a channel that lies on disk
 _EXACT = 2**53  # integers up to here are exact in float64
 _MEASURED_AT_MOST = 2**24  # values a percentile is taken of; more are sampled evenly
 
@@ -84,21 +84,23 @@ def intensity_ranges(
 
 
 def sampling_notes(image: Any, spec: ImageSpec, normalize: str | Range) -> list[str]:
-    """What is to be said where only some planes of a lazy image were looked at."""
-    planes = spec.n_planes // spec.size("C")
+    """What is to be said where only parts of a lazy image were looked at."""
     measured = isinstance(normalize, str) and (
         normalization_method(spec, normalize) == "percentile"
     )
-    if isinstance(image, np.ndarray) or not measured or planes <= _PLANES_SAMPLED:
+    if isinstance(image, np.ndarray) or not measured or _is_small(spec):
         return []
-    used = len(range(0, planes, _plane_step(planes)))
-    return [f"The intensity range was taken from {used} of {planes} planes."]
+    parts = _n_blocks(spec)
+    return [
+        f"The intensity range was taken from {parts} parts of {BLOCK} x {BLOCK} "
+        "pixels, spread by chance, but always the same."
+    ]
 
 
 def _channels(image: Any, spec: ImageSpec) -> list[NDArray]:
     """Intensities of each channel, (..., Y, X, S) without alpha; of a lazy image a sample.
 
-    A stack that lies on disk is not read as a whole: some of its planes stand for it.
+    A large image that lies on disk is not read as a whole: parts of it stand for it.
     """
     colours = len(spec.colors)
     if isinstance(image, np.ndarray):
@@ -106,25 +108,30 @@ def _channels(image: Any, spec: ImageSpec) -> list[NDArray]:
         if "C" not in spec.axes:
             return [values]
         return list(np.moveaxis(values, spec.leading.index("C"), 0))
-    leads = list(np.ndindex(*spec.leading_shape))
-    if "C" not in spec.axes:
-        return [_sampled(image, spec, leads)]
-    place = spec.leading.index("C")
-    by_channel = ([n for n in leads if n[place] == c] for c in range(spec.size("C")))
-    return [_sampled(image, spec, planes) for planes in by_channel]
+    return [_sampled(image, spec, channel) for channel in range(spec.size("C"))]
 
 
-def _sampled(image: Any, spec: ImageSpec, leads: list[tuple[int, ...]]) -> NDArray:
-    chosen = leads[:: _plane_step(len(leads))]
-    values = len(chosen) * math.prod(spec.plane) * len(spec.colors)
-    step = _pixel_step(values)
-    planes = (read_plane(image, spec.axes, lead) for lead in chosen)
-    return np.stack([plane[::step, ::step, : len(spec.colors)] for plane in planes])
+def _sampled(image: Any, spec: ImageSpec, channel: int) -> NDArray:
+    """Intensities of a channel of a lazy image: all of a small one, or of some blocks."""
+    whole = slice(None), slice(None)
+    leads = list(np.ndindex(*spec.leading_shape)) if _is_small(spec) else []
+    if "C" in spec.axes:
+        leads = [n for n in leads if n[spec.leading.index("C")] == channel]
+    places = [(lead, whole) for lead in leads] or sample_places(
+        spec, _n_blocks(spec), channel
+    )
+    parts = (read_plane(image, spec.axes, *place) for place in places)
+    values = [part[..., : len(spec.colors)].reshape(-1) for part in parts]
+    return np.concatenate(values)[:, None, None, None]
 
 
-def _plane_step(planes: int) -> int:
-    """Every which plane of a lazy image stands for the others."""
-    return math.ceil(planes / _PLANES_SAMPLED)
+def _is_small(spec: ImageSpec) -> bool:
+    values = math.prod(spec.shape) // spec.size("C")
+    return values <= _MEASURED_AT_MOST
+
+
+def _n_blocks(spec: ImageSpec) -> int:
+    return _MEASURED_AT_MOST // (BLOCK**2 * len(spec.colors))
 
 
 def _pixel_step(values: int) -> int:

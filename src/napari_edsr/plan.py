@@ -48,6 +48,9 @@ class Tiling:
         Whether tiles may become smaller than asked for.
     equal : bool
         Whether tiles are read with equal shapes, to be run together.
+    step : int
+        Input pixels of which tiles are multiples, from where the wanted part begins;
+        0 to cut a plane in the same way whatever part of it is wanted.
     """
 
     size: Size
@@ -56,6 +59,7 @@ class Tiling:
     by_rows: bool
     shrinks: bool
     equal: bool = False
+    step: int = 0
 
     @property
     def label(self) -> int | str:
@@ -74,17 +78,22 @@ class Tiling:
 
     def tiles(self, shape: Size, box: Box) -> list[Tile]:
         """The tiles of a plane that share pixels with a box."""
+        if self.step:
+            rows, columns = box
+            place = rows.start, rows.stop, columns.start, columns.stop
+            wanted = Tile(*place, shape, self.halo)
+            return wanted.split(self.size, equal=self.equal, step=self.step)
         tiles = plan_tiles(shape, tile=self.size, halo=self.halo, equal=self.equal)
         return [tile for tile in tiles if tile.intersects(box)]
 
     def bands(self, tile: Tile, box: Box) -> list[Band]:
         """What of a stripe is run in one go, for the part of it inside a box.
 
-        Its rows are cut as for the whole stripe, so that the pixels are the same.
+        Rows are cut as for the whole stripe, so that the pixels are the same.
         """
         _, columns = tile.source
         height = band_height(columns.stop - columns.start)
-        return plan_bands(tile.within(box), height, tile.source[0].start)
+        return plan_bands(tile.within(box), height)
 
     def sources(self, tile: Tile, box: Box) -> list[Box]:
         """What is read for the part of a tile inside a box, context included."""

@@ -49,8 +49,13 @@ class Run:
     def __post_init__(self) -> None:
         grid = self.tiling.tiles(self.canvas.spec.plane, self.canvas.box)
         leads = self.canvas.leads()
-        self._todo = deque(Part(lead, tile) for lead in leads for tile in grid)
-        self.total = self._count(grid) * self.canvas.n_planes
+        self._todo = deque(
+            Part(lead, rest)
+            for lead in leads
+            for tile in grid
+            for rest in self.canvas.remaining(lead, tile)
+        )
+        self.total = self._count(part.tile for part in self._todo)
         self.done = 0
         self.flop = 0.0
         self._began = 0.0
@@ -72,7 +77,13 @@ class Run:
     def _open(self, lead: tuple[int, ...]) -> Plane:
         """A plane, which stays open until the next one is."""
         if self._opened is None or self._opened[0] != lead:
-            self._opened = lead, self.canvas.plane(lead, self._window)
+            plane = self.canvas.plane(
+                lead,
+                self._window,
+                reach=self.tiling.halo,
+                by_rows=self.tiling.by_rows,
+            )
+            self._opened = lead, plane
         return self._opened[1]
 
     def _read_by(self, tiles: Iterable[Tile]) -> Box:
@@ -116,7 +127,7 @@ class Run:
     def _iter_rows(self, plane: Plane, tile: Tile) -> _TileEvents:
         """Run its bands through the network, all feeds side by side."""
         bands = self.tiling.bands(tile, self.canvas.box)
-        feeds = [feed for feed in plane.feeds if not feed.is_flat]
+        feeds = plane.feeds(self._read_by([tile]))
         runs = [
             self.engine.iter_rows(partial(plane.read, feed=feed), bands)
             for feed in feeds
@@ -136,7 +147,7 @@ class Run:
         """Run it as a whole, as often as the engine does."""
         noted = len(self.engine.notes)
         crop, _ = tile.placed(self.canvas.box, self.engine.scale)
-        feeds = [feed for feed in plane.feeds if not feed.is_flat]
+        feeds = plane.feeds(tile.source)
         outputs = []
         for number, feed in enumerate(feeds):
             self.flop += self.engine.flop(tile.source)

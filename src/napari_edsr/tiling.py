@@ -36,6 +36,11 @@ class Tile:
     least: Size = (0, 0)
 
     @property
+    def box(self) -> Box:
+        """Its rows and columns, without context."""
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+    @property
     def source(self) -> Box:
         """What the network reads: the tile and its halo, cut at the plane's edges.
 
@@ -62,13 +67,7 @@ class Tile:
         crop, target : (slice, slice)
             The part within the upscaled `source`, and within the upscaled box.
         """
-        parts = [
-            slice(max(start, limits.start), min(stop, limits.stop))
-            for start, stop, limits in (
-                (self.y0, self.y1, box[0]),
-                (self.x0, self.x1, box[1]),
-            )
-        ]
+        parts = overlap(self.box, box)
         crop = [
             _scaled(part, source.start, scale)
             for part, source in zip(parts, self.source, strict=True)
@@ -89,13 +88,13 @@ class Tile:
             and cols.start < self.x1
         )
 
-    def split(self, size: Size, *, equal: bool = False) -> list[Tile]:
+    def split(self, size: Size, *, equal: bool = False, step: int = 1) -> list[Tile]:
         """Cut it into tiles no larger than so many rows and columns, with the same halo.
 
-        See `plan_tiles`.
+        See `plan_tiles`; they begin at multiples of `step` from the first row and column.
         """
-        rows = _cut(self.y0, self.y1, size[0])
-        columns = _cut(self.x0, self.x1, size[1])
+        rows = _cut(self.y0, self.y1, size[0], step)
+        columns = _cut(self.x0, self.x1, size[1], step)
         halos = 2 * self.halo
         least = (_longest(rows) + halos, _longest(columns) + halos) if equal else (0, 0)
         return [
@@ -106,14 +105,10 @@ class Tile:
 
     def within(self, box: Box) -> Tile:
         """The part of it inside ``rows, columns``, in input pixels, which it intersects."""
-        (y0, y1), (x0, x1) = (
-            (max(start, limits.start), min(stop, limits.stop))
-            for start, stop, limits in (
-                (self.y0, self.y1, box[0]),
-                (self.x0, self.x1, box[1]),
-            )
+        rows, columns = overlap(self.box, box)
+        return replace(
+            self, y0=rows.start, y1=rows.stop, x0=columns.start, x1=columns.stop
         )
-        return replace(self, y0=y0, y1=y1, x0=x0, x1=x1)
 
 
 @dataclass(frozen=True)
@@ -147,8 +142,12 @@ class Band:
         )
 
 
-def plan_bands(tile: Tile, height: int, origin: int) -> list[Band]:
+def plan_bands(tile: Tile, height: int) -> list[Band]:
     """Cut what a tile reads into bands, from top to bottom.
+
+    They are some of those of a tile from the first row of the plane to the last, and so
+    the pixels are the same to the last bit; they begin one band early, for the first
+    band of a run is computed otherwise.
 
     Parameters
     ----------
@@ -156,10 +155,6 @@ def plan_bands(tile: Tile, height: int, origin: int) -> list[Band]:
         Its halo is the network's receptive field, by which results lag behind.
     height : int
         Rows of a band.
-    origin : int
-        Row of the plane from which a tile as long or longer is cut into bands. These
-        are some of its bands, and so the pixels are the same to the last bit; they
-        begin one band early, for the first band of a run is computed otherwise.
 
     Returns
     -------
@@ -167,8 +162,8 @@ def plan_bands(tile: Tile, height: int, origin: int) -> list[Band]:
         The rows of their tiles follow one another and make up the tile.
     """
     rows, columns = tile.source
-    start = origin + max(0, (rows.start - origin) // height - 1) * height
-    stop = min(tile.shape[0], origin - (origin - rows.stop) // height * height)
+    start = max(0, rows.start // height - 1) * height
+    stop = min(tile.shape[0], math.ceil(rows.stop / height) * height)
     bands, done = [], start
     for top in range(start, stop, height):
         end = min(top + height, stop)
@@ -223,14 +218,49 @@ def area(box: Box) -> int:
     return (rows.stop - rows.start) * (columns.stop - columns.start)
 
 
+def holds(outer: Box, inner: Box) -> bool:
+    """Whether a box lies within another."""
+    pairs = zip(outer, inner, strict=True)
+    return all(o.start <= i.start and i.stop <= o.stop for o, i in pairs)
+
+
+def grown(box: Box, margin: int, limits: Box) -> Box:
+    """A box with a margin on each side, as far as the limits allow."""
+    rows, columns = (
+        slice(max(part.start - margin, end.start), min(part.stop + margin, end.stop))
+        for part, end in zip(box, limits, strict=True)
+    )
+    return rows, columns
+
+
+def overlap(box: Box, other: Box) -> Box:
+    """The part two boxes share, if they do."""
+    rows, columns = (
+        slice(max(a.start, b.start), min(a.stop, b.stop))
+        for a, b in zip(box, other, strict=True)
+    )
+    return rows, columns
+
+
+def relative(box: Box, around: Box) -> Box:
+    """A box as the index of an array that begins where another one does."""
+    rows, columns = (
+        slice(part.start - origin.start, part.stop - origin.start)
+        for part, origin in zip(box, around, strict=True)
+    )
+    return rows, columns
+
+
 def _scaled(part: slice, origin: int, scale: int) -> slice:
     return slice((part.start - origin) * scale, (part.stop - origin) * scale)
 
 
-def _cut(start: int, stop: int, largest: int) -> list[tuple[int, int]]:
-    count = math.ceil((stop - start) / largest)
-    edges = [start + (stop - start) * i // count for i in range(count + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+def _cut(start: int, stop: int, largest: int, step: int) -> list[tuple[int, int]]:
+    """Near-equal parts, each but the last a multiple of `step` long."""
+    steps = math.ceil((stop - start) / step)
+    count = math.ceil(steps / max(1, largest // step))
+    edges = [start + step * (steps * i // count) for i in range(count)]
+    return list(zip(edges, [*edges[1:], stop], strict=True))
 
 
 def _longest(parts: list[tuple[int, int]]) -> int:

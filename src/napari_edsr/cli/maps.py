@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 
 def file_size(path: Path) -> str:
-    """In words, e.g. ``"1.2 MB"``."""
-    return decimal(path.stat().st_size)
+    """In words, e.g. ``"1.2 MB"``; of a folder, that of all in it."""
+    files = [path, *path.rglob("*")] if path.is_dir() else [path]
+    return decimal(sum(file.stat().st_size for file in files if file.is_file()))
 
 
 def checked_degradation(

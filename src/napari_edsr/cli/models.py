@@ -164,7 +164,7 @@ def export(
 
 
 def _write_onnx(model: EDSR | MDSR, output: Path, scale: int | None) -> None:
-    from napari_edsr.inference import checked_scale
+    from napari_edsr.engines import checked_scale
     from napari_edsr.onnx_export import save_onnx
 
     factor = checked_scale(model.config, scale)

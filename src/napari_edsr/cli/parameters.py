@@ -33,7 +33,7 @@ def check_place(output: Path) -> None:
     folder = output.absolute().parent
     if not folder.is_dir():
         raise FileError(f"There is no folder {output.parent}; make it first.")
-    if output.is_dir():
+    if output.is_dir() and output.suffix.lower() != ".zarr":
         raise FileError(f"{output} is a folder; name a file in it.")
     if not os.access(folder, os.W_OK):
         raise FileError(f"Nothing can be written to {folder}; name another place.")

@@ -26,6 +26,8 @@ from napari_edsr.errors import EDSRError, EDSRWarning, FileError, ImageError
 from napari_edsr.events import UpscalePlanned
 from napari_edsr.files import ImageFile
 from napari_edsr.images import understand
+from napari_edsr.stores.ngff import Place
+from napari_edsr.stores.read import is_zarr, read_zarr
 
 if TYPE_CHECKING:
     from napari_edsr.inference import UpscaleResult
@@ -40,6 +42,11 @@ class Job:
     target: Path
     uncertainty: Path | None = None
     consistency: Path | None = None
+
+    @property
+    def to_store(self) -> bool:
+        """Whether the result grows on the disk and can be taken up again."""
+        return self.target.suffix.lower() == ".zarr"
 
     @property
     def maps(self) -> dict[str, Path]:
@@ -99,6 +106,12 @@ def upscale(
             help="TIFF for the result made small again minus the input; of a single file."
         ),
     ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", metavar=FLAG, help="Replace an .ome.zarr made otherwise."
+        ),
+    ] = False,
 ) -> None:
     """Upscale images. Pixel size, colour profile and metadata go along."""
     jobs = _jobs(source, Job(Path(source), output, uncertainty, consistency))
@@ -111,6 +124,7 @@ def upscale(
         "self_ensemble": self_ensemble,
         "uncertainty": uncertainty is not None,
         "normalize": _range(normalize),
+        "overwrite": overwrite,
     }
     failures = []
     for job in jobs:
@@ -132,7 +146,7 @@ def _jobs(source: str, asked: Job) -> list[Job]:
     if not source:
         raise FileError("INPUT is empty; name a file, a glob or a folder.")
     path, output = asked.source, asked.target
-    if path.is_file() or not (path.is_dir() or glob.has_magic(source)):
+    if path.is_file() or is_zarr(path) or not (path.is_dir() or glob.has_magic(source)):
         _protect([asked])
         return [asked]
     if asked.maps:
@@ -195,6 +209,8 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _check_maps(job: Job) -> None:
+    if job.to_store and job.maps:
+        raise FileError(f"--{min(job.maps)} needs an OUTPUT such as .tif.")
     taken = {job.target.resolve(): "OUTPUT"}
     for name, path in job.maps.items():
         if path.resolve() in taken:
@@ -231,14 +247,17 @@ def _range(normalize: str) -> Any:
 def _upscale_file(
     job: Job, network: EDSR | MDSR, axes: str | None, options: dict[str, Any]
 ) -> None:
-    from napari_edsr.inference import checked_scale, iter_upscale
+    from napari_edsr.engines import checked_scale
+    from napari_edsr.inference import iter_upscale
 
-    image = files.read_image(job.source, axes)
+    read = read_zarr if is_zarr(job.source) else files.read_image
+    image = read(job.source, axes)
     spec = understand(image.data, image.axes)
     scale = checked_scale(network.config, options["scale"])
     notes = [*image.notes]
-    shape = spec.output_shape(scale)
-    notes.append(files.check_writable(job.target, image.axes, shape, spec.dtype))
+    if not job.to_store:
+        shape = spec.output_shape(scale)
+        notes.append(files.check_writable(job.target, image.axes, shape, spec.dtype))
     degradation = None
     if job.consistency is not None:
         degradation = checked_degradation(network, scale, image)
@@ -250,6 +269,8 @@ def _upscale_file(
         network,
         axes=image.axes,
         contrast_limits=image.contrast_limits,
+        out=job.target if job.to_store else None,
+        place=_place(image),
         **options,
     )
     said: set[str] = set()
@@ -258,6 +279,9 @@ def _upscale_file(
             run, f"Upscaling x{scale}", lambda event: _say_plan(event, said)
         )
     _say_new(result.metadata["notes"], said)
+    if job.to_store:
+        _say_written(job, image, result)
+        return
     written = _write(job, image, result)
     if job.uncertainty is not None:
         write_uncertainty(job.uncertainty, written, result)
@@ -308,7 +332,22 @@ def _write(job: Job, source: ImageFile, result: UpscaleResult) -> ImageFile:
     scale = result.metadata["scale"]
     written = files.upscaled_file(source, result.image, scale, result.metadata)
     files.write_image(job.target, written)
+    _say_written(job, source, result)
+    return written
+
+
+def _place(image: ImageFile) -> Place:
+    return Place(
+        pixel_size=image.pixel_size,
+        origin=image.metadata.get("origin", {}),
+        unit=image.unit,
+        colors=image.metadata.get("colors", ()),
+        channel_names=image.channel_names,
+        contrast_limits=image.contrast_limits,
+    )
+
+
+def _say_written(job: Job, source: ImageFile, result: UpscaleResult) -> None:
     size = " x ".join(str(result.image.shape[source.axes.index(axis)]) for axis in "XY")
     seconds = f"{result.metadata['seconds']:.1f} s"
     typer.echo(f"  {job.target}: {size}, {file_size(job.target)}, {seconds}")
-    return written

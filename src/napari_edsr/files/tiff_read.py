@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
 from napari_edsr.errors import FileError
 from napari_edsr.files import ome
@@ -27,7 +28,8 @@ from napari_edsr.files.common import (
     upright,
     upright_sizes,
 )
-from napari_edsr.images import leading_axes
+from napari_edsr.images import as_dask, leading_axes
+from napari_edsr.plan import free_memory
 
 _P = tifffile.PHOTOMETRIC
 _UNREADABLE: dict[int, str] = {
@@ -38,6 +40,8 @@ _UNREADABLE: dict[int, str] = {
     _P.LOGL: "LogL luminances",
     _P.LOGLUV: "LogLuv colours",
 }
+#: Of the free memory, which an image may take to be read as a whole.
+_SHARE_IN_MEMORY = 0.25
 _UNSPECIFIED = 0
 _INKS = 4
 _MOST_SAMPLES = 4  # of a pixel: RGB and alpha
@@ -72,7 +76,7 @@ def read_tiff(path: Path, axes: str | None = None) -> ImageFile:
         if kind:
             raise FileError(f"{path.name} holds {kind}; convert it to RGB first.")
         _check_complete(path, series)
-        image = ImageFile(native(series.asarray()), series.axes)
+        image = ImageFile(_pixels(path, series), series.axes)
         guessed = _name_unknown_axes(image)
         _refuse_damage(path, complaints)
         _read_metadata(tif, series, image)
@@ -82,6 +86,40 @@ def read_tiff(path: Path, axes: str | None = None) -> ImageFile:
                 f"The file does not name all its axes; taken as {image.axes}.",
             )
         return _upright_image(page, image)
+
+
+def _pixels(path: Path, series: Any) -> Any:
+    """An array; of a large image one that is read part by part."""
+    if series.nbytes <= _SHARE_IN_MEMORY * free_memory():
+        return native(series.asarray())
+    try:
+        import dask.array  # noqa: F401
+        import zarr
+    except ImportError as error:
+        if series.nbytes <= free_memory():
+            return native(series.asarray())
+        raise FileError(
+            f"{path.name} takes {series.nbytes / 1e9:.1f} GB of memory, more than is free; "
+            "pip install 'napari-edsr[large]' to read it part by part."
+        ) from error
+    if series.dataoffset is not None:  # one piece, without compression
+        return as_dask(_Mapped(path, series))
+    store = tifffile.imread(path, aszarr=True, series=0, level=0)
+    return as_dask(zarr.open_array(store, mode="r"))
+
+
+class _Mapped:
+    """Pixels that lie in one piece in a file, mapped only while they are read."""
+
+    def __init__(self, path: Path, series: Any) -> None:
+        order = series.keyframe.parent.byteorder
+        self.shape, self.ndim = series.shape, len(series.shape)
+        self.dtype = series.dtype.newbyteorder(order)
+        self._path, self._offset = path, series.dataoffset
+
+    def __getitem__(self, index: Any) -> NDArray:
+        pixels = np.memmap(self._path, self.dtype, "r", self._offset, self.shape)
+        return np.array(pixels[index])
 
 
 @contextmanager

@@ -1,0 +1,51 @@
+"""Parts of an image that stand for all of it: spread by chance, but always the same."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+
+from napari_edsr.images import ImageSpec
+from napari_edsr.tiling import Box
+
+#: Index of a plane along the leading axes, and rows and columns in it.
+Place = tuple[tuple[int, ...], Box]
+#: Pixels a side of a part.
+BLOCK = 512
+
+
+def sample_places(
+    spec: ImageSpec, count: int, channel: int | None = None
+) -> list[Place]:
+    """Choose parts of an image, no two the same.
+
+    Parameters
+    ----------
+    spec : ImageSpec
+    count : int
+        How many parts of `BLOCK` pixels a side; fewer where there are not as many.
+    channel : int, optional
+        Of axis C; parts of all channels by default.
+
+    Returns
+    -------
+    list of ((int, ...), (slice, slice))
+        In the order in which they lie in the image.
+    """
+    fixed = {} if channel is None or "C" not in spec.axes else {"C": channel}
+    leading = [1 if axis in fixed else spec.size(axis) for axis in spec.leading]
+    counts = leading + [math.ceil(length / BLOCK) for length in spec.plane]
+    total = math.prod(counts)
+    chosen = random.Random(0).sample(range(total), min(total, count))
+    places = []
+    for number in sorted(chosen):
+        *lead, row, column = (int(i) for i in np.unravel_index(number, counts))
+        index = [fixed.get(a, i) for a, i in zip(spec.leading, lead, strict=True)]
+        places.append((tuple(index), (_part(row), _part(column))))
+    return places
+
+
+def _part(number: int) -> slice:
+    return slice(number * BLOCK, (number + 1) * BLOCK)

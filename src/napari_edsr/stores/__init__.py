@@ -1,0 +1,1 @@
+"""Results on disk: OME-Zarr that is written part by part, and taken up again."""

@@ -1,0 +1,151 @@
+"""What a run to a store was asked for and settled on, so that it can be taken up again."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from napari_edsr.errors import FileError
+from napari_edsr.images import ImageSpec, read_plane
+from napari_edsr.plan import Tiling
+from napari_edsr.sampling import Place, sample_places
+from napari_edsr.targets import Grid
+
+#: Bytes up to which all of an image is hashed; of larger ones as many parts are.
+_HASHED_WHOLE = 2**33
+_PARTS = 256
+_SLAB_BYTES = 2**26
+#: Pixels a side that a chunk of the result has at most.
+_CHUNK = 512
+_UNIT_PIXELS = 2**20
+#: What is asked for, in the order in which differences are told.
+_WORDS = {
+    "model_key": "model {}",
+    "scale": "scale {}",
+    "axes": "axes {}",
+    "region": "region {}",
+    "input": "another image",
+    "self_ensemble": "self_ensemble={}",
+    "normalize": "normalize={}",
+    "contrast_limits": "contrast limits {}",
+    "precision": "precision {}",
+    "device": "device {}",
+    "tile": "tile {}",
+}
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What was chosen before the first tile, and holds for all of them.
+
+    Attributes
+    ----------
+    tiling : Tiling
+    rows : int
+        Rows of the input that a unit of a stripe has.
+    precision : str
+    computer : str
+        What computes, see `napari_edsr.device.describe`: other machines may round
+        otherwise.
+    ranges : tuple of (float, float)
+        Intensities that the network sees as 0 and 1.
+    """
+
+    tiling: Tiling
+    rows: int
+    precision: str
+    computer: str
+    ranges: tuple[tuple[float, float], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Settled:
+        """Inverse of `to_dict`."""
+        tiling = dict(values["tiling"], size=tuple(values["tiling"]["size"]))
+        ranges = tuple((float(low), float(high)) for low, high in values["ranges"])
+        return cls(**{**values, "tiling": Tiling(**tiling), "ranges": ranges})
+
+    def grid(self, spec: ImageSpec, slices: Mapping[str, slice], scale: int) -> Grid:
+        """The units of a result."""
+        box = slices["Y"], slices["X"]
+        tiles = self.tiling.tiles(spec.plane, box)
+        rows = sorted({tile.y0 for tile in tiles})
+        if self.tiling.by_rows:
+            rows = list(range(box[0].start, box[0].stop, self.rows))
+        columns = sorted({tile.x0 for tile in tiles})
+        return Grid(
+            tuple(slices[a].stop - slices[a].start for a in spec.leading),
+            _edges(rows, box[0]),
+            _edges(columns, box[1]),
+            scale,
+        )
+
+
+def _edges(starts: Iterable[int], part: slice) -> tuple[int, ...]:
+    return tuple(start - part.start for start in (*starts, part.stop))
+
+
+def check_same(asked: Mapping[str, Any], found: Mapping[str, Any], path: str) -> None:
+    """Refuse to go on with a result that something else was asked for.
+
+    Raises
+    ------
+    FileError
+        Naming the first difference.
+    """
+    for key, words in _WORDS.items():
+        if asked.get(key) != found.get(key):
+            other = words.format(found.get("model" if key == "model_key" else key))
+            raise FileError(
+                f"{path} was made with {other}; name another output, or use --overwrite."
+            )
+
+
+def input_key(image: Any, spec: ImageSpec, slices: Mapping[str, slice]) -> str:
+    """Hash that tells the wanted part of an image from others.
+
+    Of a part of very many bytes only some blocks of the image are looked at.
+    """
+    about = f"{spec.shape} {spec.dtype.str} {spec.axes}"
+    digest = hashlib.blake2b(about.encode(), digest_size=16)
+    wanted = math.prod(part.stop - part.start for part in slices.values())
+    places: Iterable[Place] = sample_places(spec, _PARTS)
+    if wanted * spec.dtype.itemsize <= _HASHED_WHOLE:
+        places = _slabs(spec, slices)
+    for lead, box in places:
+        digest.update(read_plane(image, spec.axes, lead, box).tobytes())
+    return digest.hexdigest()
+
+
+def _slabs(spec: ImageSpec, slices: Mapping[str, slice]) -> Iterator[Place]:
+    """All of it, some rows at a time."""
+    rows, columns = slices["Y"], slices["X"]
+    width = (columns.stop - columns.start) * spec.samples * spec.dtype.itemsize
+    height = max(1, _SLAB_BYTES // width)
+    leading = [range(slices[a].start, slices[a].stop) for a in spec.leading]
+    for lead in itertools.product(*leading):
+        for top in range(rows.start, rows.stop, height):
+            yield lead, (slice(top, min(top + height, rows.stop)), columns)
+
+
+def chunk_step(tile: int | str, scale: int) -> int:
+    """Input pixels a side of a chunk: some 500 of the result, a part of any tile size."""
+    if not str(tile).isdecimal():
+        return _CHUNK // scale // 64 * 64
+    parts = math.ceil(int(tile) * scale / _CHUNK)
+    while int(tile) % parts:
+        parts += 1
+    return int(tile) // parts
+
+
+def unit_rows(tiling: Tiling, width: int) -> int:
+    """Rows of a unit of a stripe: about a megapixel of the input, in whole chunks."""
+    across = min(width, tiling.size[1])
+    return tiling.step * max(1, round(_UNIT_PIXELS / (tiling.step * across)))

@@ -1,0 +1,98 @@
+"""An image at several sizes in a zarr group, written box by box."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_edsr.tiling import Box
+
+#: Pixels of the longer side from which no coarser level is made.
+_SMALLEST = 512
+
+
+def level_factors(height: int, width: int) -> list[int]:
+    """Pixels of the finest level in one of each level, along Y and X."""
+    factors = [1]
+    while max(height, width) // factors[-1] > _SMALLEST:
+        if min(height, width) // (2 * factors[-1]) < 1:
+            break
+        factors.append(2 * factors[-1])
+    return factors
+
+
+def halved(values: NDArray) -> NDArray:
+    """Means of two by two pixels of (..., Y, X); an odd last row or column is left out."""
+    height, width = (n // 2 for n in values.shape[-2:])
+    quads = values[..., : 2 * height, : 2 * width].reshape(
+        *values.shape[:-2], height, 2, width, 2
+    )
+    if values.dtype.kind == "f":
+        return quads.mean((-3, -1), dtype=np.float64).astype(values.dtype)
+    means = np.floor(quads.mean((-3, -1), dtype=np.float64) + 0.5)
+    return means.astype(values.dtype)
+
+
+class Pyramid:
+    """Levels of one image, the finest first; the last two axes are Y and X.
+
+    Parameters
+    ----------
+    levels : sequence of zarr.Array
+    """
+
+    def __init__(self, levels: Sequence[Any]) -> None:
+        self.levels = list(levels)
+
+    def write(self, lead: tuple[Any, ...], box: Box, values: NDArray) -> None:
+        """Write a box of the finest level, and bring the others up to date.
+
+        Parameters
+        ----------
+        lead : tuple of int or slice
+            Index along the axes before Y and X.
+        box : (slice, slice)
+        values : ndarray
+        """
+        self.levels[0][(*lead, *box)] = values
+        for finer, coarser in itertools.pairwise(self.levels):
+            box = _coarser(box, coarser.shape[-2:])
+            if any(part.start >= part.stop for part in box):
+                return
+            source = tuple(slice(2 * part.start, 2 * part.stop) for part in box)
+            coarser[(*lead, *box)] = halved(np.asarray(finer[(*lead, *source)]))
+
+    def chunk_files(
+        self, root: Path, lead: tuple[Any, ...], box: Box
+    ) -> Iterator[Path]:
+        """Files in which a box lies, at all levels."""
+        for level in self.levels:
+            chunks = level.shards or level.chunks
+            index = (*lead, *box)
+            spans = [
+                _chunks(part, size, length)
+                for part, size, length in zip(index, chunks, level.shape, strict=True)
+            ]
+            for place in itertools.product(*spans):
+                yield root.joinpath(level.basename, "c", *map(str, place))
+            box = _coarser(box, [n // 2 for n in level.shape[-2:]])
+
+
+def _coarser(box: Box, limits: Sequence[int]) -> Box:
+    rows, columns = (
+        slice(part.start // 2, min((part.stop + 1) // 2, limit))
+        for part, limit in zip(box, limits, strict=True)
+    )
+    return rows, columns
+
+
+def _chunks(part: int | slice, size: int, length: int) -> range:
+    if isinstance(part, int):
+        return range(part // size, part // size + 1)
+    start, stop, _ = part.indices(length)
+    return range(start // size, (max(stop, start + 1) - 1) // size + 1)

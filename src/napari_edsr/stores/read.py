@@ -1,0 +1,87 @@
+"""OME-Zarr in: ours and others', of versions 0.4 and 0.5, without loading it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_edsr.errors import FileError
+from napari_edsr.files import ImageFile
+from napari_edsr.files.common import PROVENANCE, renamed
+from napari_edsr.images import as_dask, leading_axes
+from napari_edsr.stores import ngff
+from napari_edsr.stores.result import zarr
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a name is that of a zarr folder."""
+    return path.suffix.lower() == ".zarr" and path.is_dir()
+
+
+def read_zarr(path: Path, axes: str | None = None) -> ImageFile:
+    """Open the finest level of an OME-Zarr as a dask array.
+
+    Parameters
+    ----------
+    path : Path
+    axes : str, optional
+        Instead of those in its metadata.
+
+    Raises
+    ------
+    FileError
+        If it is no OME-Zarr, or damaged.
+    """
+    library = zarr()
+    try:
+        group = library.open_group(path, mode="r")
+        attributes = dict(group.attrs)
+        about = attributes.get("ome", attributes)
+        first = about["multiscales"][0]
+        level = group[first["datasets"][0]["path"]]
+        stored = _letters(first["axes"], attributes)
+        place = ngff.read_place(about, stored)
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise FileError(
+            f"{path} holds no image in OME-Zarr 0.4 or 0.5; convert it first."
+        ) from error
+    array = as_dask(level)
+    order = sorted(stored, key="TCZYXS".find)
+    data = array.transpose([stored.index(axis) for axis in order])
+    return ImageFile(
+        data=data,
+        axes=renamed(data, "".join(order), axes),
+        pixel_size=dict(place.pixel_size),
+        unit=place.unit,
+        contrast_limits=list(place.contrast_limits) if place.contrast_limits else None,
+        channel_names=tuple(place.channel_names) if "C" in stored else (),
+        provenance=_provenance(attributes),
+        metadata={
+            "container": "ome-zarr",
+            "origin": dict(place.origin),
+            "colors": tuple(place.colors) if "C" in stored else (),
+        },
+        notes=_unfinished(attributes),
+    )
+
+
+def _letters(entries: list[Mapping[str, Any]], attributes: Mapping[str, Any]) -> str:
+    """One letter for each axis; the channels of a colour image of ours are samples."""
+    names = [str(entry["name"]).upper() for entry in entries]
+    letters = leading_axes(len(names) - 2, names) + "YX"
+    ours = attributes.get(PROVENANCE)
+    colours = isinstance(ours, dict) and "S" in ours.get("asked", {}).get("axes", "")
+    return letters.replace("C", "S") if colours else letters
+
+
+def _provenance(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+    ours = attributes.get(PROVENANCE)
+    return ours.get("metadata") if isinstance(ours, dict) else None
+
+
+def _unfinished(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    ours = attributes.get(PROVENANCE)
+    if isinstance(ours, dict) and ours.get("state") == "unfinished":
+        return ("The image is not finished: what is missing in it is black.",)
+    return ()

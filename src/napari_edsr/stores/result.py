@@ -1,0 +1,248 @@
+"""A result in OME-Zarr that is written unit by unit, and says how far it is."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from napari_edsr.atomic import replacing
+from napari_edsr.errors import FileError
+from napari_edsr.files.common import PROVENANCE
+from napari_edsr.images import as_dask
+from napari_edsr.stores import ngff
+from napari_edsr.stores.durable import sync_files
+from napari_edsr.stores.pyramid import Pyramid, level_factors
+from napari_edsr.targets import Grid, Unit
+
+_DONE, _LOCK = ".napari-edsr-done", ".napari-edsr-lock"
+#: Seconds after which units that are written are recorded as done.
+_RECORD_SECONDS = 2.0
+_MISSING = "OME-Zarr needs the extra 'large': pip install 'napari-edsr[large]'."
+
+
+def zarr() -> Any:
+    """The library, or one sentence on how to get it."""
+    try:
+        import zarr
+    except ImportError as error:
+        raise FileError(_MISSING) from error
+    return zarr
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """What a result of ours says of itself; None where nothing stands.
+
+    Raises
+    ------
+    FileError
+        If something else stands there.
+    """
+    if not path.exists():
+        return None
+    try:
+        attributes = dict(zarr().open_group(path, mode="r").attrs)
+    except (OSError, ValueError, KeyError):
+        attributes = {}
+    about = attributes.get(PROVENANCE)
+    if not isinstance(about, dict) or "asked" not in about:
+        raise FileError(
+            f"{path} is there, and not from here; name another output, or remove it."
+        )
+    return about
+
+
+def create(
+    path: Path,
+    axes: str,
+    shape: Sequence[int],
+    dtype: np.dtype,
+    place: ngff.Place,
+    about: Mapping[str, Any],
+    *,
+    chunk: int,
+    overwrite: bool = False,
+) -> None:
+    """Make an empty result, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    axes : str
+        Of the result as the run gives it, with its `shape` and `dtype`.
+    place : Place
+        Of the result.
+    about : mapping
+        What is written into the group's attributes of the run.
+    chunk : int
+        Pixels a side of a chunk.
+    overwrite : bool
+        Replace another result of ours.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    stored = ngff.stored_axes(axes)
+    lengths = [shape[axes.index(axis)] for axis in stored]
+    factors = level_factors(*lengths[-2:])
+    group = zarr().open_group(partial, mode="w", zarr_format=3)
+    for level, factor in enumerate(factors):
+        size = [
+            n // factor if a in "YX" else n
+            for a, n in zip(stored, lengths, strict=True)
+        ]
+        chunks = [
+            min(n, chunk) if a in "YX" else (n if a == "S" else 1)
+            for a, n in zip(stored, size, strict=True)
+        ]
+        group.create_array(
+            str(level),
+            shape=size,
+            chunks=chunks,
+            dtype=dtype.newbyteorder("="),
+            dimension_names=[entry["name"] for entry in _axes(stored, place)],
+        )
+    group.attrs.update(
+        {
+            "ome": {
+                "version": ngff.VERSION,
+                "multiscales": [ngff.multiscales(stored, place, factors)],
+                "omero": ngff.omero(stored, lengths, dtype, place),
+            },
+            PROVENANCE: dict(about),
+        }
+    )
+    sync_files(partial.rglob("zarr.json"), partial)
+    if overwrite and read_state(path) is not None:
+        shutil.rmtree(path)
+    partial.rename(path)
+
+
+def _axes(stored: str, place: ngff.Place) -> list[dict[str, str]]:
+    return ngff.multiscales(stored, place, [1])["axes"]
+
+
+class StoredResult:
+    """An OME-Zarr that is being filled.
+
+    Parameters
+    ----------
+    path : Path
+        From `create`.
+    axes : str
+        Letters of the axes in which units come: leading ones, and whether there is S.
+    grid : Grid
+    """
+
+    def __init__(self, path: Path, axes: str, grid: Grid) -> None:
+        self.path, self.grid = path, grid
+        self._axes, self._stored = axes, ngff.stored_axes(axes)
+        self._lock = _locked(path)
+        self._group = zarr().open_group(path, mode="r+")
+        datasets = self._group.attrs["ome"]["multiscales"][0]["datasets"]
+        self._pyramid = Pyramid([self._group[level["path"]] for level in datasets])
+        self._done = self._read_done()
+        self._unrecorded: set[Path] = set()
+        self._recorded_at = time.monotonic()
+
+    @property
+    def n_done(self) -> int:
+        """Units that are there."""
+        return int(self._done.sum())
+
+    def has(self, number: int) -> bool:
+        """Whether a unit is there."""
+        return bool(self._done[number])
+
+    def write(self, unit: Unit, values: NDArray) -> None:
+        """Store a unit; it counts once its chunks are on the disk."""
+        with _writing(self.path):
+            self._write(unit, values)
+        if time.monotonic() - self._recorded_at > _RECORD_SECONDS:
+            self.record()
+
+    def _write(self, unit: Unit, values: NDArray) -> None:
+        lead = self._lead(unit.lead)
+        planes = np.moveaxis(values, -1, 0)
+        if not any(isinstance(part, slice) for part in lead):
+            planes = planes[0]
+        self._pyramid.write(lead, unit.box, planes)
+        self._unrecorded.update(self._pyramid.chunk_files(self.path, lead, unit.box))
+        self._done[unit.number] = True
+
+    def record(self) -> None:
+        """Write down which units are there, after all of their chunks are."""
+        if self._unrecorded:
+            with _writing(self.path):
+                sync_files(self._unrecorded, self.path)
+                with replacing(self.path / _DONE) as partial:
+                    partial.write_bytes(np.packbits(self._done).tobytes())
+                sync_files([self.path / _DONE], self.path)
+            self._unrecorded.clear()
+        self._recorded_at = time.monotonic()
+
+    def finish(self, about: Mapping[str, Any]) -> None:
+        """Say that it is complete, and how it was made."""
+        self.record()
+        self._group.attrs[PROVENANCE] = dict(about)
+        sync_files([self.path / "zarr.json"], self.path)
+        for name in (_DONE, _LOCK):
+            (self.path / name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Record what is there, and let others write."""
+        try:
+            self.record()
+        finally:
+            self._lock.release()
+
+    def _lead(self, lead: tuple[int, ...]) -> tuple[int | slice, ...]:
+        """Index along the stored axes before Y and X."""
+        leading = [axis for axis in self._axes if axis not in "YXS"]
+        index: dict[str, int | slice] = dict(zip(leading, lead, strict=False))
+        return tuple(index.get(axis, slice(None)) for axis in self._stored[:-2])
+
+    def _read_done(self) -> NDArray[np.bool_]:
+        done, path = np.zeros(len(self.grid), bool), self.path / _DONE
+        if path.exists():
+            bits = np.frombuffer(path.read_bytes(), np.uint8)
+            done[:] = np.unpackbits(bits, count=len(done)).astype(bool)
+        return done
+
+
+def _locked(path: Path) -> FileLock:
+    """Keep other programs from writing there; the system forgets it when this one ends."""
+    lock = FileLock(path / _LOCK, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FileError(
+            f"{path} is being written by another program; wait until it has ended."
+        ) from None
+    return lock
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Errors of the disk, with what to do about them."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileError(
+            f"{path} cannot be written: {reason}. Make room, and start again: what is "
+            "done is kept."
+        ) from error
+
+
+def opened(path: Path, axes: str) -> Any:
+    """A stored result as a dask array, with its axes in the order asked for."""
+    stored = ngff.stored_axes(axes)
+    array = as_dask(zarr().open_group(path, mode="r")["0"])
+    return array.transpose([stored.index(axis) for axis in axes])
