@@ -1,5 +1,7 @@
 """Images that lie on disk: read in parts, equal to those in memory."""
 
+import gc
+
 import dask
 import dask.array as da
 import numpy as np
@@ -216,3 +218,5 @@ def test_a_tiff_that_is_large_is_read_part_by_part(rng, tmp_path, monkeypatch, k
     np.testing.assert_array_equal(
         np.asarray(parts.data[1, 3:40, 7:]), image[1, 3:40, 7:]
     )
+    del parts
+    gc.collect()  # what is left open fails the test

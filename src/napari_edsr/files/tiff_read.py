@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,7 +106,9 @@ def _pixels(path: Path, series: Any) -> Any:
     if series.dataoffset is not None:  # one piece, without compression
         return as_dask(_Mapped(path, series))
     store = tifffile.imread(path, aszarr=True, series=0, level=0)
-    return as_dask(zarr.open_array(store, mode="r"))
+    array = zarr.open_array(store, mode="r")
+    weakref.finalize(array, store.close)  # the file, with the last that reads it
+    return as_dask(array)
 
 
 class _Mapped:
