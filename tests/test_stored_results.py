@@ -14,7 +14,7 @@ import pytest
 import tifffile
 import zarr
 
-from napari_edsr import drain, files, iter_upscale, storing, upscale
+from napari_edsr import drain, engines, files, iter_upscale, storing, upscale
 from napari_edsr import plan as tile_plan
 from napari_edsr.errors import DeviceError, EDSRWarning, FileError, ImageError
 from napari_edsr.events import TileDone
@@ -156,7 +156,7 @@ def test_a_finished_result_is_reported_and_not_made_again(
 ):
     image, out = rng.integers(0, 256, (40, 40), dtype=np.uint8), tmp_path / "r.ome.zarr"
     first = drain(iter_upscale(image, tiny, out=out))
-    monkeypatch.setattr(storing, "make_run", None)
+    monkeypatch.setattr(engines, "make_run", None)
     again = drain(iter_upscale(image, tiny, out=out))
     assert again.metadata == first.metadata
     np.testing.assert_array_equal(again.image, first.image)

@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
     partial = target.with_name(f".{secrets.token_hex(8)}.partial{target.suffix}")
     try:
         yield partial
-        _settle(partial)
+        settle(partial)
         if target.exists():
             shutil.copymode(target, partial)
         os.replace(partial, target)
@@ -59,6 +59,7 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def _settle(path: Path) -> None:
+def settle(path: Path) -> None:
+    """Bring what was written to a file to the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())

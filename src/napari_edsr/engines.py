@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Generator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,18 @@ import numpy as np
 import torch
 
 from napari_edsr import fast
+from napari_edsr.batches import make_run
+from napari_edsr.canvas import Canvas
 from napari_edsr.config import EDSRConfig, upsampling_steps
 from napari_edsr.device import free_memory, resolve_devices
 from napari_edsr.engine import Engine
 from napari_edsr.errors import DeviceError, ModelError
+from napari_edsr.intensities import Range
 from napari_edsr.kept import KeptModel
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.plan import Tiling, plan_tiling
 from napari_edsr.precision import resolve_precision
+from napari_edsr.runs import Event
 
 
 def make_engines(
@@ -113,7 +119,37 @@ def checked_scale(config: EDSRConfig, scale: int | None) -> int:
     return int(scale)
 
 
-def model_metadata(model: EDSR | MDSR) -> dict[str, Any]:
+def iter_run(
+    canvas: Canvas,
+    engines: Sequence[Engine],
+    tiling: Tiling,
+    normalize: str | Range,
+) -> Generator[Event, None, dict[str, Any]]:
+    """Fill a canvas.
+
+    Returns
+    -------
+    dict
+        How the result was made, as plain values.
+    """
+    for note in engines[0].notes:
+        canvas.note(note)
+    run = make_run(canvas, engines, tiling)
+    started = time.perf_counter()
+    try:
+        yield from run.events()
+    finally:
+        run.close()
+        canvas.target.close()
+    return {
+        **_model_metadata(engines[0].model),
+        **run.metadata(),
+        "normalize": normalize if isinstance(normalize, str) else "range",
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+
+
+def _model_metadata(model: EDSR | MDSR) -> dict[str, Any]:
     """Where a result comes from, as plain values."""
     about = model.provenance.to_dict()
     about["path"] = Path(about["path"]).name  # folders are private

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from napari_edsr import images, intensities
-from napari_edsr.batches import make_run
 from napari_edsr.canvas import Canvas
 from napari_edsr.engines import (
     checked_scale,
+    iter_run,
     make_engines,
-    model_metadata,
     tiling_for,
 )
 from napari_edsr.errors import ImageError
@@ -188,18 +186,18 @@ def iter_upscale(
     image = images.as_source(image)
     spec = images.understand(image, axes)
     kept = kept_model(model)
-    wanted = Wanted(
-        scale=checked_scale(kept.model.config, scale),
-        device=str(device),
-        precision=precision,
-        self_ensemble=self_ensemble or uncertainty,
-        tile=tile,
-        region=region,
-        normalize=normalize,
-        contrast_limits=contrast_limits,
-    )
     if isinstance(out, str | os.PathLike):
         _refuse_uncertainty(uncertainty)
+        wanted = Wanted(
+            scale=checked_scale(kept.model.config, scale),
+            device=str(device),
+            precision=precision,
+            self_ensemble=self_ensemble,
+            tile=tile,
+            region=region,
+            normalize=normalize,
+            contrast_limits=contrast_limits,
+        )
         stored = yield from iter_stored(
             *(image, spec, kept, Path(out), wanted), place=place, overwrite=overwrite
         )
@@ -207,37 +205,24 @@ def iter_upscale(
     engines = make_engines(
         kept,
         spec.dtype,
-        scale=wanted.scale,
+        scale=scale,
         device=device,
         precision=precision,
-        self_ensemble=wanted.self_ensemble,
+        self_ensemble=self_ensemble or uncertainty,
     )
-    engine = engines[0]
     canvas = Canvas(
         image,
         spec,
         intensities.intensity_ranges(image, spec.axes, normalize, contrast_limits),
-        n_colors=engine.config.n_colors,
-        scale=engine.scale,
+        n_colors=kept.model.config.n_colors,
+        scale=engines[0].scale,
         region=region,
         out=out,
         uncertainty=uncertainty,
     )
     canvas.notes += intensities.sampling_notes(image, spec, normalize)
-    for note in engine.notes:
-        canvas.note(note)
-    run = make_run(canvas, engines, tiling_for(tile, engines))
-    started = time.perf_counter()
-    try:
-        yield from run.events()
-    finally:
-        run.close()
-    metadata = {
-        **model_metadata(engine.model),
-        **run.metadata(),
-        "normalize": normalize if isinstance(normalize, str) else "range",
-        "seconds": round(time.perf_counter() - started, 3),
-    }
+    tiling = tiling_for(tile, engines)
+    metadata = yield from iter_run(canvas, engines, tiling, normalize)
     assert canvas.out is not None
     return UpscaleResult(canvas.out, spec.axes, metadata, canvas.uncertainty)
 

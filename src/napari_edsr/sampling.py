@@ -11,14 +11,14 @@ from napari_edsr.images import ImageSpec
 from napari_edsr.tiling import Box
 
 #: Index of a plane along the leading axes, and rows and columns in it.
-Place = tuple[tuple[int, ...], Box]
+Part = tuple[tuple[int, ...], Box]
 #: Pixels a side of a part.
 BLOCK = 512
 
 
 def sample_places(
     spec: ImageSpec, count: int, channel: int | None = None
-) -> list[Place]:
+) -> list[Part]:
     """Choose parts of an image, no two the same.
 
     Parameters
@@ -39,13 +39,13 @@ def sample_places(
     counts = leading + [math.ceil(length / BLOCK) for length in spec.plane]
     total = math.prod(counts)
     chosen = random.Random(0).sample(range(total), min(total, count))
-    places = []
+    parts = []
     for number in sorted(chosen):
         *lead, row, column = (int(i) for i in np.unravel_index(number, counts))
         index = [fixed.get(a, i) for a, i in zip(spec.leading, lead, strict=True)]
-        places.append((tuple(index), (_part(row), _part(column))))
-    return places
+        parts.append((tuple(index), (_block(row), _block(column))))
+    return parts
 
 
-def _part(number: int) -> slice:
+def _block(number: int) -> slice:
     return slice(number * BLOCK, (number + 1) * BLOCK)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from napari_edsr import intensities
-from napari_edsr.batches import make_run
 from napari_edsr.canvas import Canvas
 from napari_edsr.device import describe
 from napari_edsr.engine import Engine
-from napari_edsr.engines import make_engines, model_metadata, tiling_for
+from napari_edsr.engines import iter_run, make_engines, tiling_for
 from napari_edsr.errors import DeviceError
 from napari_edsr.estimate import region_shape, region_slices
 from napari_edsr.images import ImageSpec, Region
@@ -202,16 +200,9 @@ class _StoredJob:
         grid = settled.grid(self.spec, self.slices, self.wanted.scale)
         store = result.StoredResult(self.path, self.spec.axes, grid)
         canvas = self._canvas(settled, store)
-        for note in engines[0].notes:
-            canvas.note(note)
-        run = make_run(canvas, engines, settled.tiling)
-        started = time.perf_counter()
-        try:
-            yield from run.events()
-        finally:
-            run.close()
-            canvas.target.close()
-        metadata = self._metadata(run.metadata(), time.perf_counter() - started)
+        metadata = yield from iter_run(
+            canvas, engines, settled.tiling, self.wanted.normalize
+        )
         store.finish({"state": "complete", "asked": self.asked, "metadata": metadata})
         return Stored(result.opened(self.path, self.spec.axes), metadata)
 
@@ -232,15 +223,6 @@ class _StoredJob:
             done = f"{store.n_done} of {len(store.grid)}"
             canvas.notes.append(f"Went on after {done} parts that were done before.")
         return canvas
-
-    def _metadata(self, run: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        normalize = self.wanted.normalize
-        return {
-            **model_metadata(self.kept.model),
-            **run,
-            "normalize": normalize if isinstance(normalize, str) else "range",
-            "seconds": round(seconds, 3),
-        }
 
 
 def _computer(engine: Engine) -> str:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from napari_edsr.atomic import settle
+
 
 def sync_files(paths: Iterable[Path], root: Path) -> None:
     """Bring files to the disk, and the folders that lead to them from `root`.
@@ -15,12 +17,12 @@ def sync_files(paths: Iterable[Path], root: Path) -> None:
     folders: set[Path] = set()
     for path in paths:
         if path.exists():
-            _sync(path, os.O_RDONLY)
+            settle(path)
             folders.update(_folders(path, root))
     if os.name == "nt":
         return  # where folders cannot be opened, and need not be
     for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
-        _sync(folder, os.O_RDONLY)
+        _sync_folder(folder)
 
 
 def _folders(path: Path, root: Path) -> Iterable[Path]:
@@ -30,8 +32,8 @@ def _folders(path: Path, root: Path) -> Iterable[Path]:
             return
 
 
-def _sync(path: Path, flags: int) -> None:
-    handle = os.open(path, flags | getattr(os, "O_BINARY", 0))
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

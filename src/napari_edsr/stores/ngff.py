@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -65,11 +65,7 @@ class Place:
         for axis, size in sizes.items():
             origin[axis] = origin.get(axis, 0.0) + size * (1 / scale - 1) / 2
         smaller = {axis: size / scale for axis, size in sizes.items()}
-        return Place(
-            {**self.pixel_size, **smaller},
-            origin,
-            *(self.unit, self.channel_names, self.colors, self.contrast_limits),
-        )
+        return replace(self, pixel_size={**self.pixel_size, **smaller}, origin=origin)
 
 
 def stored_axes(axes: str) -> str:
@@ -115,14 +111,20 @@ def multiscales(axes: str, place: Place, factors: Sequence[int]) -> dict[str, An
     }
 
 
+def axis_names(axes: str) -> list[str]:
+    """What stored axes are called; colour samples are channels."""
+    return list(axes.replace("S", "C").lower())
+
+
 def _axis(axis: str, place: Place) -> dict[str, str]:
-    if axis in "CS":
-        return {"name": "c", "type": "channel"}
-    if axis == "T":
+    (name,) = axis_names(axis)
+    if name == "c":
+        return {"name": name, "type": "channel"}
+    if name == "t":
         seconds = {"unit": "second"} if "T" in place.pixel_size else {}
-        return {"name": "t", "type": "time", **seconds}
+        return {"name": name, "type": "time", **seconds}
     unit = {"unit": _UNITS[place.unit]} if place.unit in _UNITS else {}
-    return {"name": axis.lower(), "type": "space", **unit}
+    return {"name": name, "type": "space", **unit}
 
 
 def _transformations(axes: str, place: Place, factor: int) -> list[dict[str, Any]]:

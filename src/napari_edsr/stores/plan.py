@@ -12,7 +12,7 @@ from typing import Any
 from napari_edsr.errors import FileError
 from napari_edsr.images import ImageSpec, read_plane
 from napari_edsr.plan import Tiling
-from napari_edsr.sampling import Place, sample_places
+from napari_edsr.sampling import Part, sample_places
 from napari_edsr.targets import Grid
 
 #: Bytes up to which all of an image is hashed; of larger ones as many parts are.
@@ -116,15 +116,13 @@ def input_key(image: Any, spec: ImageSpec, slices: Mapping[str, slice]) -> str:
     about = f"{spec.shape} {spec.dtype.str} {spec.axes}"
     digest = hashlib.blake2b(about.encode(), digest_size=16)
     wanted = math.prod(part.stop - part.start for part in slices.values())
-    places: Iterable[Place] = sample_places(spec, _PARTS)
-    if wanted * spec.dtype.itemsize <= _HASHED_WHOLE:
-        places = _slabs(spec, slices)
-    for lead, box in places:
+    whole = wanted * spec.dtype.itemsize <= _HASHED_WHOLE
+    for lead, box in _slabs(spec, slices) if whole else sample_places(spec, _PARTS):
         digest.update(read_plane(image, spec.axes, lead, box).tobytes())
     return digest.hexdigest()
 
 
-def _slabs(spec: ImageSpec, slices: Mapping[str, slice]) -> Iterator[Place]:
+def _slabs(spec: ImageSpec, slices: Mapping[str, slice]) -> Iterator[Part]:
     """All of it, some rows at a time."""
     rows, columns = slices["Y"], slices["X"]
     width = (columns.stop - columns.start) * spec.samples * spec.dtype.itemsize

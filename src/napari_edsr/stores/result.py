@@ -97,16 +97,12 @@ def create(
             n // factor if a in "YX" else n
             for a, n in zip(stored, lengths, strict=True)
         ]
-        chunks = [
-            min(n, chunk) if a in "YX" else (n if a == "S" else 1)
-            for a, n in zip(stored, size, strict=True)
-        ]
         group.create_array(
             str(level),
             shape=size,
-            chunks=chunks,
+            chunks=_chunks(stored, size, chunk),
             dtype=dtype.newbyteorder("="),
-            dimension_names=[entry["name"] for entry in _axes(stored, place)],
+            dimension_names=ngff.axis_names(stored),
         )
     group.attrs.update(
         {
@@ -124,8 +120,10 @@ def create(
     partial.rename(path)
 
 
-def _axes(stored: str, place: ngff.Place) -> list[dict[str, str]]:
-    return ngff.multiscales(stored, place, [1])["axes"]
+def _chunks(stored: str, size: Sequence[int], side: int) -> list[int]:
+    """Square, with all samples of a pixel."""
+    most = {"Y": side, "X": side, "S": size[stored.find("S")]}
+    return [min(n, most.get(a, 1)) for a, n in zip(stored, size, strict=True)]
 
 
 class StoredResult:
