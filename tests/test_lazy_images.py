@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 import tifffile
+import zarr
+from napari.layers._multiscale_data import MultiScaleData
 
 from napari_edsr import (
     EDSRWarning,
@@ -58,6 +60,23 @@ def test_parts_equal_those_of_an_image_in_memory(tiny, rng, axes, dtype, where):
     expected = upscale(image, tiny, **options)
     for lazy in (OnDisk(image), da.from_array(image, chunks=7)):
         np.testing.assert_array_equal(upscale(lazy, tiny, **options), expected)
+
+
+def test_of_several_resolutions_the_finest_is_taken(tiny, rng, tmp_path):
+    image = rng.integers(0, 256, (2, 40, 30), dtype=np.uint8)
+    levels = [image, image[:, ::2, ::2], image[:, ::4, ::4]]
+    expected = upscale(image, tiny, axes="ZYX")
+    lazy = [da.from_array(level, chunks=16) for level in levels]
+    for many in (levels, tuple(lazy), MultiScaleData(levels), MultiScaleData(lazy[:1])):
+        np.testing.assert_array_equal(upscale(many, tiny, axes="ZYX"), expected)
+    upscale(image, tiny, axes="ZYX", out=tmp_path / "r.ome.zarr")
+    group = zarr.open_group(tmp_path / "r.ome.zarr", mode="r")
+    twice = upscale(group, tiny, axes="ZYX")
+    np.testing.assert_array_equal(twice, upscale(expected, tiny, axes="ZYX"))
+    planes = upscale([image[0], image[1]], tiny)  # as large as one another: a stack
+    np.testing.assert_array_equal(planes, expected)
+    with pytest.raises(ImageError, match="no OME-Zarr"):
+        upscale(zarr.open_group(tmp_path / "empty", mode="w"), tiny)
 
 
 def test_only_the_tiles_and_their_context_are_read(tiny, rng):

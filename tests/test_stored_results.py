@@ -18,9 +18,9 @@ from napari_edsr import drain, engines, files, iter_upscale, storing, upscale
 from napari_edsr import plan as tile_plan
 from napari_edsr.errors import DeviceError, EDSRWarning, FileError, ImageError
 from napari_edsr.events import TileDone
+from napari_edsr.files import ImageFile
 from napari_edsr.files.common import PROVENANCE
 from napari_edsr.stores import plan
-from napari_edsr.stores.ngff import Place
 from napari_edsr.stores.pyramid import Pyramid, halved, level_factors
 from napari_edsr.stores.read import read_zarr
 
@@ -30,7 +30,7 @@ def small_units(monkeypatch):
     """Units of 64 rows and bands of eight, of an image 70 pixels wide."""
     monkeypatch.setattr(tile_plan, "_BAND_PIXELS", 8 * 70)
     monkeypatch.setattr(plan, "_CHUNK", 128)
-    monkeypatch.setattr(plan, "_UNIT_PIXELS", 64 * 64)
+    monkeypatch.setattr(plan, "UNIT_PIXELS", 64 * 64)
 
 
 def files_of(path: Path) -> dict[str, bytes]:
@@ -119,7 +119,7 @@ import numpy as np
 from napari_edsr import iter_upscale, plan as tile_plan
 from napari_edsr.events import TileDone
 from napari_edsr.stores import plan, result
-plan._CHUNK, plan._UNIT_PIXELS, result._RECORD_SECONDS = 128, 64 * 64, 0
+plan._CHUNK, plan.UNIT_PIXELS, result._RECORD_SECONDS = 128, 64 * 64, 0
 tile_plan._BAND_PIXELS = 8 * 70
 image = np.load(sys.argv[1])
 done = 0
@@ -158,6 +158,8 @@ def test_a_finished_result_is_reported_and_not_made_again(
     first = drain(iter_upscale(image, tiny, out=out))
     monkeypatch.setattr(engines, "make_run", None)
     again = drain(iter_upscale(image, tiny, out=out))
+    assert "finished before" in again.metadata.pop("notes")[-1]
+    first.metadata.pop("notes")
     assert again.metadata == first.metadata
     np.testing.assert_array_equal(again.image, first.image)
 
@@ -224,17 +226,21 @@ def test_what_is_not_ours_is_left_alone(tiny, rng, tmp_path):
 
 def test_pixels_lie_where_their_source_does(tiny, rng, tmp_path):
     image = rng.integers(0, 4096, (2, 2, 700, 300), dtype=np.uint16)
-    place = Place(
+    like = ImageFile(
+        image,
+        "CZYX",
         pixel_size={"Z": 2.0, "Y": 0.5, "X": 0.4},
-        origin={"Y": 10.0, "X": -3.0},
         unit="µm",
         channel_names=("DAPI", "GFP"),
-        colors=("0000FF", "00FF00"),
         contrast_limits=[(100, 4000), (50, 900)],
+        metadata={
+            "origin": {"Y": 10.0, "X": -3.0},
+            "colors": ("0000FF", "00FF00"),
+        },
     )
     out = tmp_path / "r.ome.zarr"
     region = {"Y": (100, 700)}
-    drain(iter_upscale(image, tiny, axes="CZYX", out=out, place=place, region=region))
+    drain(iter_upscale(image, tiny, axes="CZYX", out=out, like=like, region=region))
     about = zarr.open_group(out, mode="r").attrs["ome"]
     levels = about["multiscales"][0]["datasets"]
     for number, level in enumerate(levels):
@@ -318,16 +324,20 @@ def test_without_zarr_a_sentence_says_what_to_install(tiny, rng, tmp_path, monke
 def test_a_result_is_read_again_with_all_that_is_known_of_it(tiny, rng, tmp_path, axes):
     image = rng.integers(0, 256, [SHAPES[axis] for axis in axes], dtype=np.uint8)
     names = ("DAPI", "GFP") if "C" in axes else ()
-    place = Place(
-        {"Y": 0.5, "X": 0.4, **({"T": 3.0} if "T" in axes else {})},
-        {"Y": 10.0, "X": -3.0},
-        "µm",
-        names,
-        ("0000FF", "00FF00") if names else (),
-        [(1.0, 99.0), (2.0, 98.0)] if names else None,
+    like = ImageFile(
+        image,
+        axes,
+        pixel_size={"Y": 0.5, "X": 0.4, **({"T": 3.0} if "T" in axes else {})},
+        unit="µm",
+        channel_names=names,
+        contrast_limits=[(1.0, 99.0), (2.0, 98.0)] if names else None,
+        metadata={
+            "origin": {"Y": 10.0, "X": -3.0},
+            "colors": ("0000FF", "00FF00") if names else (),
+        },
     )
     out = tmp_path / "r.ome.zarr"
-    expected = drain(iter_upscale(image, tiny, axes=axes, out=out, place=place))
+    expected = drain(iter_upscale(image, tiny, axes=axes, out=out, like=like))
     found = read_zarr(out)
     assert found.axes == axes and found.unit == "µm"
     np.testing.assert_array_equal(np.asarray(found.data), np.asarray(expected.image))

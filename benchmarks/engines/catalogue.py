@@ -74,7 +74,7 @@ ENGINES = {
     CHOP: Entry("in_torch:original_chopped", devices=_ANY),
     "EDSR-PyTorch, half": Entry("in_torch:original_half", devices=("cuda",)),
     "EDSR-PyTorch, channels_last": Entry(
-        "in_torch:original_channels_last", devices=_ANY
+        "in_torch:original_channels_last", devices=_ANY, same_network=True
     ),
     "mmagic, BasicSR": Entry("in_torch:broadcast", devices=_ANY, same_network=True),
     "torchsr": Entry("in_torch:torchsr", "torchsr", devices=_ANY, same_network=True),

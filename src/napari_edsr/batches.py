@@ -20,7 +20,7 @@ from napari_edsr.engine import Engine
 from napari_edsr.events import TileDone
 from napari_edsr.pipeline import Batch, Flight, Pipeline
 from napari_edsr.plan import Tiling, batch_size
-from napari_edsr.runs import Run
+from napari_edsr.runs import Part, Run
 from napari_edsr.tiling import Tile
 
 _TileEvents = Generator[TileDone, None, None]
@@ -55,12 +55,18 @@ class BatchedRun(Run):
     engines : sequence of Engine
         Of one model and precision, each on a device of its own.
     tiling : Tiling
+    parts : sequence of Part, optional
+        As for `Run`.
     """
 
     def __init__(
-        self, canvas: Canvas, engines: Sequence[Engine], tiling: Tiling
+        self,
+        canvas: Canvas,
+        engines: Sequence[Engine],
+        tiling: Tiling,
+        parts: Sequence[Part] | None = None,
     ) -> None:
-        super().__init__(canvas, engines[0], tiling)
+        super().__init__(canvas, engines[0], tiling, parts)
         self._engines = engines
         self._begin_anew()
         self._size = self._batch_size()
@@ -159,13 +165,18 @@ class BatchedRun(Run):
         release_memory(self.engine.device)
 
 
-def make_run(canvas: Canvas, engines: Sequence[Engine], tiling: Tiling) -> Run:
+def make_run(
+    canvas: Canvas,
+    engines: Sequence[Engine],
+    tiling: Tiling,
+    parts: Sequence[Part] | None = None,
+) -> Run:
     """The run that suits the tiling."""
     if tiling.equal:
-        return BatchedRun(canvas, engines, tiling)
+        return BatchedRun(canvas, engines, tiling, parts)
     if len(engines) > 1:
         canvas.note(f"Only {engines[0].name} is used for rows and for an ensemble.")
-    return Run(canvas, engines[0], tiling)
+    return Run(canvas, engines[0], tiling, parts)
 
 
 def _limits(feed: Feed) -> NDArray[np.float32] | None:

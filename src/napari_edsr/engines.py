@@ -23,7 +23,7 @@ from napari_edsr.kept import KeptModel
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.plan import Tiling, plan_tiling
 from napari_edsr.precision import resolve_precision
-from napari_edsr.runs import Event
+from napari_edsr.runs import Event, Part
 
 
 def make_engines(
@@ -124,8 +124,9 @@ def iter_run(
     engines: Sequence[Engine],
     tiling: Tiling,
     normalize: str | Range,
+    parts: Sequence[Part] | None = None,
 ) -> Generator[Event, None, dict[str, Any]]:
-    """Fill a canvas.
+    """Fill a canvas, or those parts of it.
 
     Returns
     -------
@@ -134,7 +135,7 @@ def iter_run(
     """
     for note in engines[0].notes:
         canvas.note(note)
-    run = make_run(canvas, engines, tiling)
+    run = make_run(canvas, engines, tiling, parts)
     started = time.perf_counter()
     try:
         yield from run.events()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from string import ascii_uppercase
 from typing import Any
 
@@ -151,6 +152,9 @@ def as_array(image: ArrayLike) -> NDArray:
 def as_source(image: Any) -> Any:
     """The array itself, left on disk where it is one of dask, zarr or h5py.
 
+    Of an image at several resolutions, a list of arrays or a group in OME-Zarr, it is
+    the finest.
+
     Raises
     ------
     ImageError
@@ -158,8 +162,30 @@ def as_source(image: Any) -> Any:
     """
     if isinstance(image, np.ndarray):
         return np.asarray(image)  # without a mask, and no matrix
+    image = _finest(image)
     lazy = all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__"))
     return image if lazy and isinstance(image.dtype, np.dtype) else as_array(image)
+
+
+def _finest(image: Any) -> Any:
+    if isinstance(image, list | tuple) and _shrinks(image):
+        return image[0]
+    if hasattr(image, "attrs") and not hasattr(image, "shape"):  # a group of zarr
+        try:
+            about = image.attrs.get("ome", image.attrs)
+            return image[about["multiscales"][0]["datasets"][0]["path"]]
+        except (KeyError, IndexError, TypeError) as error:
+            raise ImageError(
+                "The group is no OME-Zarr; give one of its arrays."
+            ) from error
+    return image
+
+
+def _shrinks(levels: Sequence[Any]) -> bool:
+    """Whether each of some arrays is smaller than the one before; layers say so."""
+    shapes = [tuple(getattr(level, "shape", ())) for level in levels]
+    smaller = (len(a) == len(b) and a != b and a >= b for a, b in pairwise(shapes))
+    return hasattr(levels, "shape") or (len(shapes) > 1 and all(smaller))
 
 
 def as_dask(source: Any) -> Any:

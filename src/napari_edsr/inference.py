@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,17 @@ from napari_edsr.engines import (
     make_engines,
     tiling_for,
 )
-from napari_edsr.errors import ImageError
-from napari_edsr.events import drain
+from napari_edsr.errors import DeviceError, ImageError
+from napari_edsr.events import BytesDone, drain
+from napari_edsr.files import ImageFile
 from napari_edsr.images import Region
 from napari_edsr.intensities import Range
 from napari_edsr.kept import kept_model
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.runs import Event
-from napari_edsr.stores.ngff import Place
-from napari_edsr.storing import Wanted, iter_stored
+from napari_edsr.storing import Here, Runner, StoredJob, Wanted, iter_stored
 
-Events = Generator[Event, None, "UpscaleResult"]
+Events = Generator[Event | BytesDone, None, "UpscaleResult"]
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,10 @@ def iter_upscale(
     uncertainty: bool = False,
     region: Region | None = None,
     out: NDArray | str | os.PathLike[str] | None = None,
-    place: Place | None = None,
+    like: ImageFile | None = None,
     overwrite: bool = False,
+    scheduler: str | None = None,
+    workers: int = 0,
 ) -> Events:
     """Upscale an image part by part; closing the generator cancels within one pass.
 
@@ -148,14 +151,22 @@ def iter_upscale(
         Part of the image by axis, in input pixels, e.g. ``{"Y": (0, 64), "T": (3, 4)}``.
         Its pixels are those of the whole run.
     out : ndarray, str or Path, optional
-        Array of the result's shape and dtype to write into as tiles finish; or an
-        OME-Zarr to be made (``"x.ome.zarr"``, extra ``large``), for results of any size.
-        Called again with the same arguments after it was interrupted, it goes on from
-        there and ends with the same bytes.
-    place : Place, optional
-        Pixel size, position, channels and contrast limits of the image, for that file.
+        Array of the result's shape and dtype to write into as tiles finish; or a file
+        to be made, for results of any size: an OME-Zarr (``"x.ome.zarr"``), or a TIFF
+        (``"x.tif"``), which is tiled and has several resolutions if it is large. Files
+        take the extra ``large``. Called again with the same arguments after it was
+        interrupted, it goes on from there and ends with the same bytes.
+    like : ImageFile, optional
+        What is known of the image, as `napari_edsr.files.read_image` gives it: pixel
+        size, position, channels, contrast limits and the like go into that file.
     overwrite : bool
         Replace a result of other arguments.
+    scheduler : str, optional
+        Address of dask's scheduler, ``"tcp://host:8786"``, whose workers do the parts
+        of a file; they must reach the image and the file under the same names.
+    workers : int
+        Processes of this machine that do so without a scheduler; each takes its share
+        of the cores.
 
     Yields
     ------
@@ -165,6 +176,8 @@ def iter_upscale(
         After each pass of the network over a tile but the last.
     TileDone
         After each tile.
+    BytesDone
+        While a large TIFF is written.
 
     Returns
     -------
@@ -198,10 +211,14 @@ def iter_upscale(
             normalize=normalize,
             contrast_limits=contrast_limits,
         )
-        stored = yield from iter_stored(
-            *(image, spec, kept, Path(out), wanted), place=place, overwrite=overwrite
-        )
+        path = Path(out)
+        job = StoredJob(image, spec, kept, wanted, path.absolute(), path)
+        with _runner(scheduler, workers) as runner:
+            run = iter_stored(job, runner, like=like, overwrite=overwrite)
+            stored = yield from run
         return UpscaleResult(stored.image, spec.axes, stored.metadata)
+    if scheduler or workers:
+        raise ImageError("Workers write to a file; name one, out='result.ome.zarr'.")
     engines = make_engines(
         kept,
         spec.dtype,
@@ -225,6 +242,22 @@ def iter_upscale(
     metadata = yield from iter_run(canvas, engines, tiling, normalize)
     assert canvas.out is not None
     return UpscaleResult(canvas.out, spec.axes, metadata, canvas.uncertainty)
+
+
+@contextmanager
+def _runner(scheduler: str | None, workers: int) -> Iterator[Runner]:
+    """What does the parts of a file: this process, or workers."""
+    if scheduler is None and not workers:
+        yield Here()
+        return
+    try:
+        from napari_edsr.cluster import Cluster, connected
+    except ImportError as error:
+        raise DeviceError(
+            "Workers need the extra 'large': pip install 'napari-edsr[large]'."
+        ) from error
+    with connected(scheduler, workers) as client:
+        yield Cluster(client)
 
 
 def _refuse_uncertainty(uncertainty: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -40,27 +40,34 @@ class Run:
     engine : Engine
     tiling : Tiling
         How planes are cut.
+    parts : sequence of Part, optional
+        What is to be done; all that is not in the result yet by default.
     """
 
     canvas: Canvas
     engine: Engine
     tiling: Tiling
+    parts: Sequence[Part] | None = None
 
     def __post_init__(self) -> None:
-        grid = self.tiling.tiles(self.canvas.spec.plane, self.canvas.box)
-        leads = self.canvas.leads()
-        self._todo = deque(
-            Part(lead, rest)
-            for lead in leads
-            for tile in grid
-            for rest in self.canvas.remaining(lead, tile)
-        )
+        if self.parts is None:
+            grid = self.tiling.tiles(self.canvas.spec.plane, self.canvas.box)
+            self._todo = deque(self._missing(grid))
+        else:
+            self._todo = deque(self.parts)
+            grid = [part.tile for part in self.parts]
         self.total = self._count(part.tile for part in self._todo)
         self.done = 0
         self.flop = 0.0
         self._began = 0.0
         self._window = self._read_by(grid)
         self._opened: tuple[tuple[int, ...], Plane] | None = None
+
+    def _missing(self, grid: Iterable[Tile]) -> Iterator[Part]:
+        for lead in self.canvas.leads():
+            for tile in grid:
+                for rest in self.canvas.remaining(lead, tile):
+                    yield Part(lead, rest)
 
     def events(self) -> _Events:
         """Do every tile of every plane."""
@@ -90,6 +97,8 @@ class Run:
         """Rows and columns that tiles read, context included."""
         box = self.canvas.box
         sources = [part for tile in tiles for part in self.tiling.sources(tile, box)]
+        if not sources:
+            return box
         rows, columns = zip(*sources, strict=True)
         return (
             slice(min(r.start for r in rows), max(r.stop for r in rows)),

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from napari_edsr import intensities
 from napari_edsr.canvas import Canvas
 from napari_edsr.device import describe
 from napari_edsr.engine import Engine
 from napari_edsr.engines import iter_run, make_engines, tiling_for
-from napari_edsr.errors import DeviceError
+from napari_edsr.errors import DeviceError, FileError
 from napari_edsr.estimate import region_shape, region_slices
+from napari_edsr.events import BytesDone
+from napari_edsr.files import ImageFile, upscaled_file
 from napari_edsr.images import ImageSpec, Region
 from napari_edsr.intensities import Range
 from napari_edsr.kept import KeptModel
-from napari_edsr.runs import Event
-from napari_edsr.stores import result
+from napari_edsr.runs import Event, Part
+from napari_edsr.stores import result, staging
 from napari_edsr.stores.ngff import Place
 from napari_edsr.stores.plan import (
     Settled,
@@ -28,7 +31,10 @@ from napari_edsr.stores.plan import (
     input_key,
     unit_rows,
 )
-from napari_edsr.targets import GatheringTarget
+from napari_edsr.stores.result import StoredResult
+from napari_edsr.targets import GatheringTarget, Grid, Store
+
+_FINISHED = "It was finished before and stays as it is, unless it is overwritten."
 
 
 @dataclass(frozen=True)
@@ -67,54 +73,120 @@ def _lists(value: Any) -> list[Any]:
     return [_lists(v) if isinstance(v, Sequence) else float(v) for v in value]
 
 
+class Runner(Protocol):
+    """Does what is missing of a job: in this process, or in others."""
+
+    def settle(self, job: StoredJob) -> Settled:
+        """Choose what holds from the first tile to the last."""
+
+    def iter_units(
+        self, job: StoredJob, settled: Settled, store: StoredResult
+    ) -> Generator[Event, None, dict[str, Any]]:
+        """Fill the store, and return how."""
+
+
 def iter_stored(
-    image: Any,
-    spec: ImageSpec,
-    kept: KeptModel,
-    path: Path,
-    wanted: Wanted,
+    job: StoredJob,
+    runner: Runner,
     *,
-    place: Place | None = None,
+    like: ImageFile | None = None,
     overwrite: bool = False,
-) -> Generator[Event, None, Stored]:
-    """As `napari_edsr.inference.iter_upscale`, to an OME-Zarr.
+) -> Generator[Event | BytesDone, None, Stored]:
+    """Upscale to an OME-Zarr or a TIFF.
 
     Parameters
+    ----------
+    job : StoredJob
+    runner : Runner
+    like : ImageFile, optional
+        What is known of the image.
+    overwrite : bool
+        Begin anew, whatever stands there.
+
+    Raises
+    ------
+    FileError
+        If the file ends otherwise, cannot be written, or holds another result.
+    """
+    like = like or ImageFile(job.image, job.spec.axes)
+    suffix = job.named.suffix.lower()
+    if suffix == ".zarr":
+        return (yield from _iter_zarr(job, runner, like, overwrite=overwrite))
+    if suffix in (".tif", ".tiff"):
+        return (yield from _iter_tiff(job, runner, like, overwrite=overwrite))
+    raise FileError(f"Write to an .ome.zarr or .tif, not to {job.named.name}.")
+
+
+def _iter_zarr(
+    job: StoredJob, runner: Runner, like: ImageFile, *, overwrite: bool
+) -> Generator[Event, None, Stored]:
+    about = None if overwrite else job.found()
+    if about is not None and about["state"] == "complete":
+        return _finished(result.opened(job.path, job.spec.axes), about["metadata"])
+    if about is None:
+        settled = runner.settle(job)
+        job.begin(settled, Place.of(like), overwrite=overwrite)
+    else:
+        settled = Settled.from_dict(about["settled"])
+    store = StoredResult(job.path, job.spec.axes, job.grid(settled))
+    with closing(store):
+        metadata = yield from runner.iter_units(job, settled, store)
+        about = {"state": "complete", "asked": job.asked, "metadata": metadata}
+        store.finish(about)
+    return Stored(result.opened(job.path, job.spec.axes), metadata)
+
+
+def _iter_tiff(
+    job: StoredJob, runner: Runner, like: ImageFile, *, overwrite: bool
+) -> Generator[Event | BytesDone, None, Stored]:
+    """By way of an OME-Zarr; a TIFF of the same run is left as it is."""
+    if not overwrite and (made := _made_before(job)):
+        return made
+    place = staging.staging_of(job.named)
+    beside = replace(job, path=place)
+    stored = yield from _iter_zarr(beside, runner, like, overwrite=overwrite)
+    provenance = {**stored.metadata, "asked": job.asked}
+    upscaled = upscaled_file(like, stored.image, job.wanted.scale, provenance)
+    yield from staging.iter_publish(place, job.named, upscaled)
+    image, _ = staging.published(job.named, job.spec.axes)
+    return Stored(image, stored.metadata)
+
+
+def _made_before(job: StoredJob) -> Stored | None:
+    """A TIFF that the same run has written, if it is there."""
+    with suppress(FileError):  # none is there, or a damaged one
+        image, metadata = staging.published(job.named, job.spec.axes)
+        if metadata.pop("asked", None) == job.asked:
+            return _finished(image, metadata)
+    return None
+
+
+def _finished(image: Any, metadata: Mapping[str, Any]) -> Stored:
+    """What was done before."""
+    notes = [*metadata["notes"], _FINISHED]
+    return Stored(image, {**metadata, "notes": notes})
+
+
+@dataclass
+class StoredJob:
+    """One image on its way into one file, which the user knows as `named`.
+
+    Attributes
     ----------
     image : array
     spec : ImageSpec
     kept : KeptModel
-    path : Path
     wanted : Wanted
-    place : Place, optional
-        Of the image.
-    overwrite : bool
-        Begin anew, whatever stands there.
+    path, named : Path
+        Where the result grows, and where it will be.
     """
-    job = _StoredJob(image, spec, kept, path, wanted)
-    about = None if overwrite else job.found()
-    if about is not None and about["state"] == "complete":
-        return Stored(result.opened(path, spec.axes), about["metadata"])
-    if about is None:
-        engines = job.engines(wanted.precision)
-        settled = job.settle(engines)
-        job.begin(settled, place or Place(), overwrite=overwrite)
-    else:
-        settled = Settled.from_dict(about["settled"])
-        engines = job.engines(settled.precision)
-        job.check_computer(settled, engines[0])
-    return (yield from job.events(settled, engines))
-
-
-@dataclass
-class _StoredJob:
-    """One image on its way into one file."""
 
     image: Any
     spec: ImageSpec
     kept: KeptModel
-    path: Path
     wanted: Wanted
+    path: Path
+    named: Path
 
     @cached_property
     def asked(self) -> dict[str, Any]:
@@ -132,11 +204,15 @@ class _StoredJob:
         """The part of the image that is wanted."""
         return region_slices(self.spec, self.wanted.region)
 
+    def grid(self, settled: Settled) -> Grid:
+        """The units of the result."""
+        return settled.grid(self.spec, self.slices, self.wanted.scale)
+
     def found(self) -> dict[str, Any] | None:
         """What stands there, if it is of the same run."""
         about = result.read_state(self.path)
         if about is not None:
-            check_same(self.asked, about["asked"], str(self.path))
+            check_same(self.asked, about["asked"], str(self.named))
         return about
 
     def engines(self, precision: str) -> list[Engine]:
@@ -150,8 +226,8 @@ class _StoredJob:
             self_ensemble=self.wanted.self_ensemble,
         )
 
-    def settle(self, engines: list[Engine]) -> Settled:
-        """Choose what holds from the first tile to the last."""
+    def settled_for(self, engines: list[Engine]) -> Settled:
+        """What holds from the first tile to the last, on such devices."""
         wanted = self.wanted
         step = chunk_step(wanted.tile, wanted.scale)
         tiling = replace(tiling_for(wanted.tile, engines), step=step, shrinks=False)
@@ -185,28 +261,31 @@ class _StoredJob:
             overwrite=overwrite,
         )
 
-    def check_computer(self, settled: Settled, engine: Engine) -> None:
-        """Refuse to go on where other bytes might come out."""
-        if settled.computer != _computer(engine):
+    def settled_engines(self, settled: Settled) -> list[Engine]:
+        """As they were settled on.
+
+        Raises
+        ------
+        DeviceError
+            If other bytes might come out of what computes here.
+        """
+        engines = self.engines(settled.precision)
+        if settled.computer != _computer(engines[0]):
             raise DeviceError(
-                f"{self.path} was begun on {settled.computer}, and this is "
-                f"{_computer(engine)}: go on there, or use --overwrite."
+                f"{self.named} was begun on {settled.computer}, and this is "
+                f"{_computer(engines[0])}: go on there, or use --overwrite."
             )
+        return engines
 
-    def events(
-        self, settled: Settled, engines: list[Engine]
-    ) -> Generator[Event, None, Stored]:
-        """Do what is missing."""
-        grid = settled.grid(self.spec, self.slices, self.wanted.scale)
-        store = result.StoredResult(self.path, self.spec.axes, grid)
-        canvas = self._canvas(settled, store)
-        metadata = yield from iter_run(
-            canvas, engines, settled.tiling, self.wanted.normalize
-        )
-        store.finish({"state": "complete", "asked": self.asked, "metadata": metadata})
-        return Stored(result.opened(self.path, self.spec.axes), metadata)
-
-    def _canvas(self, settled: Settled, store: result.StoredResult) -> Canvas:
+    def iter_run(
+        self,
+        settled: Settled,
+        engines: list[Engine],
+        store: Store,
+        parts: Sequence[Part] | None = None,
+        notes: Sequence[str] = (),
+    ) -> Generator[Event, None, dict[str, Any]]:
+        """Do what is missing in a store, or those parts of it, and return how."""
         canvas = Canvas(
             self.image,
             self.spec,
@@ -216,15 +295,40 @@ class _StoredJob:
             region=self.wanted.region,
             target=GatheringTarget(store),
         )
-        canvas.notes += intensities.sampling_notes(
-            self.image, self.spec, self.wanted.normalize
-        )
-        if store.n_done:
-            done = f"{store.n_done} of {len(store.grid)}"
-            canvas.notes.append(f"Went on after {done} parts that were done before.")
-        return canvas
+        normalize = self.wanted.normalize
+        canvas.notes += intensities.sampling_notes(self.image, self.spec, normalize)
+        canvas.notes += notes
+        run = iter_run(canvas, engines, settled.tiling, normalize, parts)
+        return (yield from run)
 
 
 def _computer(engine: Engine) -> str:
     fast = f"{engine.name} on " if engine.name == "mnn" else ""
     return f"{fast}{describe(engine.device)}"
+
+
+class Here:
+    """Does a job in this process."""
+
+    _engines: list[Engine] | None = None
+
+    def settle(self, job: StoredJob) -> Settled:
+        """Choose what holds from the first tile to the last."""
+        self._engines = job.engines(job.wanted.precision)
+        return job.settled_for(self._engines)
+
+    def iter_units(
+        self, job: StoredJob, settled: Settled, store: StoredResult
+    ) -> Generator[Event, None, dict[str, Any]]:
+        """Fill the store, and return how."""
+        engines = self._engines or job.settled_engines(settled)
+        run = job.iter_run(settled, engines, store, notes=resumed(store))
+        return (yield from run)
+
+
+def resumed(store: StoredResult) -> list[str]:
+    """What to say of a run that is taken up again."""
+    if not store.n_done:
+        return []
+    done = f"{store.n_done} of {len(store.grid)}"
+    return [f"Went on after {done} parts that were done before."]

@@ -115,6 +115,13 @@ class Grid:
     def _part(self, edges: tuple[int, ...], number: int) -> slice:
         return slice(edges[number] * self.scale, edges[number + 1] * self.scale)
 
+    def stripes(self) -> Iterator[range]:
+        """Numbers of units that lie below one another, from left to right in each plane."""
+        across = len(self.columns) - 1
+        for first in range(0, len(self), self.per_plane):
+            for column in range(across):
+                yield range(first + column, first + self.per_plane, across)
+
     def touching(self, lead: Lead, box: Box) -> Iterator[Unit]:
         """Units that share pixels with a box of the result."""
         plane = int(np.ravel_multi_index(lead, self.leading)) if lead else 0
@@ -140,9 +147,6 @@ class Store(Protocol):
 
     def write(self, unit: Unit, values: NDArray) -> None:
         """Take a unit, (H, W, S)."""
-
-    def close(self) -> None:
-        """Write down what is there."""
 
 
 class GatheringTarget:
@@ -193,7 +197,6 @@ class GatheringTarget:
     def close(self) -> None:
         """Drop what is not complete."""
         self._open.clear()
-        self._store.close()
 
 
 def _empty(box: Box, samples: int, dtype: np.dtype) -> NDArray:

@@ -13,7 +13,7 @@ from napari_edsr import zoo
 from napari_edsr._qt.busy import computing
 from napari_edsr._qt.layers import iter_enlarge
 from napari_edsr.estimate import region_shape, region_slices
-from napari_edsr.events import PassDone, TileDone, UpscalePlanned
+from napari_edsr.events import BytesDone, PassDone, TileDone, UpscalePlanned
 from napari_edsr.images import Region, understand
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ class Placeholder:
 
 
 UpscaleEvents = Generator[
-    Placeholder | UpscalePlanned | PassDone | TileDone | None, None, "UpscaleResult"
+    Placeholder | UpscalePlanned | PassDone | TileDone | BytesDone | None,
+    None,
+    "UpscaleResult",
 ]
 
 

@@ -25,8 +25,9 @@ from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.errors import EDSRError, EDSRWarning, FileError, ImageError
 from napari_edsr.events import UpscalePlanned
 from napari_edsr.files import ImageFile
+from napari_edsr.files.reopened import FileImage
 from napari_edsr.images import understand
-from napari_edsr.stores.ngff import Place
+from napari_edsr.stores import staging
 from napari_edsr.stores.read import is_zarr, read_zarr
 
 if TYPE_CHECKING:
@@ -45,8 +46,13 @@ class Job:
 
     @property
     def to_store(self) -> bool:
-        """Whether the result grows on the disk and can be taken up again."""
+        """Whether the result is an OME-Zarr."""
         return self.target.suffix.lower() == ".zarr"
+
+    @property
+    def is_tiff(self) -> bool:
+        """Whether the result is a TIFF, and no map is wanted beside it."""
+        return self.target.suffix.lower() in (".tif", ".tiff") and not self.maps
 
     @property
     def maps(self) -> dict[str, Path]:
@@ -112,6 +118,13 @@ def upscale(
             "--overwrite", metavar=FLAG, help="Replace an .ome.zarr made otherwise."
         ),
     ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of dask's scheduler, whose workers do the parts."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes here that do the parts.")
+    ] = 0,
 ) -> None:
     """Upscale images. Pixel size, colour profile and metadata go along."""
     jobs = _jobs(source, Job(Path(source), output, uncertainty, consistency))
@@ -125,6 +138,8 @@ def upscale(
         "uncertainty": uncertainty is not None,
         "normalize": _range(normalize),
         "overwrite": overwrite,
+        "scheduler": scheduler,
+        "workers": workers,
     }
     failures = []
     for job in jobs:
@@ -250,11 +265,12 @@ def _upscale_file(
     from napari_edsr.engines import checked_scale
     from napari_edsr.inference import iter_upscale
 
-    read = read_zarr if is_zarr(job.source) else files.read_image
-    image = read(job.source, axes)
+    image = (read_zarr if is_zarr(job.source) else files.read_image)(job.source, axes)
     spec = understand(image.data, image.axes)
     scale = checked_scale(network.config, options["scale"])
     notes = [*image.notes]
+    shared = bool(options["scheduler"] or options["workers"])
+    stored = job.to_store or (job.is_tiff and (shared or staging.is_worthwhile(spec)))
     if not job.to_store:
         shape = spec.output_shape(scale)
         notes.append(files.check_writable(job.target, image.axes, shape, spec.dtype))
@@ -265,12 +281,12 @@ def _upscale_file(
     for note in filter(None, notes):
         typer.echo(f"  {note}")
     run = iter_upscale(
-        image.data,
+        _for_others(job.source, image, axes) if shared else image.data,
         network,
         axes=image.axes,
         contrast_limits=image.contrast_limits,
-        out=job.target if job.to_store else None,
-        place=_place(image),
+        out=job.target if stored else None,
+        like=image,
         **options,
     )
     said: set[str] = set()
@@ -279,7 +295,7 @@ def _upscale_file(
             run, f"Upscaling x{scale}", lambda event: _say_plan(event, said)
         )
     _say_new(result.metadata["notes"], said)
-    if job.to_store:
+    if stored:
         _say_written(job, image, result)
         return
     written = _write(job, image, result)
@@ -287,6 +303,11 @@ def _upscale_file(
         write_uncertainty(job.uncertainty, written, result)
     if job.consistency is not None and degradation is not None:
         write_consistency(job.consistency, image, result, degradation)
+
+
+def _for_others(path: Path, image: ImageFile, axes: str | None) -> Any:
+    """Pixels that other processes read themselves."""
+    return image.data if is_zarr(path) else FileImage(path, image, axes)
 
 
 @contextmanager
@@ -334,17 +355,6 @@ def _write(job: Job, source: ImageFile, result: UpscaleResult) -> ImageFile:
     files.write_image(job.target, written)
     _say_written(job, source, result)
     return written
-
-
-def _place(image: ImageFile) -> Place:
-    return Place(
-        pixel_size=image.pixel_size,
-        origin=image.metadata.get("origin", {}),
-        unit=image.unit,
-        colors=image.metadata.get("colors", ()),
-        channel_names=image.channel_names,
-        contrast_limits=image.contrast_limits,
-    )
 
 
 def _say_written(job: Job, source: ImageFile, result: UpscaleResult) -> None:

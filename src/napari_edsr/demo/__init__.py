@@ -13,7 +13,7 @@ from PIL import Image
 from napari_edsr import samples
 from napari_edsr.atomic import make_folder, replacing
 from napari_edsr.demo.picture import Panel, Row, draw_side_by_side
-from napari_edsr.events import PassDone, TileDone, UpscalePlanned
+from napari_edsr.events import BytesDone, PassDone, TileDone, UpscalePlanned
 from napari_edsr.metrics import Score, score
 from napari_edsr.resampling import imresize
 from napari_edsr.zoo import default_model
@@ -113,7 +113,7 @@ class DemoResult:
 
 def run_demo(
     folder: str | Path = "demo-output", *, scale: int = 2, device: str = "auto"
-) -> Generator[UpscalePlanned | PassDone | TileDone, None, DemoResult]:
+) -> Generator[UpscalePlanned | PassDone | TileDone | BytesDone, None, DemoResult]:
     """Upscale the samples with the built-in model, measure, and write pictures.
 
     Parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,25 @@ _CLASSIC_LIMIT = 2**32 - 2**25
 def write_tiff(path: Path, target: Path, image: ImageFile) -> None:
     """Write a TIFF to `path` that will be called `target`."""
     container = tiff_container(target, image)
-    image = _in_order(image, _HYPERSTACK if container == "imagej" else "YXS")
-    colours = _colours(image)
+    image = in_order(image, container)
+    image = replace(image, data=np.ascontiguousarray(image.data))
+    options = tiff_options(container, image)
+    options |= {"imagej": container == "imagej", "ome": container == "ome"}
+    tifffile.imwrite(path, image.data, **options)
+
+
+def tiff_options(container: str, image: ImageFile) -> dict[str, Any]:
+    """What tifffile is to write with the pixels of an image `in_order`."""
     if container == "imagej":
-        tifffile.imwrite(path, image.data, imagej=True, **_imagej(image), **colours)
-        return
-    compression = image.metadata.get("compression")
-    options = {"compression": compression, "iccprofile": image.icc, **colours}
+        return {**_imagej(image), **_colours(image)}
+    options = {
+        "compression": image.metadata.get("compression"),
+        "iccprofile": image.icc,
+        **_colours(image),
+    }
     if container == "ome":
-        metadata = ome.ome_metadata(image)
-        options |= {"ome": True, "metadata": metadata, **_resolution(image)}
-        tifffile.imwrite(path, image.data, **options)
-    else:
-        tifffile.imwrite(path, image.data, **_plain(image), **options)
+        return {**options, "metadata": ome.ome_metadata(image), **_resolution(image)}
+    return {**options, **_plain(image)}
 
 
 def tiff_container(target: Path, image: ImageFile) -> str:
@@ -51,6 +58,12 @@ def tiff_container(target: Path, image: ImageFile) -> str:
     if wanted == "ome" and not _fits_ome(image):
         wanted = "tiff"
     return wanted if wanted in ("imagej", "ome") else "tiff"
+
+
+def tiled_container(target: Path, image: ImageFile) -> str:
+    """``"ome"`` or ``"tiff"``, for tiles and several resolutions; ImageJ has neither."""
+    container = tiff_container(target, image)
+    return "ome" if container == "imagej" and _fits_ome(image) else container
 
 
 def _fits_ome(image: ImageFile) -> bool:
@@ -70,12 +83,12 @@ def _fits_imagej(image: ImageFile) -> bool:
     )
 
 
-def _in_order(image: ImageFile, last: str) -> ImageFile:
-    """With the axes in `last` in that order at the end, and others as they came."""
+def in_order(image: ImageFile, container: str) -> ImageFile:
+    """With the axes as the container has them."""
+    last = _HYPERSTACK if container == "imagej" else "YXS"
     axes = sorted(image.axes, key=last.find)
     order = [image.axes.index(axis) for axis in axes]
-    data = np.ascontiguousarray(image.data.transpose(order))
-    return ImageFile(**{**vars(image), "data": data, "axes": "".join(axes)})
+    return replace(image, data=image.data.transpose(order), axes="".join(axes))
 
 
 def _colours(image: ImageFile) -> dict[str, Any]:

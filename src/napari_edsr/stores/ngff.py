@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_edsr.errors import FileError
+from napari_edsr.files import ImageFile
 
 VERSION = "0.5"
 _UNITS = {
@@ -48,6 +49,18 @@ class Place:
     colors: Sequence[str] = ()
     contrast_limits: Sequence[tuple[float, float]] | None = None
 
+    @classmethod
+    def of(cls, image: ImageFile) -> Place:
+        """That of an image as its file tells it."""
+        return cls(
+            pixel_size=image.pixel_size,
+            origin=image.metadata.get("origin", {}),
+            unit=image.unit,
+            colors=image.metadata.get("colors", ()),
+            channel_names=image.channel_names,
+            contrast_limits=image.contrast_limits,
+        )
+
     def enlarged(self, scale: int, corner: Mapping[str, int] | None = None) -> Place:
         """That of the result: pixels are smaller, and their outer edges where they were.
 
@@ -68,6 +81,11 @@ class Place:
         return replace(self, pixel_size={**self.pixel_size, **smaller}, origin=origin)
 
 
+def fits(axes: str) -> bool:
+    """Whether OME-Zarr has a place for all axes of an image."""
+    return set(axes) <= set("TCSZYX") and not {"C", "S"} <= set(axes)
+
+
 def stored_axes(axes: str) -> str:
     """Order of an image's axes in OME-Zarr: time, channels or samples, Z, Y, X.
 
@@ -76,8 +94,8 @@ def stored_axes(axes: str) -> str:
     FileError
         If OME-Zarr has no place for one of them.
     """
-    others = [axis for axis in axes if axis not in "TCSZYX"]
-    if others or {"C", "S"} <= set(axes):
+    if not fits(axes):
+        others = [axis for axis in axes if axis not in "TCSZYX"]
         what = others[0] if others else "C beside colour samples"
         raise FileError(
             f"OME-Zarr has no place for axis {what}; name axes among T, C, Z, Y and X, "

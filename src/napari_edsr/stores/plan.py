@@ -21,7 +21,8 @@ _PARTS = 256
 _SLAB_BYTES = 2**26
 #: Pixels a side that a chunk of the result has at most.
 _CHUNK = 512
-_UNIT_PIXELS = 2**20
+#: Of the input, at most, that are lost when a run is killed; if chunks are as small.
+UNIT_PIXELS = 2**18
 #: What is asked for, in the order in which differences are told.
 _WORDS = {
     "model_key": "model {}",
@@ -144,6 +145,6 @@ def chunk_step(tile: int | str, scale: int) -> int:
 
 
 def unit_rows(tiling: Tiling, width: int) -> int:
-    """Rows of a unit of a stripe: about a megapixel of the input, in whole chunks."""
+    """Rows of a unit of a stripe, in whole chunks."""
     across = min(width, tiling.size[1])
-    return tiling.step * max(1, round(_UNIT_PIXELS / (tiling.step * across)))
+    return tiling.step * max(1, round(UNIT_PIXELS / (tiling.step * across)))

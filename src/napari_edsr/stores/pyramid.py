@@ -59,28 +59,43 @@ class Pyramid:
         box : (slice, slice)
         values : ndarray
         """
-        self.levels[0][(*lead, *box)] = values
-        for finer, coarser in itertools.pairwise(self.levels):
-            box = _coarser(box, coarser.shape[-2:])
+        self.write_finest(lead, box, values)
+        for level in range(1, len(self.levels)):
+            box = _coarser(box, self.levels[level].shape[-2:])
             if any(part.start >= part.stop for part in box):
                 return
-            source = tuple(slice(2 * part.start, 2 * part.stop) for part in box)
-            coarser[(*lead, *box)] = halved(np.asarray(finer[(*lead, *source)]))
+            self.coarsen(level, lead, box)
+
+    def write_finest(self, lead: tuple[Any, ...], box: Box, values: NDArray) -> None:
+        """As `write`, but leave the others as they are."""
+        self.levels[0][(*lead, *box)] = values
+
+    def coarsen(self, level: int, lead: tuple[Any, ...], box: Box) -> None:
+        """Make a box of a level from the finer one."""
+        source = tuple(slice(2 * part.start, 2 * part.stop) for part in box)
+        finer = np.asarray(self.levels[level - 1][(*lead, *source)])
+        self.levels[level][(*lead, *box)] = halved(finer)
 
     def chunk_files(
         self, root: Path, lead: tuple[Any, ...], box: Box
     ) -> Iterator[Path]:
-        """Files in which a box lies, at all levels."""
-        for level in self.levels:
-            chunks = level.shards or level.chunks
-            index = (*lead, *box)
-            spans = [
-                _chunks(part, size, length)
-                for part, size, length in zip(index, chunks, level.shape, strict=True)
-            ]
-            for place in itertools.product(*spans):
-                yield root.joinpath(level.basename, "c", *map(str, place))
+        """Files in which a box of the finest level lies, at all levels."""
+        for number, level in enumerate(self.levels):
+            yield from self.files_of(number, root, (*lead, *box))
             box = _coarser(box, [n // 2 for n in level.shape[-2:]])
+
+    def files_of(
+        self, level: int, root: Path, index: tuple[Any, ...]
+    ) -> Iterator[Path]:
+        """Files in which a part of one level lies."""
+        array = self.levels[level]
+        sizes = array.shards or array.chunks
+        spans = [
+            _chunks(part, size, length)
+            for part, size, length in zip(index, sizes, array.shape, strict=True)
+        ]
+        for place in itertools.product(*spans):
+            yield root.joinpath(array.basename, "c", *map(str, place))
 
 
 def _coarser(box: Box, limits: Sequence[int]) -> Box:

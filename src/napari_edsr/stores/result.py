@@ -21,6 +21,7 @@ from napari_edsr.stores import ngff
 from napari_edsr.stores.durable import sync_files
 from napari_edsr.stores.pyramid import Pyramid, level_factors
 from napari_edsr.targets import Grid, Unit
+from napari_edsr.tiling import Box
 
 _DONE, _LOCK = ".napari-edsr-done", ".napari-edsr-lock"
 #: Seconds after which units that are written are recorded as done.
@@ -126,8 +127,8 @@ def _chunks(stored: str, size: Sequence[int], side: int) -> list[int]:
     return [min(n, most.get(a, 1)) for a, n in zip(stored, size, strict=True)]
 
 
-class StoredResult:
-    """An OME-Zarr that is being filled.
+class Opened:
+    """A result on disk, to be written unit by unit.
 
     Parameters
     ----------
@@ -135,19 +136,77 @@ class StoredResult:
         From `create`.
     axes : str
         Letters of the axes in which units come: leading ones, and whether there is S.
+    """
+
+    def __init__(self, path: Path, axes: str) -> None:
+        self.path = path
+        self._axes, self._stored = axes, ngff.stored_axes(axes)
+        self.group = zarr().open_group(path, mode="r+")
+        datasets = self.group.attrs["ome"]["multiscales"][0]["datasets"]
+        self.pyramid = Pyramid([self.group[level["path"]] for level in datasets])
+
+    def write(self, unit: Unit, values: NDArray) -> set[Path]:
+        """Store a unit at all levels, and say in which files it lies."""
+        lead = self.lead(unit.lead)
+        with _writing(self.path):
+            self.pyramid.write(lead, unit.box, self._planes(lead, values))
+        return set(self.pyramid.chunk_files(self.path, lead, unit.box))
+
+    def write_finest(self, unit: Unit, values: NDArray) -> None:
+        """Store a unit at the finest level, and bring it to the disk."""
+        lead = self.lead(unit.lead)
+        with _writing(self.path):
+            self.pyramid.write_finest(lead, unit.box, self._planes(lead, values))
+            sync_files(self.pyramid.chunk_files(self.path, lead, unit.box), self.path)
+
+    def coarsen(self, level: int, lead: tuple[Any, ...], box: Box) -> None:
+        """Make a box of a level from the finer one, and bring it to the disk."""
+        with _writing(self.path):
+            self.pyramid.coarsen(level, lead, box)
+            files = self.pyramid.files_of(level, self.path, (*lead, *box))
+            sync_files(files, self.path)
+
+    def lead(self, lead: tuple[int, ...]) -> tuple[int | slice, ...]:
+        """Index along the stored axes before Y and X."""
+        leading = [axis for axis in self._axes if axis not in "YXS"]
+        index: dict[str, int | slice] = dict(zip(leading, lead, strict=False))
+        return tuple(index.get(axis, slice(None)) for axis in self._stored[:-2])
+
+    def where(self, unit: Unit) -> tuple[slice, ...]:
+        """Where a unit lies in the result, one slice for each of its axes."""
+        leading = [axis for axis in self._axes if axis not in "YXS"]
+        index = {
+            axis: slice(i, i + 1) for axis, i in zip(leading, unit.lead, strict=True)
+        }
+        rows, columns = unit.box
+        index |= {"Y": rows, "X": columns, "S": slice(None)}
+        return tuple(index[axis] for axis in self._axes)
+
+    def _planes(self, lead: tuple[int | slice, ...], values: NDArray) -> NDArray:
+        """A block (H, W, S) as it is stored."""
+        planes = np.moveaxis(values, -1, 0)
+        return planes if any(isinstance(part, slice) for part in lead) else planes[0]
+
+
+class StoredResult:
+    """An OME-Zarr that is being filled, by this program alone.
+
+    Parameters
+    ----------
+    path : Path
+        From `create`.
+    axes : str
+        As for `Opened`.
     grid : Grid
     """
 
     def __init__(self, path: Path, axes: str, grid: Grid) -> None:
         self.path, self.grid = path, grid
-        self._axes, self._stored = axes, ngff.stored_axes(axes)
         self._lock = _locked(path)
-        self._group = zarr().open_group(path, mode="r+")
-        datasets = self._group.attrs["ome"]["multiscales"][0]["datasets"]
-        self._pyramid = Pyramid([self._group[level["path"]] for level in datasets])
+        self.opened = Opened(path, axes)
         self._done = self._read_done()
         self._unrecorded: set[Path] = set()
-        self._recorded_at = time.monotonic()
+        self._is_recorded, self._recorded_at = True, time.monotonic()
 
     @property
     def n_done(self) -> int:
@@ -160,35 +219,32 @@ class StoredResult:
 
     def write(self, unit: Unit, values: NDArray) -> None:
         """Store a unit; it counts once its chunks are on the disk."""
-        with _writing(self.path):
-            self._write(unit, values)
+        self._unrecorded |= self.opened.write(unit, values)
+        self.mark([unit.number])
+
+    def mark(self, numbers: Sequence[int]) -> None:
+        """Take units as stored, and record that every few seconds."""
+        self._done[list(numbers)] = True
+        self._is_recorded = False
         if time.monotonic() - self._recorded_at > _RECORD_SECONDS:
             self.record()
 
-    def _write(self, unit: Unit, values: NDArray) -> None:
-        lead = self._lead(unit.lead)
-        planes = np.moveaxis(values, -1, 0)
-        if not any(isinstance(part, slice) for part in lead):
-            planes = planes[0]
-        self._pyramid.write(lead, unit.box, planes)
-        self._unrecorded.update(self._pyramid.chunk_files(self.path, lead, unit.box))
-        self._done[unit.number] = True
-
     def record(self) -> None:
         """Write down which units are there, after all of their chunks are."""
-        if self._unrecorded:
-            with _writing(self.path):
-                sync_files(self._unrecorded, self.path)
-                with replacing(self.path / _DONE) as partial:
-                    partial.write_bytes(np.packbits(self._done).tobytes())
-                sync_files([self.path / _DONE], self.path)
-            self._unrecorded.clear()
-        self._recorded_at = time.monotonic()
+        if self._is_recorded:
+            return
+        with _writing(self.path):
+            sync_files(self._unrecorded, self.path)
+            with replacing(self.path / _DONE) as partial:
+                partial.write_bytes(np.packbits(self._done).tobytes())
+            sync_files([self.path / _DONE], self.path)
+        self._unrecorded.clear()
+        self._is_recorded, self._recorded_at = True, time.monotonic()
 
     def finish(self, about: Mapping[str, Any]) -> None:
         """Say that it is complete, and how it was made."""
         self.record()
-        self._group.attrs[PROVENANCE] = dict(about)
+        self.opened.group.attrs[PROVENANCE] = dict(about)
         sync_files([self.path / "zarr.json"], self.path)
         for name in (_DONE, _LOCK):
             (self.path / name).unlink(missing_ok=True)
@@ -199,12 +255,6 @@ class StoredResult:
             self.record()
         finally:
             self._lock.release()
-
-    def _lead(self, lead: tuple[int, ...]) -> tuple[int | slice, ...]:
-        """Index along the stored axes before Y and X."""
-        leading = [axis for axis in self._axes if axis not in "YXS"]
-        index: dict[str, int | slice] = dict(zip(leading, lead, strict=False))
-        return tuple(index.get(axis, slice(None)) for axis in self._stored[:-2])
 
     def _read_done(self) -> NDArray[np.bool_]:
         done, path = np.zeros(len(self.grid), bool), self.path / _DONE
@@ -241,6 +291,13 @@ def _writing(path: Path) -> Iterator[None]:
 
 def opened(path: Path, axes: str) -> Any:
     """A stored result as a dask array, with its axes in the order asked for."""
+    return levels(path, axes)[0]
+
+
+def levels(path: Path, axes: str) -> list[Any]:
+    """As `opened`, at all of its resolutions, the finest first."""
     stored = ngff.stored_axes(axes)
-    array = as_dask(zarr().open_group(path, mode="r")["0"])
-    return array.transpose([stored.index(axis) for axis in axes])
+    order = [stored.index(axis) for axis in axes]
+    group = zarr().open_group(path, mode="r")
+    datasets = group.attrs["ome"]["multiscales"][0]["datasets"]
+    return [as_dask(group[level["path"]]).transpose(order) for level in datasets]

@@ -1,0 +1,284 @@
+"""Upscaling on other processes and machines, by way of dask's scheduler.
+
+The image and the result lie where all workers reach them; over the network go the model,
+once for each worker, the plan, and the numbers of units.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import dask
+import numpy as np
+from distributed import Client, Future, KilledWorker, LocalCluster, wait
+
+from napari_edsr import workers
+from napari_edsr.errors import DeviceError, ImageError
+from napari_edsr.events import PassDone, TileDone, UpscalePlanned
+from napari_edsr.runs import Event
+from napari_edsr.stores.plan import Settled
+from napari_edsr.stores.result import StoredResult
+from napari_edsr.storing import StoredJob, resumed
+
+#: Bytes of an array in memory that may be sent to the workers.
+_SENT = 2**26
+#: Most units that a worker does in one go: the context above them is computed anew.
+_UNITS = 8
+#: Tasks for each worker that the scheduler knows of at a time.
+_AHEAD = 3
+#: Chunks a side of what is made coarser in one task.
+_CHUNKS = 8
+_SECONDS_TO_JOIN = 60
+_HEARTBEAT = 0.5
+_SUMS = ("tiles", "flop", "tiles_redone_in_fp32")
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A function of `napari_edsr.workers`, and its arguments after the plan."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@contextmanager
+def connected(scheduler: str | None, n_workers: int) -> Iterator[Client]:
+    """Reach a scheduler, or start one with workers on this machine.
+
+    Parameters
+    ----------
+    scheduler : str or None
+        Address, such as ``"tcp://host:8786"``.
+    n_workers : int
+        Processes to start without it, which share the cores.
+
+    Raises
+    ------
+    DeviceError
+        If none answers.
+    """
+    if scheduler is None:
+        with (
+            _own_workers(n_workers) as own,
+            Client(own, set_as_default=False) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(scheduler, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise DeviceError(
+            f"No scheduler answers at {scheduler}; start one with 'dask scheduler'."
+        ) from error
+    with client:
+        yield client
+
+
+@contextmanager
+def _own_workers(count: int) -> Iterator[LocalCluster]:
+    threads = max(1, (os.cpu_count() or 1) // max(1, count))
+    environment = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+    settings = {"distributed.nanny.pre-spawn-environ": environment}
+    options = {"threads_per_worker": 1, "dashboard_address": None}
+    with dask.config.set(settings), LocalCluster(n_workers=count, **options) as own:
+        yield own
+
+
+class Cluster:
+    """Does jobs on the workers of a scheduler.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def settle(self, job: StoredJob) -> Settled:
+        """Choose what holds from the first tile to the last, on one of the workers."""
+        with self._planned(job, None) as plan:
+            options = {"resources": {plan: 1}, "pure": False}
+            return self._client.submit(workers.settle, plan, **options).result()
+
+    def iter_units(
+        self, job: StoredJob, settled: Settled, store: StoredResult
+    ) -> Generator[Event, None, dict[str, Any]]:
+        """Fill the store, and return how."""
+        with self._planned(job, settled) as plan:
+            run = _Run(self._client, plan, settled, store)
+            return (yield from run.events())
+
+    @contextmanager
+    def _planned(self, job: StoredJob, settled: Settled | None) -> Iterator[str]:
+        """Ship a job to all workers, and to those that are yet to come."""
+        _check_sent(job.image)
+        self._wait_for_workers()
+        model = f"napari-edsr-model-{job.kept.key}"
+        plan = f"napari-edsr-plan-{uuid.uuid4().hex}"
+        self._client.register_plugin(workers.Model(model, job.kept.model))
+        self._client.register_plugin(workers.Plan(plan, model, job, settled))
+        try:
+            yield plan
+        finally:
+            self._client.unregister_worker_plugin(plan)
+
+    def _wait_for_workers(self) -> None:
+        try:
+            self._client.wait_for_workers(1, timeout=_SECONDS_TO_JOIN)
+        except TimeoutError as error:
+            address = self._client.scheduler_info()["address"]
+            raise DeviceError(
+                f"No worker has joined {address}; start some with 'dask worker {address} "
+                "--nthreads 1'."
+            ) from error
+
+
+def _check_sent(image: Any) -> None:
+    if isinstance(image, np.ndarray) and image.nbytes > _SENT:
+        raise ImageError(
+            f"Workers read large images themselves, and this one of "
+            f"{image.nbytes / 1e6:.0f} MB is in memory; give it as an array of dask or zarr."
+        )
+
+
+class _Run:
+    """The units of a store that are missing, shared among workers."""
+
+    def __init__(
+        self, client: Client, plan: str, settled: Settled, store: StoredResult
+    ) -> None:
+        self._client, self._plan, self._settled = client, plan, settled
+        self._store, self._grid = store, store.grid
+        self._began, self._done = time.perf_counter(), 0
+        self._total = len(store.grid) - store.n_done
+        self._facts: dict[str, Any] = {}
+
+    def events(self) -> Generator[Event, None, dict[str, Any]]:
+        """Do them, and return how."""
+        notes = [*resumed(self._store), *self._refusals()]
+        yield from self._iter_results([_Task(workers.do, ([],))])  # for the facts alone
+        yield self._planned(notes)
+        yield from self._iter_results(self._unit_tasks())
+        for level in range(1, len(self._store.opened.pyramid.levels)):
+            yield from self._iter_results(self._coarsening_tasks(level))
+        seconds = round(time.perf_counter() - self._began, 3)
+        notes = [*self._facts["notes"], *notes]
+        return {**self._facts, "notes": notes, "seconds": seconds}
+
+    def _refusals(self) -> list[str]:
+        """Which workers do not take part.
+
+        Raises
+        ------
+        DeviceError
+            If none does.
+        """
+        answers = self._client.run(workers.refusal, self._plan)
+        reasons = {worker: reason for worker, reason in answers.items() if reason}
+        if len(reasons) == len(answers):
+            raise DeviceError(next(iter(reasons.values())))
+        return [f"{worker} takes no part: {why}" for worker, why in reasons.items()]
+
+    def _planned(self, notes: list[str]) -> UpscalePlanned:
+        return UpscalePlanned(
+            total=self._total,
+            tile=self._settled.tiling.label,
+            halo=self._settled.tiling.halo,
+            device=self._facts["device"],
+            precision=self._settled.precision,
+            notes=(*self._facts["notes"], *notes),
+        )
+
+    def _unit_tasks(self) -> Iterator[_Task]:
+        """Units that are missing, some that lie below one another in each task."""
+        share = math.ceil(self._total / (2 * _AHEAD * self._n_workers()))
+        most = max(1, min(_UNITS, share))
+        for stripe in self._grid.stripes():
+            missing = (number for number in stripe if not self._store.has(number))
+            while numbers := list(islice(missing, most)):
+                yield _Task(workers.do, (numbers,))
+
+    def _coarsening_tasks(self, level: int) -> Iterator[_Task]:
+        array = self._store.opened.pyramid.levels[level]
+        side = _CHUNKS * array.chunks[-1]
+        corners = [range(0, length, side) for length in array.shape[-2:]]
+        for lead in np.ndindex(self._grid.leading):
+            for y, x in itertools.product(*corners):
+                box = slice(y, y + side), slice(x, x + side)
+                yield _Task(workers.coarsen, (level, lead, box))
+
+    def _iter_results(self, tasks: Iterable[_Task]) -> Generator[Event, None, None]:
+        """Have tasks done, a few of which are on their way at a time."""
+        running: dict[Future, _Task] = {}
+        tasks = iter(tasks)
+        try:
+            while True:
+                room = _AHEAD * self._n_workers() - len(running)
+                for task in islice(tasks, max(0, room)):
+                    running[self._submit(task)] = task
+                if not running:
+                    return
+                for future in self._wait_for_some(running):
+                    yield from self._taken(running.pop(future), _result(future))
+                yield PassDone(self._done, self._total, self._spent)
+        finally:
+            self._client.cancel(list(running), force=True)
+
+    def _n_workers(self) -> int:
+        return max(1, len(self._client.scheduler_info()["workers"]))
+
+    def _submit(self, task: _Task) -> Future:
+        options = {"resources": {self._plan: 1}, "pure": False}
+        return self._client.submit(
+            task.function, self._plan, *task.arguments, **options
+        )
+
+    def _wait_for_some(self, running: Iterable[Future]) -> list[Future]:
+        """Those that are done, of which there may be none; a moment to cancel."""
+        with suppress(TimeoutError):
+            options = {"timeout": _HEARTBEAT, "return_when": "FIRST_COMPLETED"}
+            return list(wait(list(running), **options).done)
+        return []
+
+    def _taken(self, task: _Task, facts: dict[str, Any] | None) -> Iterator[TileDone]:
+        """Remember what a task has done."""
+        if facts is None:  # a coarser level
+            return
+        (numbers,) = task.arguments
+        self._note(facts)
+        self._store.mark(numbers)
+        for number in numbers:
+            self._done += 1
+            where = self._store.opened.where(self._grid.unit(number))
+            yield TileDone(self._done, self._total, where, self._spent)
+
+    def _note(self, facts: dict[str, Any]) -> None:
+        """Add up what workers say of their tasks."""
+        known = self._facts or facts | dict.fromkeys(_SUMS, 0)
+        sums = {key: known[key] + facts[key] for key in _SUMS}
+        notes = list(dict.fromkeys([*known["notes"], *facts["notes"]]))
+        self._facts = {**known, **sums, "notes": notes}
+
+    @property
+    def _spent(self) -> float:
+        return time.perf_counter() - self._began
+
+
+def _result(future: Future) -> Any:
+    try:
+        return future.result()
+    except KilledWorker as error:
+        raise DeviceError(
+            f"Several workers ended at the same part ({error}); give them more memory, or "
+            "choose a smaller tile."
+        ) from error

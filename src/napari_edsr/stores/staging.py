@@ -1,0 +1,65 @@
+"""TIFF by way of an OME-Zarr beside it, which a run that is interrupted goes on with."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Generator
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_edsr.events import BytesDone
+from napari_edsr.files import ImageFile, read_image, write_image
+from napari_edsr.files.tiff_pyramid import iter_write_pyramid
+from napari_edsr.images import ImageSpec
+from napari_edsr.stores import ngff, result
+from napari_edsr.stores.plan import UNIT_PIXELS
+
+#: Bytes from which a TIFF is tiled and has several resolutions.
+_TILED = 2**30
+
+
+def is_worthwhile(spec: ImageSpec) -> bool:
+    """Whether a run takes so long that a part of it is worth keeping, and can be kept."""
+    pixels = math.prod(spec.plane) * spec.n_planes
+    return (
+        pixels > UNIT_PIXELS and ngff.fits(spec.axes) and find_spec("zarr") is not None
+    )
+
+
+def staging_of(path: Path) -> Path:
+    """Where the result grows that will be the TIFF at `path`."""
+    return path.with_name(f".{path.name}.zarr")
+
+
+def iter_publish(
+    staging: Path, path: Path, image: ImageFile
+) -> Generator[BytesDone, None, None]:
+    """Make a TIFF of a finished result, and remove that.
+
+    Parameters
+    ----------
+    staging : Path
+    path : Path
+    image : ImageFile
+        What goes along; its data is that of the result.
+    """
+    levels = result.levels(staging, image.axes)
+    if image.data.nbytes < _TILED:
+        write_image(path, replace(image, data=np.asarray(levels[0])))
+    else:
+        yield from iter_write_pyramid(path, image, levels)
+    shutil.rmtree(staging)
+
+
+def published(path: Path, axes: str) -> tuple[Any, dict[str, Any]]:
+    """The image of a TIFF with its axes as asked for, and how it was made."""
+    image = read_image(path)
+    order = [image.axes.index(axis) for axis in axes if axis in image.axes]
+    # A TIFF does not keep axes of length 1.
+    index = tuple(slice(None) if axis in image.axes else None for axis in axes)
+    return image.data.transpose(order)[index], image.provenance or {}
