@@ -6,7 +6,6 @@ once for each worker, the plan, and the numbers of units.
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import time
@@ -22,6 +21,7 @@ import numpy as np
 from distributed import Client, Future, KilledWorker, LocalCluster, wait
 
 from napari_edsr import workers
+from napari_edsr.engines import model_metadata
 from napari_edsr.errors import DeviceError, ImageError
 from napari_edsr.events import PassDone, TileDone, UpscalePlanned
 from napari_edsr.runs import Event
@@ -35,8 +35,6 @@ _SENT = 2**26
 _UNITS = 8
 #: Tasks for each worker that the scheduler knows of at a time.
 _AHEAD = 3
-#: Chunks a side of what is made coarser in one task.
-_CHUNKS = 8
 _SECONDS_TO_JOIN = 60
 _HEARTBEAT = 0.5
 _SUMS = ("tiles", "flop", "tiles_redone_in_fp32")
@@ -88,7 +86,7 @@ def _own_workers(count: int) -> Iterator[LocalCluster]:
     threads = max(1, (os.cpu_count() or 1) // max(1, count))
     environment = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
     settings = {"distributed.nanny.pre-spawn-environ": environment}
-    options = {"threads_per_worker": 1, "dashboard_address": None}
+    options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with dask.config.set(settings), LocalCluster(n_workers=count, **options) as own:
         yield own
 
@@ -116,7 +114,8 @@ class Cluster:
         """Fill the store, and return how."""
         with self._planned(job, settled) as plan:
             run = _Run(self._client, plan, settled, store)
-            return (yield from run.events())
+            facts = yield from run.events()
+        return {**facts, **model_metadata(job.kept.model)}
 
     @contextmanager
     def _planned(self, job: StoredJob, settled: Settled | None) -> Iterator[str]:
@@ -168,9 +167,10 @@ class _Run:
         notes = [*resumed(self._store), *self._refusals()]
         yield from self._iter_results([_Task(workers.do, ([],))])  # for the facts alone
         yield self._planned(notes)
+        self._store.fall_behind()
         yield from self._iter_results(self._unit_tasks())
-        for level in range(1, len(self._store.opened.pyramid.levels)):
-            yield from self._iter_results(self._coarsening_tasks(level))
+        for places in self._store.coarser():
+            yield from self._iter_results(_Task(workers.coarsen, at) for at in places)
         seconds = round(time.perf_counter() - self._began, 3)
         notes = [*self._facts["notes"], *notes]
         return {**self._facts, "notes": notes, "seconds": seconds}
@@ -208,15 +208,6 @@ class _Run:
             while numbers := list(islice(missing, most)):
                 yield _Task(workers.do, (numbers,))
 
-    def _coarsening_tasks(self, level: int) -> Iterator[_Task]:
-        array = self._store.opened.pyramid.levels[level]
-        side = _CHUNKS * array.chunks[-1]
-        corners = [range(0, length, side) for length in array.shape[-2:]]
-        for lead in np.ndindex(self._grid.leading):
-            for y, x in itertools.product(*corners):
-                box = slice(y, y + side), slice(x, x + side)
-                yield _Task(workers.coarsen, (level, lead, box))
-
     def _iter_results(self, tasks: Iterable[_Task]) -> Generator[Event, None, None]:
         """Have tasks done, a few of which are on their way at a time."""
         running: dict[Future, _Task] = {}
@@ -245,7 +236,7 @@ class _Run:
 
     def _wait_for_some(self, running: Iterable[Future]) -> list[Future]:
         """Those that are done, of which there may be none; a moment to cancel."""
-        with suppress(TimeoutError):
+        with self._client.as_current(), suppress(TimeoutError):
             options = {"timeout": _HEARTBEAT, "return_when": "FIRST_COMPLETED"}
             return list(wait(list(running), **options).done)
         return []

@@ -143,14 +143,14 @@ def iter_run(
         run.close()
         canvas.target.close()
     return {
-        **_model_metadata(engines[0].model),
+        **model_metadata(engines[0].model),
         **run.metadata(),
         "normalize": normalize if isinstance(normalize, str) else "range",
         "seconds": round(time.perf_counter() - started, 3),
     }
 
 
-def _model_metadata(model: EDSR | MDSR) -> dict[str, Any]:
+def model_metadata(model: EDSR | MDSR) -> dict[str, Any]:
     """Where a result comes from, as plain values."""
     about = model.provenance.to_dict()
     about["path"] = Path(about["path"]).name  # folders are private

@@ -16,7 +16,7 @@ from napari_edsr.engine import Engine
 from napari_edsr.engines import iter_run, make_engines, tiling_for
 from napari_edsr.errors import DeviceError, FileError
 from napari_edsr.estimate import region_shape, region_slices
-from napari_edsr.events import BytesDone
+from napari_edsr.events import BytesDone, PassDone
 from napari_edsr.files import ImageFile, upscaled_file
 from napari_edsr.images import ImageSpec, Region
 from napari_edsr.intensities import Range
@@ -323,7 +323,12 @@ class Here:
         """Fill the store, and return how."""
         engines = self._engines or job.settled_engines(settled)
         run = job.iter_run(settled, engines, store, notes=resumed(store))
-        return (yield from run)
+        metadata = yield from run
+        for boxes in store.coarser():
+            for done, place in enumerate(boxes):
+                store.opened.coarsen(*place)
+                yield PassDone(done, len(boxes), metadata["seconds"])
+        return metadata
 
 
 def resumed(store: StoredResult) -> list[str]:

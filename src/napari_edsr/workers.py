@@ -177,8 +177,7 @@ def do(plan: str, numbers: Sequence[int]) -> dict[str, Any]:
 
 def coarsen(plan: str, level: int, lead: Lead, box: Box) -> None:
     """Make a part of a level from the finer one."""
-    opened = _plan(plan).opened
-    opened.coarsen(level, opened.lead(lead), box)
+    _plan(plan).opened.coarsen(level, lead, box)
 
 
 def refusal(plan: str, dask_worker: Worker) -> str:

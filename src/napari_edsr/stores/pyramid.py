@@ -14,6 +14,8 @@ from napari_edsr.tiling import Box
 
 #: Pixels of the longer side from which no coarser level is made.
 _SMALLEST = 512
+#: Chunks a side of what is made coarser in one go.
+_CHUNKS = 8
 
 
 def level_factors(height: int, width: int) -> list[int]:
@@ -75,6 +77,15 @@ class Pyramid:
         source = tuple(slice(2 * part.start, 2 * part.stop) for part in box)
         finer = np.asarray(self.levels[level - 1][(*lead, *source)])
         self.levels[level][(*lead, *box)] = halved(finer)
+
+    def boxes(self, level: int) -> Iterator[Box]:
+        """Parts of a level that are made in one go, along Y and X."""
+        array = self.levels[level]
+        height, width = array.shape[-2:]
+        side = _CHUNKS * (array.shards or array.chunks)[-1]
+        corners = range(0, height, side), range(0, width, side)
+        for y, x in itertools.product(*corners):
+            yield slice(y, min(y + side, height)), slice(x, min(x + side, width))
 
     def chunk_files(
         self, root: Path, lead: tuple[Any, ...], box: Box

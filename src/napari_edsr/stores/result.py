@@ -24,6 +24,8 @@ from napari_edsr.targets import Grid, Unit
 from napari_edsr.tiling import Box
 
 _DONE, _LOCK = ".napari-edsr-done", ".napari-edsr-lock"
+#: Is there while coarser levels lack what the finest one has.
+_BEHIND = ".napari-edsr-behind"
 #: Seconds after which units that are written are recorded as done.
 _RECORD_SECONDS = 2.0
 _MISSING = "OME-Zarr needs the extra 'large': pip install 'napari-edsr[large]'."
@@ -159,11 +161,12 @@ class Opened:
             self.pyramid.write_finest(lead, unit.box, self._planes(lead, values))
             sync_files(self.pyramid.chunk_files(self.path, lead, unit.box), self.path)
 
-    def coarsen(self, level: int, lead: tuple[Any, ...], box: Box) -> None:
+    def coarsen(self, level: int, lead: tuple[int, ...], box: Box) -> None:
         """Make a box of a level from the finer one, and bring it to the disk."""
+        index = self.lead(lead)
         with _writing(self.path):
-            self.pyramid.coarsen(level, lead, box)
-            files = self.pyramid.files_of(level, self.path, (*lead, *box))
+            self.pyramid.coarsen(level, index, box)
+            files = self.pyramid.files_of(level, self.path, (*index, *box))
             sync_files(files, self.path)
 
     def lead(self, lead: tuple[int, ...]) -> tuple[int | slice, ...]:
@@ -229,6 +232,19 @@ class StoredResult:
         if time.monotonic() - self._recorded_at > _RECORD_SECONDS:
             self.record()
 
+    def fall_behind(self) -> None:
+        """Write down that others write units, of which coarser levels know nothing."""
+        (self.path / _BEHIND).touch()
+
+    def coarser(self) -> Iterator[list[tuple[int, tuple[int, ...], Box]]]:
+        """What `Opened.coarsen` has to be called with, level by level, if they lack it."""
+        if not (self.path / _BEHIND).exists():
+            return
+        pyramid = self.opened.pyramid
+        for level in range(1, len(pyramid.levels)):
+            leads, boxes = np.ndindex(self.grid.leading), [*pyramid.boxes(level)]
+            yield [(level, lead, box) for lead in leads for box in boxes]
+
     def record(self) -> None:
         """Write down which units are there, after all of their chunks are."""
         if self._is_recorded:
@@ -246,7 +262,7 @@ class StoredResult:
         self.record()
         self.opened.group.attrs[PROVENANCE] = dict(about)
         sync_files([self.path / "zarr.json"], self.path)
-        for name in (_DONE, _LOCK):
+        for name in (_DONE, _BEHIND, _LOCK):
             (self.path / name).unlink(missing_ok=True)
 
     def close(self) -> None:
