@@ -81,6 +81,15 @@ def test_the_pixels_are_those_of_a_run_in_memory(
         )
 
 
+def test_channels_that_go_through_the_network_together(tiny_model, rng, tmp_path):
+    model = tiny_model(n_colors=2)
+    image = rng.integers(0, 256, (2, 3, 40, 50), dtype=np.uint8)
+    expected = upscale(image, model, axes="CZYX")
+    for name in ("r.ome.zarr", "r.tif"):
+        result = upscale(image, model, axes="CZYX", out=tmp_path / name)
+        np.testing.assert_array_equal(result, expected)
+
+
 def test_a_region_and_what_is_not_finite(tiny, rng, tmp_path, small_units):
     image = rng.random((2, 100, 90)).astype("f4")
     image[:, 40:44, 30:50] = np.nan

@@ -102,7 +102,7 @@ class Canvas:
         target: Target | None = None,
         uncertainty: bool = False,
     ) -> None:
-        self.spec = _joined_channels(spec, n_colors)
+        self.spec = joined_channels(spec, n_colors)
         region_slices(self.spec, region)  # channels that go together stay together
         self.slices = region_slices(spec, region)
         shape = region_shape(self.slices, scale)
@@ -211,6 +211,10 @@ class Plane:
         self._feeds = canvas.feeds(lead)
         self._is_finite = True
 
+    def read_ahead(self, window: Box) -> None:
+        """Read nothing outside of some rows and columns until it is asked for."""
+        self._source.window = window
+
     def feeds(self, box: Box) -> list[Feed]:
         """What of a box goes through the network: an alpha that is flat there does not."""
         return [
@@ -315,7 +319,7 @@ def _is_locally_flat(plane: NDArray) -> NDArray[np.bool_]:
     return lowest == ndimage.maximum_filter(plane, size, mode="nearest")
 
 
-def _joined_channels(spec: ImageSpec, n_colors: int) -> ImageSpec:
+def joined_channels(spec: ImageSpec, n_colors: int) -> ImageSpec:
     """Let channels pass as samples into a network made for just that many."""
     if n_colors in (1, 3):
         return spec

@@ -136,7 +136,9 @@ class Run:
     def _iter_rows(self, plane: Plane, tile: Tile) -> _TileEvents:
         """Run its bands through the network, all feeds side by side."""
         bands = self.tiling.bands(tile, self.canvas.box)
-        feeds = plane.feeds(self._read_by([tile]))
+        window = self._read_by([tile])  # what is missing may lie far apart
+        plane.read_ahead(window)
+        feeds = plane.feeds(window)
         runs = [
             self.engine.iter_rows(partial(plane.read, feed=feed), bands)
             for feed in feeds

@@ -48,7 +48,7 @@ class PlaneSource:
         by_rows: bool,
     ) -> None:
         self._image, self._spec, self._lead = image, spec, lead
-        self._window, self._by_rows = window, by_rows
+        self.window, self._by_rows = window, by_rows
         # From further away no value replaces one that is not finite and matters.
         self._reach = math.ceil(reach * math.sqrt(2))
         rows, columns = spec.plane
@@ -103,12 +103,12 @@ class PlaneSource:
 
     def _block(self, box: Box) -> Box:
         """What to read for a box: all of a small window, or rows ahead, or the box."""
-        if holds(self._window, box) and self._bytes(self._window) <= _BLOCK_BYTES:
-            return self._window
+        if holds(self.window, box) and self._bytes(self.window) <= _BLOCK_BYTES:
+            return self.window
         if not self._by_rows:
             return box
         rows, columns = grown(box, 2 * self._reach, self._whole)
-        end = min(rows.start + self._rows_at_once(columns), self._window[0].stop)
+        end = min(rows.start + self._rows_at_once(columns), self.window[0].stop)
         return slice(rows.start, max(end, rows.stop)), columns
 
     def _rows_at_once(self, columns: slice) -> int:

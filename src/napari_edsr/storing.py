@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from napari_edsr import intensities
-from napari_edsr.canvas import Canvas
+from napari_edsr.canvas import Canvas, joined_channels
 from napari_edsr.device import describe
 from napari_edsr.engine import Engine
 from napari_edsr.engines import iter_run, make_engines, tiling_for
@@ -128,7 +128,7 @@ def _iter_zarr(
         job.begin(settled, Place.of(like), overwrite=overwrite)
     else:
         settled = Settled.from_dict(about["settled"])
-    store = StoredResult(job.path, job.spec.axes, job.grid(settled))
+    store = StoredResult(job.path, job.unit_spec.axes, job.grid(settled))
     with closing(store):
         metadata = yield from runner.iter_units(job, settled, store)
         about = {"state": "complete", "asked": job.asked, "metadata": metadata}
@@ -204,9 +204,14 @@ class StoredJob:
         """The part of the image that is wanted."""
         return region_slices(self.spec, self.wanted.region)
 
+    @cached_property
+    def unit_spec(self) -> ImageSpec:
+        """The image as the network sees it, whose planes units are parts of."""
+        return joined_channels(self.spec, self.kept.model.config.n_colors)
+
     def grid(self, settled: Settled) -> Grid:
         """The units of the result."""
-        return settled.grid(self.spec, self.slices, self.wanted.scale)
+        return settled.grid(self.unit_spec, self.slices, self.wanted.scale)
 
     def found(self) -> dict[str, Any] | None:
         """What stands there, if it is of the same run."""

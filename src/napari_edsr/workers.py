@@ -86,7 +86,7 @@ class Plan(WorkerPlugin):
     @cached_property
     def opened(self) -> Opened:
         """The result."""
-        return Opened(self.job.path, self.job.spec.axes)
+        return Opened(self.job.path, self.job.unit_spec.axes)
 
     @cached_property
     def grid(self) -> Grid:
@@ -148,7 +148,7 @@ def _part(job: StoredJob, unit: Unit, box: Box) -> Box:
 
 
 def _in_image(job: StoredJob, lead: Lead) -> Lead:
-    starts = (job.slices[axis].start for axis in job.spec.leading)
+    starts = (job.slices[axis].start for axis in job.unit_spec.leading)
     return tuple(index + start for index, start in zip(lead, starts, strict=True))
 
 
