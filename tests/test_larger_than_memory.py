@@ -87,6 +87,6 @@ def test_memory_stays_bounded_whatever_the_image_is(tmp_path, share):
     )
     assert ended.returncode == 0, ended.stderr[-2000:]
     found = json.loads(ended.stdout.splitlines()[-1])
-    assert found["pixels"] / (2 * 70_720) ** 2 == pytest.approx(1 / share, rel=0.2)
+    assert found["pixels"] / (2 * 70_720) ** 2 == pytest.approx(1 / share, rel=0.4)
     assert found["added"] < 1e9
     assert found["worst"] < 1e-5
