@@ -29,6 +29,7 @@ from napari_edsr.intensities import Range
 from napari_edsr.kept import kept_model
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.runs import Event
+from napari_edsr.stores.location import is_place, location
 from napari_edsr.storing import Here, Runner, StoredJob, Wanted, iter_stored
 
 Events = Generator[Event | BytesDone, None, "UpscaleResult"]
@@ -199,7 +200,7 @@ def iter_upscale(
     image = images.as_source(image)
     spec = images.understand(image, axes)
     kept = kept_model(model)
-    if isinstance(out, str | os.PathLike):
+    if is_place(out):
         _refuse_uncertainty(uncertainty)
         wanted = Wanted(
             scale=checked_scale(kept.model.config, scale),
@@ -211,7 +212,7 @@ def iter_upscale(
             normalize=normalize,
             contrast_limits=contrast_limits,
         )
-        path = Path(out)
+        path = location(str(out))
         job = StoredJob(image, spec, kept, wanted, path.absolute(), path)
         with _runner(scheduler, workers) as runner:
             run = iter_stored(job, runner, like=like, overwrite=overwrite)
@@ -234,7 +235,7 @@ def iter_upscale(
         n_colors=kept.model.config.n_colors,
         scale=engines[0].scale,
         region=region,
-        out=out,
+        out=out,  # type: ignore[arg-type]  # checked there
         uncertainty=uncertainty,
     )
     canvas.notes += intensities.sampling_notes(image, spec, normalize)

@@ -23,6 +23,7 @@ from napari_edsr.intensities import Range
 from napari_edsr.kept import KeptModel
 from napari_edsr.runs import Event, Part
 from napari_edsr.stores import result, staging
+from napari_edsr.stores.location import is_remote
 from napari_edsr.stores.ngff import Place
 from napari_edsr.stores.plan import (
     Settled,
@@ -112,9 +113,10 @@ def iter_stored(
     suffix = job.named.suffix.lower()
     if suffix == ".zarr":
         return (yield from _iter_zarr(job, runner, like, overwrite=overwrite))
-    if suffix in (".tif", ".tiff"):
+    if suffix in (".tif", ".tiff") and not is_remote(job.named):
         return (yield from _iter_tiff(job, runner, like, overwrite=overwrite))
-    raise FileError(f"Write to an .ome.zarr or .tif, not to {job.named.name}.")
+    others = "" if is_remote(job.named) else " or .tif"
+    raise FileError(f"Write to an .ome.zarr{others}, not to {job.named.name}.")
 
 
 def _iter_zarr(

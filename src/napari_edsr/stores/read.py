@@ -11,7 +11,7 @@ from napari_edsr.files import ImageFile
 from napari_edsr.files.common import PROVENANCE, renamed
 from napari_edsr.images import as_dask, leading_axes
 from napari_edsr.stores import ngff
-from napari_edsr.stores.result import zarr
+from napari_edsr.stores.location import open_group, zarr
 
 
 def is_zarr(path: Path) -> bool:
@@ -33,9 +33,9 @@ def read_zarr(path: Path, axes: str | None = None) -> ImageFile:
     FileError
         If it is no OME-Zarr, or damaged.
     """
-    library = zarr()
+    zarr()  # or a sentence on how to get it
     try:
-        group = library.open_group(path, mode="r")
+        group = open_group(path, mode="r")
         attributes = dict(group.attrs)
         about = attributes.get("ome", attributes)
         first = about["multiscales"][0]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,17 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from napari_edsr.atomic import replacing
 from napari_edsr.errors import FileError
 from napari_edsr.files.common import PROVENANCE
 from napari_edsr.images import as_dask
 from napari_edsr.stores import ngff
-from napari_edsr.stores.durable import sync_files
+from napari_edsr.stores.location import (
+    is_remote,
+    open_group,
+    remove,
+    sync_files,
+    write_whole,
+)
 from napari_edsr.stores.pyramid import Pyramid, level_factors
 from napari_edsr.targets import Grid, Unit
 from napari_edsr.tiling import Box
@@ -28,16 +32,6 @@ _DONE, _LOCK = ".napari-edsr-done", ".napari-edsr-lock"
 _BEHIND = ".napari-edsr-behind"
 #: Seconds after which units that are written are recorded as done.
 _RECORD_SECONDS = 2.0
-_MISSING = "OME-Zarr needs the extra 'large': pip install 'napari-edsr[large]'."
-
-
-def zarr() -> Any:
-    """The library, or one sentence on how to get it."""
-    try:
-        import zarr
-    except ImportError as error:
-        raise FileError(_MISSING) from error
-    return zarr
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
@@ -51,7 +45,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        attributes = dict(zarr().open_group(path, mode="r").attrs)
+        attributes = dict(open_group(path, mode="r").attrs)
     except (OSError, ValueError, KeyError):
         attributes = {}
     about = attributes.get(PROVENANCE)
@@ -75,6 +69,8 @@ def create(
 ) -> None:
     """Make an empty result, whole or not at all.
 
+    In an object store nothing can be renamed: there the attributes come last.
+
     Parameters
     ----------
     path : Path
@@ -89,12 +85,13 @@ def create(
     overwrite : bool
         Replace another result of ours.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    if overwrite and read_state(path) is not None:
+        remove(path)
+    partial = path if is_remote(path) else path.with_name(f".{path.name}.partial")
     stored = ngff.stored_axes(axes)
     lengths = [shape[axes.index(axis)] for axis in stored]
     factors = level_factors(*lengths[-2:])
-    group = zarr().open_group(partial, mode="w", zarr_format=3)
+    group = open_group(partial, mode="w", zarr_format=3)
     for level, factor in enumerate(factors):
         size = [
             n // factor if a in "YX" else n
@@ -117,10 +114,9 @@ def create(
             PROVENANCE: dict(about),
         }
     )
-    sync_files(partial.rglob("zarr.json"), partial)
-    if overwrite and read_state(path) is not None:
-        shutil.rmtree(path)
-    partial.rename(path)
+    if partial != path:
+        sync_files(partial.rglob("zarr.json"), partial)
+        partial.rename(path)
 
 
 def _chunks(stored: str, size: Sequence[int], side: int) -> list[int]:
@@ -143,7 +139,7 @@ class Opened:
     def __init__(self, path: Path, axes: str) -> None:
         self.path = path
         self._axes, self._stored = axes, ngff.stored_axes(axes)
-        self.group = zarr().open_group(path, mode="r+")
+        self.group = open_group(path, mode="r+")
         datasets = self.group.attrs["ome"]["multiscales"][0]["datasets"]
         self.pyramid = Pyramid([self.group[level["path"]] for level in datasets])
 
@@ -205,7 +201,7 @@ class StoredResult:
 
     def __init__(self, path: Path, axes: str, grid: Grid) -> None:
         self.path, self.grid = path, grid
-        self._lock = _locked(path)
+        self._unlock = _locked(path)
         self.opened = Opened(path, axes)
         self._done = self._read_done()
         self._unrecorded: set[Path] = set()
@@ -234,7 +230,7 @@ class StoredResult:
 
     def fall_behind(self) -> None:
         """Write down that others write units, of which coarser levels know nothing."""
-        (self.path / _BEHIND).touch()
+        write_whole(self.path / _BEHIND, b"")
 
     def coarser(self) -> Iterator[list[tuple[int, tuple[int, ...], Box]]]:
         """What `Opened.coarsen` has to be called with, level by level, if they lack it."""
@@ -251,9 +247,7 @@ class StoredResult:
             return
         with _writing(self.path):
             sync_files(self._unrecorded, self.path)
-            with replacing(self.path / _DONE) as partial:
-                partial.write_bytes(np.packbits(self._done).tobytes())
-            sync_files([self.path / _DONE], self.path)
+            write_whole(self.path / _DONE, np.packbits(self._done).tobytes())
         self._unrecorded.clear()
         self._is_recorded, self._recorded_at = True, time.monotonic()
 
@@ -270,7 +264,7 @@ class StoredResult:
         try:
             self.record()
         finally:
-            self._lock.release()
+            self._unlock()
 
     def _read_done(self) -> NDArray[np.bool_]:
         done, path = np.zeros(len(self.grid), bool), self.path / _DONE
@@ -280,8 +274,13 @@ class StoredResult:
         return done
 
 
-def _locked(path: Path) -> FileLock:
-    """Keep other programs from writing there; the system forgets it when this one ends."""
+def _locked(path: Path) -> Callable[[], object]:
+    """Keep other programs from writing there, and return what lets them again.
+
+    The system forgets it when this program ends. Object stores have no such thing.
+    """
+    if is_remote(path):
+        return lambda: None
     lock = FileLock(path / _LOCK, timeout=0, thread_local=False)
     try:
         lock.acquire()
@@ -289,7 +288,7 @@ def _locked(path: Path) -> FileLock:
         raise FileError(
             f"{path} is being written by another program; wait until it has ended."
         ) from None
-    return lock
+    return lock.release
 
 
 @contextmanager
@@ -314,6 +313,6 @@ def levels(path: Path, axes: str) -> list[Any]:
     """As `opened`, at all of its resolutions, the finest first."""
     stored = ngff.stored_axes(axes)
     order = [stored.index(axis) for axis in axes]
-    group = zarr().open_group(path, mode="r")
+    group = open_group(path, mode="r")
     datasets = group.attrs["ome"]["multiscales"][0]["datasets"]
     return [as_dask(group[level["path"]]).transpose(order) for level in datasets]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Generator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from napari_edsr.files import ImageFile, read_image, write_image
 from napari_edsr.files.tiff_pyramid import iter_write_pyramid
 from napari_edsr.images import ImageSpec
 from napari_edsr.stores import ngff, result
+from napari_edsr.stores.location import remove
 from napari_edsr.stores.plan import UNIT_PIXELS
 
 #: Bytes from which a TIFF is tiled and has several resolutions.
@@ -53,7 +53,7 @@ def iter_publish(
         write_image(path, replace(image, data=np.asarray(levels[0])))
     else:
         yield from iter_write_pyramid(path, image, levels)
-    shutil.rmtree(staging)
+    remove(staging)
 
 
 def published(path: Path, axes: str) -> tuple[Any, dict[str, Any]]:

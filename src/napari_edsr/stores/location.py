@@ -1,0 +1,119 @@
+"""Where results lie: on a disk, or in an object store that fsspec reaches."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from napari_edsr.atomic import replacing, settle
+from napari_edsr.errors import FileError
+
+_MISSING = "OME-Zarr needs the extra 'large': pip install 'napari-edsr[large]'."
+
+
+def zarr() -> Any:
+    """The library, or one sentence on how to get it."""
+    try:
+        import zarr
+    except ImportError as error:
+        raise FileError(_MISSING) from error
+    return zarr
+
+
+def is_place(out: Any) -> bool:
+    """Whether it names a place, and is no array."""
+    return isinstance(out, str | os.PathLike) or hasattr(out, "joinpath")
+
+
+def location(place: str | os.PathLike[str]) -> Path:
+    """A path, or what answers like one where the place is a URL such as ``s3://...``.
+
+    Raises
+    ------
+    FileError
+        If what reaches such places is not installed.
+    """
+    text = str(place)
+    if "://" not in text:
+        return Path(text)
+    try:
+        from upath import UPath
+
+        # Others write there as well, and what is listed changes.
+        found: Any = UPath(text, use_listings_cache=False)
+        found.fs  # noqa: B018  reached by a package of its own
+    except (ImportError, ValueError) as error:
+        raise FileError(
+            f"{text} cannot be reached: {error}. Object stores need the extra 'large', "
+            "and a package such as s3fs or gcsfs."
+        ) from error
+    return found
+
+
+def is_remote(path: Path) -> bool:
+    """Whether it lies in an object store."""
+    return not isinstance(path, Path)
+
+
+def open_group(path: Path, mode: str, **options: Any) -> Any:
+    """A zarr group, wherever it lies."""
+    if is_remote(path):
+        remote: Any = path
+        options["storage_options"] = dict(remote.storage_options)
+    return zarr().open_group(str(path), mode=mode, **options)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file, whole or not at all, and bring it to the disk."""
+    if is_remote(path):
+        path.write_bytes(content)  # whole by nature
+        return
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+    sync_files([path], path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a folder with all that is in it, if it is there."""
+    if is_remote(path):
+        remote: Any = path
+        remote.fs.rm(remote.path, recursive=True)
+    else:
+        shutil.rmtree(path)
+
+
+def sync_files(paths: Iterable[Path], root: Path) -> None:
+    """Bring files to the disk, and the folders that lead to them from `root`.
+
+    Files that are not there are left out: zarr writes no chunk that holds only zeros.
+    """
+    if is_remote(root):
+        return  # an object is kept once it is written
+    folders: set[Path] = set()
+    for path in paths:
+        if path.exists():
+            settle(path)
+            folders.update(_folders(path, root))
+    if os.name == "nt":
+        return  # where folders cannot be opened, and need not be
+        return  # where folders cannot be opened, and need not be
+    for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
+        _sync_folder(folder)
+
+
+def _folders(path: Path, root: Path) -> Iterable[Path]:
+    for folder in path.parents:
+        yield folder
+        if folder == root:
+            return
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,103 @@
+"""Results in an object store: S3, served on loopback."""
+
+from __future__ import annotations
+
+import uuid
+
+import numpy as np
+import pytest
+import zarr
+from moto.server import ThreadedMotoServer
+from upath import UPath
+
+from napari_edsr import drain, iter_upscale, upscale
+from napari_edsr import plan as tile_plan
+from napari_edsr.errors import FileError
+from napari_edsr.events import TileDone
+from napari_edsr.files.common import PROVENANCE
+from napari_edsr.stores import plan, result
+from napari_edsr.stores.location import location
+from napari_edsr.stores.read import read_zarr
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """The URL of an empty one; the environment says how it is reached."""
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "someone",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    name = f"results-{uuid.uuid4().hex}"
+    url = f"s3://{name}"
+    UPath(url).fs.mkdir(name)
+    yield url
+    UPath(url).fs.clear_instance_cache()
+    server.stop()
+
+
+@pytest.fixture
+def small_units(monkeypatch):
+    """Units of 64 rows and bands of eight, recorded at once."""
+    monkeypatch.setattr(tile_plan, "_BAND_PIXELS", 8 * 70)
+    monkeypatch.setattr(plan, "_CHUNK", 128)
+    monkeypatch.setattr(plan, "UNIT_PIXELS", 64 * 64)
+    monkeypatch.setattr(result, "_RECORD_SECONDS", 0)
+
+
+def objects(url):
+    """Pixels of all levels as they lie in the store."""
+    root = UPath(url, use_listings_cache=False)
+    return {
+        str(item.relative_to(root)): item.read_bytes()
+        for item in root.rglob("*")
+        if item.is_file() and item.name != "zarr.json"
+    }
+
+
+def test_a_run_that_is_stopped_goes_on_and_ends_with_the_same_bytes(
+    tiny, rng, tmp_path, bucket, small_units
+):
+    image = rng.integers(0, 256, (2, 150, 70), dtype=np.uint8)
+    here, there = tmp_path / "r.ome.zarr", f"{bucket}/r.ome.zarr"
+    upscale(image, tiny, axes="ZYX", out=here)
+    run = iter_upscale(image, tiny, axes="ZYX", out=there)
+    for event in run:
+        if isinstance(event, TileDone) and event.done == 14:
+            break
+    run.close()
+    ended = drain(iter_upscale(image, tiny, axes="ZYX", out=there))
+    assert "Went on after" in " ".join(ended.metadata["notes"])
+    assert objects(there) == {
+        str(file.relative_to(here)): file.read_bytes()
+        for file in here.rglob("*")
+        if file.is_file() and file.name != "zarr.json"
+    }
+    group = zarr.open_group(there, mode="r")
+    assert group.attrs[PROVENANCE]["state"] == "complete"
+    np.testing.assert_array_equal(ended.image, upscale(image, tiny, axes="ZYX"))
+    with pytest.raises(FileError, match="made with precision auto"):
+        upscale(image, tiny, axes="ZYX", out=there, precision="fp32")
+    upscale(image, tiny, axes="ZYX", out=there, precision="fp32", overwrite=True)
+
+
+def test_what_lies_there_is_read_and_what_is_not_ours_stays(tiny, rng, bucket):
+    image = rng.integers(0, 256, (90, 70), dtype=np.uint8)
+    first = upscale(image, tiny, out=f"{bucket}/a.ome.zarr")
+    found = read_zarr(location(f"{bucket}/a.ome.zarr"))
+    np.testing.assert_array_equal(found.data, first)
+    (UPath(bucket) / "b.ome.zarr" / "thesis.txt").write_text("years")
+    with pytest.raises(FileError, match="not from here"):
+        upscale(image, tiny, out=f"{bucket}/b.ome.zarr")
+    with pytest.raises(FileError, match=r"Write to an \.ome\.zarr, not to c\.tif"):
+        upscale(image, tiny, out=f"{bucket}/c.tif")
+
+
+def test_places_that_nothing_reaches():
+    with pytest.raises(FileError, match="a package such as s3fs"):
+        location("nowhere://results/r.ome.zarr")
