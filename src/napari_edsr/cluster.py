@@ -41,7 +41,7 @@ _SUMS = ("tiles", "flop", "tiles_redone_in_fp32")
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
     """A function of `napari_edsr.workers`, and its arguments after the plan."""
 
     function: Callable[..., Any]
@@ -113,7 +113,7 @@ class Cluster:
     ) -> Generator[Event, None, dict[str, Any]]:
         """Fill the store, and return how."""
         with self._planned(job, settled) as plan:
-            run = _Run(self._client, plan, settled, store)
+            run = Run(self._client, plan, settled, store)
             facts = yield from run.events()
         return {**facts, **model_metadata(job.kept.model)}
 
@@ -150,7 +150,7 @@ def _check_sent(image: Any) -> None:
         )
 
 
-class _Run:
+class Run:
     """The units of a store that are missing, shared among workers."""
 
     def __init__(
@@ -165,12 +165,12 @@ class _Run:
     def events(self) -> Generator[Event, None, dict[str, Any]]:
         """Do them, and return how."""
         notes = [*resumed(self._store), *self._refusals()]
-        yield from self._iter_results([_Task(workers.do, ([],))])  # for the facts alone
+        yield from self.iter_results([Task(workers.do, ([],))])  # for the facts alone
         yield self._planned(notes)
         self._store.fall_behind()
-        yield from self._iter_results(self._unit_tasks())
+        yield from self.iter_results(self._unit_tasks())
         for places in self._store.coarser():
-            yield from self._iter_results(_Task(workers.coarsen, at) for at in places)
+            yield from self.iter_results(Task(workers.coarsen, at) for at in places)
         seconds = round(time.perf_counter() - self._began, 3)
         notes = [*self._facts["notes"], *notes]
         return {**self._facts, "notes": notes, "seconds": seconds}
@@ -199,18 +199,18 @@ class _Run:
             notes=(*self._facts["notes"], *notes),
         )
 
-    def _unit_tasks(self) -> Iterator[_Task]:
+    def _unit_tasks(self) -> Iterator[Task]:
         """Units that are missing, some that lie below one another in each task."""
         share = math.ceil(self._total / (2 * _AHEAD * self._n_workers()))
         most = max(1, min(_UNITS, share))
         for stripe in self._grid.stripes():
             missing = (number for number in stripe if not self._store.has(number))
             while numbers := list(islice(missing, most)):
-                yield _Task(workers.do, (numbers,))
+                yield Task(workers.do, (numbers,))
 
-    def _iter_results(self, tasks: Iterable[_Task]) -> Generator[Event, None, None]:
+    def iter_results(self, tasks: Iterable[Task]) -> Generator[Event, None, None]:
         """Have tasks done, a few of which are on their way at a time."""
-        running: dict[Future, _Task] = {}
+        running: dict[Future, Task] = {}
         tasks = iter(tasks)
         try:
             while True:
@@ -228,7 +228,7 @@ class _Run:
     def _n_workers(self) -> int:
         return max(1, len(self._client.scheduler_info()["workers"]))
 
-    def _submit(self, task: _Task) -> Future:
+    def _submit(self, task: Task) -> Future:
         options = {"resources": {self._plan: 1}, "pure": False}
         return self._client.submit(
             task.function, self._plan, *task.arguments, **options
@@ -241,7 +241,7 @@ class _Run:
             return list(wait(list(running), **options).done)
         return []
 
-    def _taken(self, task: _Task, facts: dict[str, Any] | None) -> Iterator[TileDone]:
+    def _taken(self, task: Task, facts: dict[str, Any] | None) -> Iterator[TileDone]:
         """Remember what a task has done."""
         if facts is None:  # a coarser level
             return

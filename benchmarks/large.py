@@ -1,0 +1,321 @@
+"""What results on disk cost: memory, time, interruptions, workers and their scheduler.
+
+``python -m benchmarks.large`` prints each figure as it is found, and writes them all into
+``docs/large.md``. ``--full`` adds 16 gigapixels, and a million tasks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import psutil
+from rich.console import Console
+
+from napari_edsr import drain, iter_upscale, samples
+from napari_edsr.config import EDSRConfig
+from napari_edsr.events import TileDone
+from napari_edsr.model import build_model
+from napari_edsr.targets import Grid
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "large.md"
+BEGIN, END = "<!-- figures begin -->", "<!-- figures end -->"
+LIGHT = "edsr-light-x2"
+_REPEATS = 5
+
+
+class Virtual:
+    """A grey texture of any size, which is made when it is asked for.
+
+    Parameters
+    ----------
+    height, width : int
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        self.shape, self.ndim, self.dtype = (height, width), 2, np.dtype("u1")
+
+    def __getitem__(self, index: tuple[slice, slice]) -> Any:
+        """Some rows and columns."""
+        rows, columns = (
+            np.arange(n)[i] for n, i in zip(self.shape, index, strict=True)
+        )
+        return ((rows[:, None] * 7 ^ columns * 5) >> 2 & 255).astype("u1")
+
+
+def one_block() -> Any:
+    """The smallest network there is."""
+    config = EDSRConfig(scales=(2,), n_resblocks=1, n_feats=4)
+    return build_model(config).eval()
+
+
+def photo(side: int) -> Any:
+    """A photograph of any size, grey: the bundled one again and again."""
+    grey = samples.photo_lr().mean(-1).astype("u1")
+    times = [-(-side // n) for n in grey.shape]
+    return np.tile(grey, times)[:side, :side]
+
+
+def in_own_process(case: str, *arguments: object, threads: int = 0) -> dict[str, Any]:
+    """Run a function of this module whose name is given, and return what it returns."""
+    environment = dict(os.environ)
+    if threads:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    command = [sys.executable, "-m", "benchmarks.large", "--case", case]
+    ended = subprocess.run(
+        [*command, *map(str, arguments)],
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def memory(gigapixels: str) -> dict[str, Any]:
+    """Memory that a result of so many pixels adds, and the seconds it takes."""
+    side = round((float(gigapixels) * 1e9 / 4) ** 0.5)
+    with tempfile.TemporaryDirectory() as folder:
+        warm = iter_upscale(Virtual(600, 600), one_block(), out=f"{folder}/w.ome.zarr")
+        drain(warm)
+        start, peak = psutil.Process().memory_info().rss, 0
+        began = time.perf_counter()
+        out = f"{folder}/r.ome.zarr"
+        for _ in iter_upscale(Virtual(side, side), one_block(), out=out):
+            peak = max(peak, psutil.Process().memory_info().rss)
+    return {"added": peak - start, "seconds": time.perf_counter() - began}
+
+
+def memories(full: bool) -> Iterator[str]:
+    """Whether memory grows with the result."""
+    sizes = [1, 2, 4, *([16] if full else [])]
+    added = {}
+    for size in sizes:
+        found = in_own_process("memory", size, threads=1)
+        added[size] = found["added"] / 1e6
+        yield (
+            f"Memory added, {size} gigapixel of output | {added[size]:.0f} MB, "
+            f"{found['seconds']:.0f} s"
+        )
+    slope = np.polyfit(list(added), list(added.values()), 1)[0]
+    yield f"Slope | {slope:.1f} MB a gigapixel"
+
+
+def hundred_megapixels(folder: Path) -> Iterator[str]:
+    """One run with a model that is of use."""
+    began = time.perf_counter()
+    drain(iter_upscale(photo(5000), LIGHT, out=folder / "r.ome.zarr"))
+    seconds = time.perf_counter() - began
+    yield f"100 megapixels of output, {LIGHT} | {seconds:.0f} s"
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Seconds of a call."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def overhead(folder: Path) -> Iterator[str]:
+    """Time to an OME-Zarr and to a TIFF against that in memory, by turns."""
+    image, numbers = photo(2048), itertools.count()
+    ways: dict[str, Callable[[], object]] = {
+        "memory": lambda: drain(iter_upscale(image, LIGHT)),
+        "OME-Zarr": lambda: drain(
+            iter_upscale(image, LIGHT, out=folder / f"{next(numbers)}.ome.zarr")
+        ),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(_REPEATS):
+        for name, run in ways.items():
+            times[name].append(timed(run))
+    ratios = [z / m for z, m in zip(times["OME-Zarr"], times["memory"], strict=True)]
+    yield (
+        f"Time to OME-Zarr against memory, 2048², median of {_REPEATS} | "
+        f"{statistics.median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f})"
+    )
+
+
+def interruption(folder: Path) -> Iterator[str]:
+    """Pixels that are computed again after a SIGKILL, in units of what is stored."""
+    image, out = folder / "image.npy", folder / "r.ome.zarr"
+    np.save(image, photo(2048))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.large", "--case", "killed", image, out],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert child.stdout is not None
+    done = int(child.stdout.readlines()[-1])
+    child.wait()
+    again = 0
+
+    def count(event: object) -> None:
+        nonlocal again
+        again += _pixels(event)
+
+    drain(iter_upscale(np.load(image), LIGHT, out=out), count)
+    units = (done + again - 4 * 2048**2) / 4 / (256 * 2048)
+    yield f"Computed again after SIGKILL | {units:.2f} units of 256 rows"
+
+
+def killed(image: str, out: str) -> None:
+    """Be killed after two thirds, having said how many pixels were done."""
+    done = 0
+    for event in iter_upscale(np.load(image), LIGHT, out=out):
+        done += _pixels(event)
+        if done > 8 / 3 * 2048**2:
+            sys.stdout.write(f"{done}\n")
+            sys.stdout.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _pixels(event: object) -> int:
+    if not isinstance(event, TileDone):
+        return 0
+    return int(np.prod([part.stop - part.start for part in event.region]))
+
+
+def sharing(folder: Path) -> Iterator[str]:
+    """Two workers against one on the same cores, and one that is killed."""
+    from napari_edsr.cluster import connected
+
+    image = photo(4096)
+    seconds = {}
+    for count in (1, 2):
+        with connected(None, count) as client:
+            address = client.scheduler.address
+            options = {"scheduler": address, "out": folder / f"{count}.ome.zarr"}
+            drain(iter_upscale(photo(300), LIGHT, **options))  # torch is loaded then
+            options["overwrite"] = True
+            seconds[count] = _watched(image, options, lambda event: None)
+            if count == 2:
+                lost, longer = _with_a_kill(client, image, options)
+    faster, cores = seconds[1] / seconds[2], os.cpu_count()
+    yield f"Two workers against one, {cores} cores, 4096² | {faster:.2f} times as fast"
+    share = longer / seconds[2]
+    yield f"Tasks that a killed worker had at hand | {lost}; {share:.2f} of the time"
+
+
+def _with_a_kill(client: Any, image: Any, options: dict[str, Any]) -> tuple[int, float]:
+    """Kill a worker at the third unit; tasks that it had, and the seconds of the run."""
+    lost = 0
+
+    def watch(event: object) -> None:
+        nonlocal lost
+        if isinstance(event, TileDone) and event.done == 3:
+            worker, pid = next(iter(client.run(os.getpid).items()))
+            lost = len(client.processing()[worker])
+            os.kill(pid, signal.SIGKILL)
+
+    seconds = _watched(image, options, watch)  # which counts `lost`
+    return lost, seconds
+
+
+def _watched(
+    image: Any, options: dict[str, Any], watch: Callable[[object], None]
+) -> float:
+    """Seconds of a run."""
+    return timed(lambda: drain(iter_upscale(image, LIGHT, **options), watch))
+
+
+def scheduler_load(tasks: str) -> dict[str, Any]:
+    """Time of a task, and memory, at the beginning and the end of very many."""
+    from distributed import Client, LocalCluster
+
+    from napari_edsr.cluster import Run, Task
+
+    count, quarters = int(tasks), []
+    across = round(count**0.5)
+    edges = tuple(range(across + 1))
+    store = SimpleNamespace(
+        grid=Grid((), edges, edges, 1), n_done=0, has=lambda n: False
+    )
+    with (
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            resources={"simulated": 1},
+            dashboard_address="127.0.0.1:0",
+        ) as own,
+        Client(own, set_as_default=False) as client,
+    ):
+        run = Run(client, "simulated", None, store)
+        todo = (
+            Task(_nothing, ([n],)) for stripe in store.grid.stripes() for n in stripe
+        )
+        for _ in range(4):
+            part = itertools.islice(todo, count // 4)
+            began = time.perf_counter()
+            for _ in run.iter_results(part):
+                pass
+            spent = (time.perf_counter() - began) / (count // 4)
+            quarters.append([spent, psutil.Process().memory_info().rss])
+    return {"quarters": quarters}
+
+
+def _nothing(plan: str, numbers: list[int]) -> None:
+    """What a task does that is only counted."""
+
+
+def loads(full: bool) -> Iterator[str]:
+    """Whether the scheduler bears very many tasks."""
+    tasks = 10**6 if full else 10**4
+    quarters = in_own_process("scheduler_load", tasks)["quarters"]
+    (first, before), *_, (last, after) = quarters
+    yield (
+        f"Scheduler, {tasks} tasks, first and last quarter | {first * 1e3:.1f} and "
+        f"{last * 1e3:.1f} ms a task, {before / 1e6:.0f} and {after / 1e6:.0f} MB"
+    )
+
+
+def figures(full: bool) -> Iterator[str]:
+    """All of them, one after the other."""
+    yield from memories(full)
+    for measure in (hundred_megapixels, overhead, interruption, sharing):
+        with tempfile.TemporaryDirectory() as folder:
+            yield from measure(Path(folder))
+    yield from loads(full)
+
+
+def main() -> None:
+    """Measure, print, and write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.large")
+    parser.add_argument("--full", action="store_true", help="16 gigapixels, 10⁶ tasks")
+    parser.add_argument("--case", nargs="+", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.case:
+        name, *arguments = asked.case
+        sys.stdout.write(f"{json.dumps(globals()[name](*arguments))}\n")
+        return
+    console, lines = Console(highlight=False, markup=False), []
+    for line in figures(asked.full):
+        console.print(line)
+        lines.append(f"| {line} |")
+    table = "\n".join(
+        [BEGIN, "", "| figure | measured |", "|---|---|", *lines, "", END]
+    )
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(before + table + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
