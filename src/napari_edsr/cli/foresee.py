@@ -110,22 +110,23 @@ def _machine(settings: Settings) -> Machine:
 
     name = settings.options["device"]
     if name == fast.NAME:
-        return Machine(name, free_memory(), _speed_by_run(settings.model))
+        return Machine(name, free_memory(), _speed_by_run(settings))
     devices = device.resolve_devices(name)
     free = min(device.free_memory(each) for each in devices)
     speed = math.fsum(device.measure_speed(each) for each in devices)
     return Machine(devices[0].type, free, speed)
 
 
-def _speed_by_run(model: str) -> float | None:
+def _speed_by_run(settings: Settings) -> float | None:
     """Of MNN, which is measured with the model itself; None where that is not here."""
     from napari_edsr import drain, fast, iter_upscale, samples
 
-    card = zoo.find_card(model)
+    card = zoo.find_card(settings.model)
     if card is not None and not zoo.is_available(card):
         return None
-    job = iter_upscale(samples.photo_lr(), model, scale=2, device=fast.NAME)
-    metadata = drain(job).metadata
+    picture, scale = samples.photo_lr(), settings.scale
+    run = iter_upscale(picture, settings.model, scale=scale, device=fast.NAME)
+    metadata = drain(run).metadata
     return float(metadata["flop"] / metadata["seconds"])
 
 

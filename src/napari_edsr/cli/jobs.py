@@ -224,7 +224,7 @@ def _inputs(source: str, pattern: str | None, output: Path) -> list[Path]:
             raise FileError(f"--pattern is for a folder, which {source} is not.")
         return sorted(path for path in map(Path, glob.glob(source)) if _is_input(path))
     try:
-        found = list(root.glob(pattern or "*"))
+        found = list(root.glob("*" if pattern is None else pattern))
     except (ValueError, NotImplementedError) as error:
         raise FileError(
             f"--pattern {pattern} cannot be read; write it as in '**/*.tif'."
