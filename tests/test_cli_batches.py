@@ -484,24 +484,23 @@ def test_a_dry_run_names_what_is_skipped_and_what_fails(run, tiny, folder, tmp_p
     assert names_in(out) == ["a.png"]
 
 
+@pytest.mark.parametrize("options", [["--dry-run"], []])
 def test_a_disk_that_is_too_small_for_all_is_told_beforehand(
-    run, tiny, tmp_path, rng, disk_of
+    options, run, tiny, tmp_path, disk_of
 ):
-    folder = tmp_path / "in"
+    folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for name in "abc":
         tifffile.imwrite(folder / f"{name}.tif", np.zeros((100, 100), "u1"))
     disk_of(100_000)
-    code, out, err = run(
-        "upscale", folder, tmp_path / "out", "--model", tiny, "--dry-run"
-    )
+    arguments = ["upscale", folder, out, "--model", tiny, *options]
+    code, _, err = run(*arguments)
     assert code == 1
     assert "takes 120 kB, and 100 kB are free; make room" in err
-    assert not (tmp_path / "out").exists()
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "a.tif").write_bytes(bytes(40_000))  # which is replaced
-    code, _, _ = run("upscale", folder, tmp_path / "out", "--model", tiny, "--dry-run")
-    assert code == 0
+    assert not out.exists()
+    out.mkdir()
+    (out / "a.tif").write_bytes(bytes(40_000))  # which is replaced
+    assert run(*arguments)[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
-"""``napari-edsr upscale --dry-run``: what a run will take, without doing it."""
+"""What a run of ``napari-edsr upscale`` will take, before or without doing it."""
 
 from __future__ import annotations
 
 import heapq
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,19 +39,64 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Foreseen:
-    """What a file will take; `stored` results are not held in memory."""
+class Header:
+    """What is known of a file without its pixels; `stored` results grow on the disk."""
 
     job: Job
     spec: ImageSpec
-    run: Estimate
     need: disk.Need
     stored: bool
 
+    @classmethod
+    def of(cls, job: Job, settings: Settings) -> Header:
+        """Read it; an `EDSRError` says why it cannot be upscaled."""
+        read = read_zarr if is_zarr(job.source) else files.read_header
+        image, scale = read(job.source, settings.axes), settings.scale
+        spec = understand(image.data, image.axes)
+        stored = job.is_stored(spec, is_shared(settings.options))
+        if not job.to_store:
+            shape = spec.output_shape(scale)
+            files.check_writable(job.target, image.axes, shape, spec.dtype)
+        return cls(job, spec, need(job, image, spec, scale, stored), stored)
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What a file will take."""
+
+    header: Header
+    run: Estimate
+
     @property
     def memory(self) -> int:
-        """Bytes at its peak."""
-        return self.run.memory_bytes - (self.run.output_bytes if self.stored else 0)
+        """Bytes at its peak; stored results are not held in it."""
+        stored = self.run.output_bytes if self.header.stored else 0
+        return self.run.memory_bytes - stored
+
+
+def check_disk(
+    jobs: Sequence[Job], output: Path, settings: Settings, manner: Manner
+) -> None:
+    """Say if the results may be too large for the disk.
+
+    Parameters
+    ----------
+    jobs, output, settings, manner
+        As for `foresee`.
+
+    Raises
+    ------
+    FileError
+        If they surely are.
+    """
+    headers = []
+    for job in jobs:
+        with suppress(EDSRError, MemoryError, OSError):  # it is told in its turn
+            if not (manner.skip_existing and job.is_done()):
+                headers.append(Header.of(job, settings))
+    note = disk.check_room(output, _together(headers, manner.n_processes))
+    if note:
+        typer.echo(note)
 
 
 def foresee(
@@ -94,7 +140,7 @@ def foresee(
         except (EDSRError, MemoryError, OSError) as error:
             failed.append(reason(error))
             table.add_row(str(job.source), "cannot be done")
-    need = _together(found, manner.n_processes)
+    need = _together([each.header for each in found], manner.n_processes)
     if len(jobs) > 1:
         table.add_row(*_totals(found, need, manner.n_processes))
     _show(table, failed, need, output)
@@ -133,34 +179,28 @@ def _speed_by_run(settings: Settings) -> float | None:
 def _foreseen(
     job: Job, config: EDSRConfig, settings: Settings, machine: Machine
 ) -> Foreseen:
-    options, scale = settings.options, settings.scale
-    read = read_zarr if is_zarr(job.source) else files.read_header
-    image = read(job.source, settings.axes)
-    spec = understand(image.data, image.axes)
-    stored = job.is_stored(spec, is_shared(options))
-    if not job.to_store:
-        shape = spec.output_shape(scale)
-        files.check_writable(job.target, image.axes, shape, spec.dtype)
+    header, options = Header.of(job, settings), settings.options
     run = estimate(
-        spec,
+        header.spec,
         config,
-        scale,
+        settings.scale,
         tile=options["tile"],
         device=machine.kind,
         self_ensemble=options["self_ensemble"] or options["uncertainty"],
         free_bytes=machine.free_bytes,
         flops_per_second=machine.flops_per_second,
     )
-    return Foreseen(job, spec, run, need(job, image, spec, scale, stored), stored)
+    return Foreseen(header, run)
 
 
 def _row(found: Foreseen) -> list[str]:
-    height, width = (found.run.shape[found.spec.axes.index(axis)] for axis in "YX")
+    header, shape = found.header, found.run.shape
+    height, width = (shape[header.spec.axes.index(axis)] for axis in "YX")
     return [
-        str(found.job.source),
-        found.spec.describe(),
+        str(header.job.source),
+        header.spec.describe(),
         f"{width} x {height}",
-        in_bytes(found.need.most),
+        in_bytes(header.need.most),
         in_bytes(found.memory),
         _time([found]),
     ]
@@ -171,15 +211,15 @@ def _time(found: Sequence[Foreseen]) -> str:
     return duration(math.fsum(known)) if len(known) == len(found) else "unknown"
 
 
-def _together(found: Sequence[Foreseen], n_processes: int) -> disk.Need:
+def _together(headers: Sequence[Header], n_processes: int) -> disk.Need:
     """Of all files, of which some replace others and so many are made at a time."""
-    needs = [each.need for each in found]
-    replaced = sum(_size(each.job.target) for each in found)
+    needs = [header.need for header in headers]
+    replaced = sum(_size(header.job.target) for header in headers)
     surely = sum(need.surely for need in needs)
     return disk.Need(
         result=sum(need.result for need in needs),
         beside=sum(heapq.nlargest(n_processes, (need.beside for need in needs))),
-        surely=max([surely - replaced, *(need.surely for need in needs)]),
+        surely=max([surely - replaced, 0, *(need.surely for need in needs)]),
     )
 
 

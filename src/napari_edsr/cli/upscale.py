@@ -9,7 +9,7 @@ import typer
 
 from napari_edsr import zoo
 from napari_edsr.cli.batch import Manner, run_batch, run_single
-from napari_edsr.cli.foresee import foresee
+from napari_edsr.cli.foresee import check_disk, foresee
 from napari_edsr.cli.jobs import (
     Job,
     Naming,
@@ -148,7 +148,8 @@ def upscale(
     asked = Job(Path(source), output, uncertainty, consistency)
     model = model or zoo.default_model(scale or 2)
     naming = Naming(name)
-    if is_single(source):
+    single = is_single(source)
+    if single:
         found = [single_job(asked, pattern, naming)]
     else:
         named = _scale(model, scale) if naming.with_scale else None
@@ -172,7 +173,8 @@ def upscale(
         foresee(found, output, _config(model), settings, manner)
         return
     journal, network = Log(log, settings), _network(model)
-    if not is_single(source):
+    if not single:
+        check_disk(found, output, settings, manner)
         make_folders(found)
     if len(found) == 1:
         run_single(found[0], network, settings, journal, manner)
@@ -199,9 +201,9 @@ def _config(model: str) -> EDSRConfig:
     card = zoo.find_card(model)
     if card is not None:
         return card.config
-    from napari_edsr.checkpoints import load_model
+    from napari_edsr.kept import kept_model
 
-    return load_model(model).config
+    return kept_model(model).model.config
 
 
 def _network(name: str) -> EDSR | MDSR:
@@ -209,9 +211,9 @@ def _network(name: str) -> EDSR | MDSR:
     card = zoo.find_card(name)
     if card is not None and not zoo.is_available(card):
         run_with_progress(zoo.iter_download(card), f"Downloading {name}")
-    from napari_edsr.checkpoints import load_model
+    from napari_edsr.kept import kept_model
 
-    return load_model(name)
+    return kept_model(name).model
 
 
 def _range(normalize: str) -> Any:

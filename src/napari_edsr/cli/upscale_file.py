@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -129,8 +130,7 @@ def check_output(
     if not job.to_store:
         shape = spec.output_shape(scale)
         notes.append(files.check_writable(job.target, image.axes, shape, spec.dtype))
-    if not (stored and job.target.exists()):  # it may be finished, or nearly so
-        notes.append(disk.check_room(job.target, need(job, image, spec, scale, stored)))
+    notes.append(disk.check_room(job.target, need(job, image, spec, scale, stored)))
     return [note for note in notes if note]
 
 
@@ -139,7 +139,9 @@ def need(
 ) -> disk.Need:
     """What the result takes on the disk."""
     compressed = image.metadata.get("compression") is not None
-    return disk.needed(job.target, spec, scale, stored=stored, compressed=compressed)
+    found = disk.needed(job.target, spec, scale, stored=stored, compressed=compressed)
+    may_be_finished = stored and job.target.exists()
+    return replace(found, surely=0) if may_be_finished else found
 
 
 def _for_others(path: Path, image: ImageFile, axes: str | None) -> Any:
