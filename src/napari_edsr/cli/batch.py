@@ -91,14 +91,8 @@ def run_batch(
     started, counts = time.perf_counter(), Counter[str]()
     failed: list[Outcome] = []
     with BatchBars(len(jobs)) as bars:
-        left = []
-        for job in jobs:
-            if manner.skip_existing and job.is_done():
-                _skip(job, log)
-                counts[SKIPPED] += 1
-                bars.advance()
-            else:
-                left.append(job)
+        left = _not_skipped(jobs, log, bars) if manner.skip_existing else list(jobs)
+        counts[SKIPPED] = len(jobs) - len(left)
         with closing(_outcomes(left, network, settings, manner, bars)) as outcomes:
             for outcome in outcomes:
                 _tell(outcome, log)
@@ -135,6 +129,14 @@ def _here(
         return upscale_file(job, network, settings.axes, settings.options, run_job)
 
     return attempt(job, upscale)
+
+
+def _not_skipped(jobs: Sequence[Job], log: Log, bars: BatchBars) -> list[Job]:
+    skipped = dict.fromkeys(job for job in jobs if job.is_done())
+    for job in skipped:
+        _skip(job, log)
+        bars.advance()
+    return [job for job in jobs if job not in skipped]
 
 
 def _skip(job: Job, log: Log) -> None:
