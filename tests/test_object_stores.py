@@ -6,6 +6,7 @@ import uuid
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from moto.server import ThreadedMotoServer
 from upath import UPath
@@ -96,6 +97,19 @@ def test_what_lies_there_is_read_and_what_is_not_ours_stays(tiny, rng, bucket):
         upscale(image, tiny, out=f"{bucket}/b.ome.zarr")
     with pytest.raises(FileError, match=r"Write to an \.ome\.zarr, not to c\.tif"):
         upscale(image, tiny, out=f"{bucket}/c.tif")
+
+
+def test_the_command_line_reads_and_writes_there(run, tiny, rng, tmp_path, bucket):
+    image = rng.integers(0, 256, (90, 70), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "i.tif", image)
+    near, far = f"{bucket}/near.ome.zarr", f"{bucket}/far.ome.zarr"
+    code, said, error = run("upscale", tmp_path / "i.tif", near, "--model", tiny)
+    assert (code, error) == (0, "") and f"{near}: 140 x 180" in said
+    assert run("upscale", near, far, "--model", tiny)[0] == 0
+    expected = upscale(upscale(image, tiny), tiny)
+    np.testing.assert_array_equal(read_zarr(location(far)).data, expected)
+    code, _, error = run("upscale", near, near, "--model", tiny)
+    assert code == 1 and "is the input itself" in error
 
 
 def test_places_that_nothing_reaches():

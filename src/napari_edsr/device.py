@@ -217,6 +217,11 @@ def exact_fp32(device: torch.device) -> Iterator[None]:
         _exact.leave()
 
 
+def share_cores(n_processes: int) -> None:
+    """Compute on this process's share of the cores, where so many share them."""
+    torch.set_num_threads(max(1, torch.get_num_threads() // n_processes))
+
+
 @torch.inference_mode()
 def measure_speed(device: torch.device | str, seconds: float = 0.3) -> float:
     """Operations a second of a convolution as the networks have them.

@@ -18,7 +18,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from napari_edsr.cli.lazy import group_of
-from napari_edsr.cli.parameters import FLAG
+from napari_edsr.cli.parameters import FLAG, reason
 from napari_edsr.errors import EDSRError
 
 INTERRUPTED = 130
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
         130 on Ctrl-C; 143 if terminated.
     """
     _make_streams_usable()
-    with _signals(), _library_messages():
+    with _signals(), library_messages():
         sys.exit(_run(arguments))
 
 
@@ -115,18 +115,12 @@ def _run(arguments: list[str] | None) -> int:
         return _fail("Interrupted.", INTERRUPTED)
     except BrokenPipeError:
         return _closed_pipe()
-    except EDSRError as error:
-        return _fail(str(error))
-    except MemoryError:
-        return _fail("The memory is full; close other programs or crop the image.")
-    except OSError as error:
-        return _fail(f"{error}; check the disk and the paths.")
+    except (EDSRError, MemoryError, OSError) as error:
+        return _fail(reason(error))
     except Exception as error:
         if os.environ.get("NAPARI_EDSR_TRACEBACK"):
             raise
-        return _fail(
-            f"{type(error).__name__}: {error} (NAPARI_EDSR_TRACEBACK=1 shows where)."
-        )
+        return _fail(reason(error))
 
 
 def _usage(error: Any) -> int:
@@ -152,7 +146,7 @@ def _closed_pipe() -> int:
     return 1
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+def terminate(number: int, frame: FrameType | None) -> NoReturn:
     """Let the ``finally`` clauses run, so that no half-written file stays."""
     raise SystemExit(128 + number)
 
@@ -160,7 +154,7 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 @contextmanager
 def _signals() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in _HANDLED}
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
@@ -169,7 +163,7 @@ def _signals() -> Iterator[None]:
 
 
 @contextmanager
-def _library_messages() -> Iterator[None]:
+def library_messages() -> Iterator[None]:
     """Print warnings as notes on the standard output; keep libraries' logs off it."""
     logging.getLogger().addHandler(_QUIET)
     with warnings.catch_warnings():

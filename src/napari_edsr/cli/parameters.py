@@ -1,4 +1,4 @@
-"""What several commands share: words of their help, places to write to, tables."""
+"""What several commands share: words of their help, places to write to, tables, errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from napari_edsr.errors import FileError
+from napari_edsr.errors import EDSRError, FileError
 
 #: Of a model that is not named, as `zoo.default_model` has it.
 DEFAULT_MODEL = "edsr-light-x2, or that of --scale"
@@ -20,6 +20,17 @@ def table_console() -> Console:
     """As wide as the terminal; in a pipe wide enough for one line a row."""
     console = Console()
     return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+
+
+def reason(error: Exception) -> str:
+    """One sentence on what went wrong."""
+    if isinstance(error, EDSRError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "The memory is full; close other programs or crop the image."
+    if isinstance(error, OSError):
+        return f"{error}; check the disk and the paths."
+    return f"{type(error).__name__}: {error} (NAPARI_EDSR_TRACEBACK=1 shows where)."
 
 
 def check_place(output: Path) -> None:

@@ -39,20 +39,65 @@ def run_with_progress(
         What the job returns.
     """
     with _bar() as bar:
-        task = bar.add_task(description, total=None, amount="")
+        return _run_in(bar, job, description, on_event)
 
-        def show(event: Any) -> None:
-            if on_event is not None:
-                on_event(event)
-            if hasattr(event, "done"):
-                bar.update(
-                    task,
-                    completed=event.done,
-                    total=event.total,
-                    amount=_amount(event),
-                )
 
+class BatchBars:
+    """The bar of a batch of files, and under it that of the one at work.
+
+    Parameters
+    ----------
+    n_files : int
+    """
+
+    def __init__(self, n_files: int) -> None:
+        self._bar, self._done, self._total = _bar(), 0, n_files
+        self._files = self._bar.add_task("Files", total=n_files, amount=f"0/{n_files}")
+
+    def __enter__(self) -> BatchBars:
+        """Show the bar."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Take it away."""
+        self._bar.stop()
+
+    def run(
+        self,
+        job: Generator[Any, None, Result],
+        description: str,
+        on_event: Callable[[Any], object] | None = None,
+    ) -> Result:
+        """As `run_with_progress`, under the bar of the files."""
+        return _run_in(self._bar, job, description, on_event)
+
+    def advance(self) -> None:
+        """A file is done, or left out."""
+        self._done += 1
+        amount = f"{self._done}/{self._total}"
+        self._bar.update(self._files, completed=self._done, amount=amount)
+
+
+def _run_in(
+    bar: Progress,
+    job: Generator[Any, None, Result],
+    description: str,
+    on_event: Callable[[Any], object] | None,
+) -> Result:
+    task = bar.add_task(description, total=None, amount="")
+
+    def show(event: Any) -> None:
+        if on_event is not None:
+            on_event(event)
+        if hasattr(event, "done"):
+            amount = _amount(event)
+            bar.update(task, completed=event.done, total=event.total, amount=amount)
+
+    try:
         return drain(job, show)
+    finally:
+        bar.remove_task(task)
 
 
 def _bar() -> Progress:

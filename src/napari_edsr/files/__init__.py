@@ -35,6 +35,7 @@ __all__ = [
     "images_in",
     "matching_images",
     "napari_write",
+    "read_header",
     "read_image",
     "upscaled_file",
     "write_image",
@@ -61,7 +62,21 @@ def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
     FileError
         If there is no such file, or it is damaged or of another format.
     """
-    path = Path(path)
+    return _read(Path(path), axes)
+
+
+def read_header(path: str | Path, axes: str | None = None) -> ImageFile:
+    """As `read_image`, but zeros may stand for the pixels, which are not read.
+
+    Parameters
+    ----------
+    path, axes
+        As for `read_image`.
+    """
+    return _read(Path(path), axes, pixels=False)
+
+
+def _read(path: Path, axes: str | None, *, pixels: bool = True) -> ImageFile:
     if not os.path.isfile(path):
         raise FileError(f"There is no file {path}.")
     if path.suffix.lower() not in READABLE:
@@ -69,7 +84,7 @@ def read_image(path: str | Path, axes: str | None = None) -> ImageFile:
             f"{path.name} is of no known format; use {', '.join(READABLE)}."
         )
     try:
-        return _reader(path)(path, axes)
+        return _reader(path)(path, axes, pixels=pixels)
     except (FileError, MemoryError):
         raise
     except Exception as error:  # a damaged file can raise nearly any type

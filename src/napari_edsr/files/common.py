@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +94,11 @@ class ImageFile:
     def size(self, axis: str) -> int:
         """Length of an axis; 1 if the image has none of that name."""
         return self.data.shape[self.axes.index(axis)] if axis in self.axes else 1
+
+
+def blank(shape: Sequence[int], dtype: Any) -> NDArray:
+    """What stands for pixels that are not read; it takes no memory."""
+    return np.broadcast_to(np.zeros((), dtype), tuple(shape))
 
 
 def native(data: NDArray) -> NDArray:

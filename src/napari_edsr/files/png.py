@@ -35,7 +35,7 @@ _PER_METRE = 1
 Chunk = tuple[bytes, bytes]
 
 
-def read_png(path: Path, axes: str | None = None) -> ImageFile:
+def read_png(path: Path, axes: str | None = None, *, pixels: bool = True) -> ImageFile:
     """Read a PNG upright and in its own depth: bool, uint8 or uint16.
 
     Parameters
@@ -44,10 +44,12 @@ def read_png(path: Path, axes: str | None = None) -> ImageFile:
         A file that starts with `PNG_SIGNATURE`.
     axes : str, optional
         Instead of ``"YX"`` or ``"YXS"``.
+    pixels : bool
+        Whether to decode them; zeros may stand for them otherwise.
     """
     content = path.read_bytes()
     chunks = list(_chunks(path, content))
-    image = _decoded(content)
+    image = _decoded(content, pixels)
     found = dict(chunks)
     if b"iCCP" in found:
         image.icc = _profile(found[b"iCCP"])
@@ -76,9 +78,9 @@ def _chunks(path: Path, content: bytes) -> Iterator[Chunk]:
     raise FileError(f"{path} is cut short; copy or download it again.")
 
 
-def _decoded(content: bytes) -> ImageFile:
+def _decoded(content: bytes, pixels: bool) -> ImageFile:
     if content[24] < 16:  # bits of a sample
-        return pillow_image(io.BytesIO(content), ("PNG",))
+        return pillow_image(io.BytesIO(content), ("PNG",), pixels=pixels)
     with large_images_allowed(), Image.open(io.BytesIO(content), formats=("PNG",)):
         pass  # it refuses what would not fit into memory
     data = np.asarray(imagecodecs.png_decode(content))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from napari_edsr.errors import FileError
@@ -16,6 +17,7 @@ from napari_edsr.files import exif
 from napari_edsr.files.colour import cmyk_to_rgb
 from napari_edsr.files.common import (
     ImageFile,
+    blank,
     converted,
     positive,
     provenance_line,
@@ -34,7 +36,9 @@ _MOST_DOTS = 2**16 - 1
 _MOST_COMMENT = 65533
 
 
-def read_raster(path: Path, axes: str | None = None) -> ImageFile:
+def read_raster(
+    path: Path, axes: str | None = None, *, pixels: bool = True
+) -> ImageFile:
     """Read the first frame of a JPEG, WebP, BMP or GIF, upright.
 
     Parameters
@@ -42,17 +46,21 @@ def read_raster(path: Path, axes: str | None = None) -> ImageFile:
     path : pathlib.Path
     axes : str, optional
         Instead of ``"YX"`` or ``"YXS"``.
+    pixels : bool
+        Whether to decode them; zeros may stand for them otherwise.
     """
     with path.open("rb") as file:
-        image = pillow_image(file, _FORMATS)
+        image = pillow_image(file, _FORMATS, pixels=pixels)
     return finished(image, axes)
 
 
-def pillow_image(file: IO[bytes], formats: tuple[str, ...]) -> ImageFile:
+def pillow_image(
+    file: IO[bytes], formats: tuple[str, ...], *, pixels: bool = True
+) -> ImageFile:
     """Decode the first frame as it is stored, with what Pillow knows about it."""
     with large_images_allowed(), Image.open(file, formats=formats) as picture:
         frames = getattr(picture, "n_frames", 1)
-        image = _plain(picture)
+        image = _plain(picture, pixels)
         container = (picture.format or "").lower()
         image.metadata["container"] = "jpeg" if container == "mpo" else container
         _read_info(picture.info, image)
@@ -76,7 +84,7 @@ def large_images_allowed() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def _plain(picture: Image.Image) -> ImageFile:
+def _plain(picture: Image.Image, pixels: bool) -> ImageFile:
     """In a mode whose values are the intensities."""
     profile = picture.info.get("icc_profile") or None
     mode, notes = picture.mode, []
@@ -88,9 +96,15 @@ def _plain(picture: Image.Image) -> ImageFile:
         wanted = _WITH_ALPHA.get(mode, "RGBA") if transparent else "RGB"
         picture = picture.convert(wanted)
         notes.append(f"{_mode_name(mode)} were converted to {wanted}.")
-    data = np.array(picture)
+    data = np.array(picture) if pixels else _blank(picture)
     axes = "YXS" if data.ndim == 3 else "YX"
     return ImageFile(data, axes, icc=profile, notes=tuple(notes))
+
+
+def _blank(picture: Image.Image) -> NDArray:
+    samples = len(picture.getbands())
+    shape = (picture.height, picture.width, samples)[: 2 + (samples > 1)]
+    return blank(shape, bool if picture.mode == "1" else np.uint8)
 
 
 def _mode_name(mode: str) -> str:

@@ -20,6 +20,7 @@ from napari_edsr.files.common import (
     PROVENANCE,
     ImageFile,
     arranged,
+    blank,
     native,
     parsed_provenance,
     positive,
@@ -54,7 +55,7 @@ _IMAGEJ_DROPPED = ("images", "channels", "slices", "frames", "hyperstack", "Imag
 _IMAGEJ_PLACED = ("ROI", "Overlays", "Plot")
 
 
-def read_tiff(path: Path, axes: str | None = None) -> ImageFile:
+def read_tiff(path: Path, axes: str | None = None, *, pixels: bool = True) -> ImageFile:
     """Read the first image series of a TIFF at full resolution.
 
     Parameters
@@ -63,6 +64,8 @@ def read_tiff(path: Path, axes: str | None = None) -> ImageFile:
         A file that starts with a TIFF header.
     axes : str, optional
         Instead of those in the file's metadata.
+    pixels : bool
+        Whether to read them; zeros stand for them otherwise.
 
     Raises
     ------
@@ -77,7 +80,8 @@ def read_tiff(path: Path, axes: str | None = None) -> ImageFile:
         if kind:
             raise FileError(f"{path.name} holds {kind}; convert it to RGB first.")
         _check_complete(path, series)
-        image = ImageFile(_pixels(path, series), series.axes)
+        blanks = blank(series.shape, series.dtype)
+        image = ImageFile(_pixels(path, series) if pixels else blanks, series.axes)
         guessed = _name_unknown_axes(image)
         _refuse_damage(path, complaints)
         _read_metadata(tif, series, image)

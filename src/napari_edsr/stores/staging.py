@@ -31,6 +31,11 @@ def is_worthwhile(spec: ImageSpec) -> bool:
     )
 
 
+def is_tiled(n_bytes: int) -> bool:
+    """Whether a TIFF of that many bytes has tiles and several resolutions."""
+    return n_bytes >= _TILED
+
+
 def staging_of(path: Path) -> Path:
     """Where the result grows that will be the TIFF at `path`."""
     return path.with_name(f".{path.name}.zarr")
@@ -49,10 +54,10 @@ def iter_publish(
         What goes along; its data is that of the result.
     """
     levels = result.levels(staging, image.axes)
-    if image.data.nbytes < _TILED:
-        write_image(path, replace(image, data=np.asarray(levels[0])))
-    else:
+    if is_tiled(image.data.nbytes):
         yield from iter_write_pyramid(path, image, levels)
+    else:
+        write_image(path, replace(image, data=np.asarray(levels[0])))
     remove(staging)
 
 
