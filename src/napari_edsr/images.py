@@ -168,7 +168,7 @@ def as_source(image: Any) -> Any:
 
 
 def _finest(image: Any) -> Any:
-    if isinstance(image, list | tuple) and _shrinks(image):
+    if isinstance(image, Sequence) and _shrinks(image):
         return image[0]
     if hasattr(image, "attrs") and not hasattr(image, "shape"):  # a group of zarr
         try:
