@@ -151,6 +151,18 @@ def test_a_command_that_ends_early_goes_on(
     assert code == 0 and "finished before" in said
 
 
+def test_a_store_that_was_not_removed_goes_with_the_next_run(
+    tiny, rng, tmp_path, monkeypatch
+):
+    image, out = rng.integers(0, 256, (50, 70), dtype=np.uint8), tmp_path / "r.tif"
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "remove", lambda path: None)
+        expected = upscale(image, tiny, out=out)
+    assert left_behind(tmp_path) == [".r.tif.zarr"]
+    np.testing.assert_array_equal(upscale(image, tiny, out=out), expected)
+    assert left_behind(tmp_path) == []
+
+
 def test_what_was_begun_otherwise_is_not_mixed(tiny, rng, tmp_path, small_units):
     image, out = rng.integers(0, 256, (150, 70), dtype=np.uint8), tmp_path / "r.tif"
     job = iter_upscale(image, tiny, out=out)

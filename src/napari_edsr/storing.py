@@ -23,7 +23,7 @@ from napari_edsr.intensities import Range
 from napari_edsr.kept import KeptModel
 from napari_edsr.runs import Event, Part
 from napari_edsr.stores import result, staging
-from napari_edsr.stores.location import is_remote
+from napari_edsr.stores.location import is_remote, remove
 from napari_edsr.stores.ngff import Place
 from napari_edsr.stores.plan import (
     Settled,
@@ -142,9 +142,11 @@ def _iter_tiff(
     job: StoredJob, runner: Runner, like: ImageFile, *, overwrite: bool
 ) -> Generator[Event | BytesDone, None, Stored]:
     """By way of an OME-Zarr; a TIFF of the same run is left as it is."""
-    if not overwrite and (made := _made_before(job)):
-        return made
     place = staging.staging_of(job.named)
+    if not overwrite and (made := _made_before(job)):
+        if place.exists():  # a run was killed before it had removed that
+            remove(place)
+        return made
     beside = replace(job, path=place)
     stored = yield from _iter_zarr(beside, runner, like, overwrite=overwrite)
     provenance = {**stored.metadata, "asked": job.asked}

@@ -76,13 +76,21 @@ def write_whole(path: Path, content: bytes) -> None:
     sync_files([path], path.parent)
 
 
+def unfinished(path: Path) -> Path:
+    """Where a folder is while it comes into being, or goes."""
+    return path.with_name(f".{path.name}.partial")
+
+
 def remove(path: Path) -> None:
-    """Remove a folder with all that is in it, if it is there."""
+    """Remove a folder with all that is in it, whole or not at all."""
     if is_remote(path):
         remote: Any = path
         remote.fs.rm(remote.path, recursive=True)
-    else:
-        shutil.rmtree(path)
+        return
+    going = unfinished(path)
+    shutil.rmtree(going, ignore_errors=True)
+    path.rename(going)
+    shutil.rmtree(going)
 
 
 def sync_files(paths: Iterable[Path], root: Path) -> None:

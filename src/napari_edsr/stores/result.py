@@ -21,6 +21,7 @@ from napari_edsr.stores.location import (
     open_group,
     remove,
     sync_files,
+    unfinished,
     write_whole,
 )
 from napari_edsr.stores.pyramid import Pyramid, level_factors
@@ -87,7 +88,7 @@ def create(
     """
     if overwrite and read_state(path) is not None:
         remove(path)
-    partial = path if is_remote(path) else path.with_name(f".{path.name}.partial")
+    partial = path if is_remote(path) else unfinished(path)
     stored = ngff.stored_axes(axes)
     lengths = [shape[axes.index(axis)] for axis in stored]
     factors = level_factors(*lengths[-2:])
