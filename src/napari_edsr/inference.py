@@ -29,7 +29,8 @@ from napari_edsr.intensities import Range
 from napari_edsr.kept import kept_model
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.runs import Event
-from napari_edsr.storing import Here, Runner, StoredJob, Wanted, iter_stored
+from napari_edsr.stores.plan import Wanted
+from napari_edsr.storing import Here, Runner, StoredJob, iter_stored
 
 Events = Generator[Event | BytesDone, None, "UpscaleResult"]
 

@@ -18,14 +18,14 @@ from napari_edsr.errors import DeviceError, FileError
 from napari_edsr.estimate import region_shape, region_slices
 from napari_edsr.events import BytesDone
 from napari_edsr.files import ImageFile, upscaled_file
-from napari_edsr.images import ImageSpec, Region
-from napari_edsr.intensities import Range
+from napari_edsr.images import ImageSpec
 from napari_edsr.kept import KeptModel
 from napari_edsr.runs import Event, Part
 from napari_edsr.stores import result, staging
 from napari_edsr.stores.ngff import Place
 from napari_edsr.stores.plan import (
     Settled,
+    Wanted,
     check_same,
     chunk_step,
     input_key,
@@ -43,34 +43,6 @@ class Stored:
 
     image: Any
     metadata: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is asked for, as by `napari_edsr.inference.iter_upscale`."""
-
-    scale: int
-    device: str
-    precision: str
-    self_ensemble: bool
-    tile: int | str
-    region: Region | None
-    normalize: str | Range
-    contrast_limits: Range | Sequence[Range] | None
-
-    def plain(self) -> dict[str, Any]:
-        """In values that JSON brings back as they were."""
-        region = {axis: list(span) for axis, span in (self.region or {}).items()}
-        ranges = {
-            key: value if value is None or isinstance(value, str) else _lists(value)
-            for key, value in vars(self).items()
-            if key in ("normalize", "contrast_limits")
-        }
-        return {**vars(self), "region": region, **ranges}
-
-
-def _lists(value: Any) -> list[Any]:
-    return [_lists(v) if isinstance(v, Sequence) else float(v) for v in value]
 
 
 class Runner(Protocol):
@@ -256,6 +228,7 @@ class StoredJob:
                 "state": "unfinished",
                 "asked": self.asked,
                 "settled": settled.to_dict(),
+                "units": len(self.grid(settled)),
             },
             chunk=settled.tiling.step * self.wanted.scale,
             overwrite=overwrite,

@@ -17,12 +17,16 @@ from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Layer
     from numpy.typing import NDArray
 
     from napari_edsr.images import Region
 
 #: What made each layer: the metadata, which is saved with it, holds no folders.
-_models: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
+_models: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
+_files: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
+#: Seconds between two looks into a file that is being written.
+_FILE_PAUSE = 0.3
 
 
 class RedrawBudget:
@@ -34,6 +38,8 @@ class RedrawBudget:
         Of the elapsed time; the next redraw is foreseen to cost what the last one did.
     clock : callable
         Seconds, rising.
+    pause : float
+        Seconds from one redraw to the next, at least.
 
     Attributes
     ----------
@@ -44,13 +50,16 @@ class RedrawBudget:
     """
 
     def __init__(
-        self, share: float = 0.05, clock: Callable[[], float] = time.perf_counter
+        self,
+        share: float = 0.05,
+        clock: Callable[[], float] = time.perf_counter,
+        pause: float = 0.0,
     ) -> None:
-        self.share = share
+        self.share, self.pause = share, pause
         self.count = 0
         self.spent = 0.0
         self._clock = clock
-        self._began = clock()
+        self._began = self._last_begin = clock()
         self._last_cost = 0.0
 
     @property
@@ -59,12 +68,14 @@ class RedrawBudget:
         return self._clock() - self._began
 
     def allows_another(self) -> bool:
-        """Whether one more redraw stays within the share."""
+        """Whether one more redraw stays within the share, and comes after the pause."""
+        if self._clock() - self._last_begin < self.pause:
+            return False
         return self.spent + self._last_cost <= self.share * self.elapsed
 
     def start(self) -> Callable[[], None]:
         """Count a redraw that begins now; call what is returned when it is over."""
-        began = self._clock()
+        began = self._last_begin = self._clock()
         self.count += 1
 
         def finish() -> None:
@@ -81,8 +92,9 @@ class LiveResult:
     ----------
     viewer : napari.components.ViewerModel
     request : UpscaleRequest
-    image : ndarray
-        Array that the engine writes into; napari shows it without a copy.
+    image : ndarray or list of array
+        Array that the engine writes into, which napari shows without a copy; or the
+        resolutions of a file, which are read again with each redraw.
     budget : RedrawBudget, optional
     """
 
@@ -90,13 +102,22 @@ class LiveResult:
         self,
         viewer: ViewerModel,
         request: UpscaleRequest,
-        image: NDArray,
+        image: NDArray | list[Any],
         budget: RedrawBudget | None = None,
     ) -> None:
         self.request = request
-        self.budget = budget or RedrawBudget()
+        in_file = isinstance(image, list)
+        self.budget = budget or RedrawBudget(pause=_FILE_PAUSE if in_file else 0.0)
         self._redrawing = False
-        self.layer = Image(image, name=request.name, **request.settings)
+        self.layer = Image(
+            image,
+            name=request.name,
+            multiscale=in_file,
+            cache=not in_file,  # dask's would go on showing what was missing once
+            **request.settings,
+        )
+        if in_file:
+            _files[self.layer] = request.out
         _models[self.layer] = request.model
         if request.contrast_range is not None:
             self.layer.contrast_limits_range = request.contrast_range
@@ -110,7 +131,7 @@ class LiveResult:
 
     def redraw_if_affordable(self) -> None:
         """Show the tiles done since the last redraw, unless that would cost too much."""
-        if not self._redrawing and self.budget.allows_another():
+        if not self._redrawing and self.layer.visible and self.budget.allows_another():
             self._redraw()
 
     def finish(self) -> None:
@@ -130,6 +151,11 @@ class LiveResult:
             self._redrawing = False
 
         QTimer.singleShot(0, painted)
+
+
+def file_of(layer: Layer) -> str:
+    """Path of the file that a result of this session is read from; else empty."""
+    return _files.get(layer, "")
 
 
 def model_of(layer: Image) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from napari_edsr.errors import FileError
-from napari_edsr.images import ImageSpec, read_plane
+from napari_edsr.images import ImageSpec, Region, read_plane
+from napari_edsr.intensities import Range
 from napari_edsr.plan import Tiling
 from napari_edsr.sampling import Part, sample_places
 from napari_edsr.targets import Grid
@@ -37,6 +38,34 @@ _WORDS = {
     "device": "device {}",
     "tile": "tile {}",
 }
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for, as by `napari_edsr.inference.iter_upscale`."""
+
+    scale: int
+    device: str
+    precision: str
+    self_ensemble: bool
+    tile: int | str
+    region: Region | None
+    normalize: str | Range
+    contrast_limits: Range | Sequence[Range] | None
+
+    def plain(self) -> dict[str, Any]:
+        """In values that JSON brings back as they were."""
+        region = {axis: list(span) for axis, span in (self.region or {}).items()}
+        ranges = {
+            key: value if value is None or isinstance(value, str) else _lists(value)
+            for key, value in vars(self).items()
+            if key in ("normalize", "contrast_limits")
+        }
+        return {**vars(self), "region": region, **ranges}
+
+
+def _lists(value: Any) -> list[Any]:
+    return [_lists(v) if isinstance(v, Sequence) else float(v) for v in value]
 
 
 @dataclass(frozen=True)
@@ -101,12 +130,21 @@ def check_same(asked: Mapping[str, Any], found: Mapping[str, Any], path: str) ->
     FileError
         Naming the first difference.
     """
+    if other := difference(asked, found):
+        raise FileError(
+            f"{path} was made with {other}; name another output, or use --overwrite."
+        )
+
+
+def difference(asked: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """The first thing that is otherwise in what was found, in words; empty if none is.
+
+    What is not in `asked` is not compared.
+    """
     for key, words in _WORDS.items():
-        if asked.get(key) != found.get(key):
-            other = words.format(found.get("model" if key == "model_key" else key))
-            raise FileError(
-                f"{path} was made with {other}; name another output, or use --overwrite."
-            )
+        if key in asked and asked[key] != found.get(key):
+            return words.format(found.get("model" if key == "model_key" else key))
+    return ""
 
 
 def input_key(image: Any, spec: ImageSpec, slices: Mapping[str, slice]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,16 +49,34 @@ def read_state(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    try:
-        attributes = dict(zarr().open_group(path, mode="r").attrs)
-    except (OSError, ValueError, KeyError):
-        attributes = {}
-    about = attributes.get(PROVENANCE)
+    try:  # without the library, which takes a moment to load
+        group = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+        about = group["attributes"][PROVENANCE]
+    except (OSError, ValueError, KeyError, TypeError):
+        about = None
     if not isinstance(about, dict) or "asked" not in about:
         raise FileError(
             f"{path} is there, and not from here; name another output, or remove it."
         )
     return about
+
+
+def share_done(path: Path, about: Mapping[str, Any]) -> float:
+    """How much of a result is there, from 0 to 1.
+
+    Parameters
+    ----------
+    path : Path
+    about : mapping
+        From `read_state`.
+    """
+    if about["state"] == "complete":
+        return 1.0
+    try:
+        bits = np.frombuffer((path / _DONE).read_bytes(), np.uint8)
+    except OSError:  # nothing is recorded yet
+        return 0.0
+    return float(np.unpackbits(bits).sum() / about["units"])
 
 
 def create(
