@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import dask
@@ -11,14 +12,15 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QFileDialog
 
+from napari_edsr import files, upscale
 from napari_edsr import plan as tile_plan
-from napari_edsr import upscale
-from napari_edsr._qt import planning
+from napari_edsr._qt import live, planning
 from napari_edsr._qt.layers import METADATA_KEY
-from napari_edsr.files import napari_write
 from napari_edsr.errors import FileError
+from napari_edsr.files import napari_write
 from napari_edsr.stores import plan, pyramid
 from napari_edsr.stores.read import read_zarr
+from napari_edsr.stores.result import levels
 
 WAIT = 30_000
 
@@ -175,26 +177,32 @@ def test_what_is_finished_shows_while_the_rest_is_made(
     assert any(128 <= rows < 600 and last == 0 for _, rows, last in seen)
 
 
-def test_redraws_show_what_was_missing(qtbot, widget, viewer, image, monkeypatch):
-    from napari_edsr._qt import live
-
+@pytest.mark.parametrize("level", [0, -1])
+def test_redraws_show_what_was_missing(
+    qtbot, widget, viewer, image, path, monkeypatch, level
+):
+    """At the coarsest level as well, which napari reads only once."""
     monkeypatch.setattr(live, "_FILE_PAUSE", 0.0)
     monkeypatch.setattr(live.RedrawBudget, "allows_another", lambda self: True)
     viewer.add_image(image, name="cells", contrast_limits=(0, 65535))
     shown = []
 
-    def look(request, tile):
-        shown.append(viewer.layers[-1]._slice.image.raw.max())
+    def choose_level(request, image):
+        layer = viewer.layers[-1]
+        layer.data_level = range(len(layer.data))[level]
+        layer.corner_pixels = np.array([(0, 0), layer.level_shapes[level] - 1])
 
+    def look(request, tile):
+        shown.append(viewer.layers[-1]._slice.image.raw.copy())
+
+    widget.session.runner.placeholder.connect(choose_level)
     widget.session.runner.tile_done.connect(look)
     with qtbot.waitSignal(widget.session.ended, timeout=WAIT):
         widget.panel.upscale.click()
 
-    assert shown[-1] > 0
-    level = viewer.layers[-1].data_level
-    np.testing.assert_array_equal(
-        viewer.layers[-1]._slice.image.raw, np.asarray(viewer.layers[-1].data[level])
-    )
+    assert any(rows[0].all() and not rows[-1].any() for rows in shown)
+    last = viewer.layers[-1]._slice.image.raw
+    np.testing.assert_array_equal(last, np.asarray(levels(path, "YX")[level]))
 
 
 def test_cancel_keeps_what_is_done_and_resume_ends_with_the_same_bytes(
@@ -324,8 +332,6 @@ def test_in_memory_it_is_refused_with_the_way_out(widget, viewer, image, monkeyp
     viewer.add_image(image, name="cells")
     monkeypatch.setattr(planning, "free_memory", lambda: 100_000)
     choices = widget.controls.choices()
-    from dataclasses import replace
-
     with pytest.raises(Exception, match="let it go to a file under Result"):
         planning.plan(viewer, widget.layers(), replace(choices, output=""))
 
@@ -404,11 +410,13 @@ def test_nothing_of_a_lazy_layer_is_computed_on_the_main_thread(
         return block
 
     def lazy(array):
-        return da.from_array(array, chunks=(64, 48)).map_blocks(compute, dtype=array.dtype)
+        return da.from_array(array, chunks=(64, 48)).map_blocks(
+            compute, dtype=array.dtype
+        )
 
-    levels = [lazy(image), lazy(image[::2, ::2])]
+    both = [lazy(image), lazy(image[::2, ::2])]
     viewer.add_image(
-        levels if is_multiscale else levels[0],
+        both if is_multiscale else both[0],
         name="cells",
         multiscale=is_multiscale,
         contrast_limits=(0, 65535),
@@ -432,8 +440,6 @@ def test_nothing_of_a_lazy_layer_is_computed_on_the_main_thread(
 
 
 def test_saving_what_does_not_fit_into_memory_says_so(tmp_path, monkeypatch):
-    from napari_edsr import files
-
     monkeypatch.setattr(files, "free_memory", lambda: 1000)
     with pytest.raises(FileError, match="save a part of it"):
         napari_write(str(tmp_path / "r.tif"), da.zeros((50, 50)), {})

@@ -14,6 +14,7 @@ from qtpy.QtCore import QTimer
 from napari_edsr._qt.layers import METADATA_KEY, add_unselected, map_settings
 from napari_edsr._qt.news import layer_news
 from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
+from napari_edsr.images import understand
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -109,6 +110,9 @@ class LiveResult:
         in_file = isinstance(image, list)
         self.budget = budget or RedrawBudget(pause=_FILE_PAUSE if in_file else 0.0)
         self._redrawing = False
+        self._coarsest: tuple[Any, NDArray] | None = None
+        if isinstance(image, list):
+            image = self._with_coarsest_at_hand(image)
         self.layer = Image(
             image,
             name=request.name,
@@ -123,6 +127,16 @@ class LiveResult:
             self.layer.contrast_limits_range = request.contrast_range
         self.describe(partial_metadata(request, None, 0))  # a preview is known by it
         add_unselected(viewer, self.layer)
+
+    def _with_coarsest_at_hand(self, levels: list[Any]) -> list[Any]:
+        """Read the coarsest level into an array that redraws bring up to date.
+
+        Of an image without a stack napari would read it once, and keep it.
+        """
+        if understand(levels[0], self.request.axes).n_planes > 1:
+            return levels
+        self._coarsest = levels[-1], np.array(levels[-1])
+        return [*levels[:-1], self._coarsest[1]]
 
     def describe(self, metadata: Mapping[str, Any]) -> None:
         """Put the provenance of the result into the layer's metadata."""
@@ -143,6 +157,9 @@ class LiveResult:
         """Refresh the layer; it is over when the event loop has painted it."""
         self._redrawing = True
         finish = self.budget.start()
+        if self._coarsest is not None:
+            source, shown = self._coarsest
+            shown[...] = source
         self.layer.refresh(thumbnail=thumbnail, extent=False, highlight=False)
         layer_news().redrawn.emit(self.layer)
 
