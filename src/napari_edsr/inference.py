@@ -178,7 +178,8 @@ def iter_upscale(
     TileDone
         After each tile.
     BytesDone
-        While a large TIFF is written.
+        While a large image is looked at before it goes to a file, and while a large
+        TIFF is written.
 
     Returns
     -------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ from napari_edsr.stores.plan import (
     Wanted,
     check_same,
     chunk_step,
-    input_key,
+    iter_input_key,
     unit_rows,
 )
 from napari_edsr.stores.result import StoredResult
@@ -81,6 +81,7 @@ def iter_stored(
         If the file ends otherwise, cannot be written, or holds another result.
     """
     like = like or ImageFile(job.image, job.spec.axes)
+    job.asked = yield from job.iter_asked()
     suffix = job.named.suffix.lower()
     if suffix == ".zarr":
         return (yield from _iter_zarr(job, runner, like, overwrite=overwrite))
@@ -151,6 +152,8 @@ class StoredJob:
     wanted : Wanted
     path, named : Path
         Where the result grows, and where it will be.
+    asked : dict
+        All that must be the same for the run to go on, from `iter_asked`.
     """
 
     image: Any
@@ -159,12 +162,12 @@ class StoredJob:
     wanted: Wanted
     path: Path
     named: Path
+    asked: dict[str, Any] = field(default_factory=dict)
 
-    @cached_property
-    def asked(self) -> dict[str, Any]:
-        """All that must be the same for the run to go on."""
+    def iter_asked(self) -> Generator[BytesDone, None, dict[str, Any]]:
+        """Look at the image, and say what is asked for."""
         return {
-            "input": input_key(self.image, self.spec, self.slices),
+            "input": (yield from iter_input_key(self.image, self.spec, self.slices)),
             "axes": self.spec.axes,
             "model": self.kept.model.provenance.name or "",
             "model_key": self.kept.key,

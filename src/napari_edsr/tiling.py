@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from napari_edsr.errors import ImageError
 
@@ -171,6 +172,7 @@ def plan_bands(tile: Tile, height: int) -> list[Band]:
     return bands
 
 
+@lru_cache(maxsize=64)  # what a dock asks for does not change with every question
 def count_bands(tile: Tile, height: int) -> tuple[int, int]:
     """Rows that `plan_bands` would have read, and how many bands give a part of it."""
     read = parts = 0

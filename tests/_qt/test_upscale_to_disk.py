@@ -220,7 +220,7 @@ def test_cancel_keeps_what_is_done_and_resume_ends_with_the_same_bytes(
     )
     assert viewer.layers[-1].metadata[METADATA_KEY]["partial"]
     label = widget.panel.upscale.text().replace("&", "")
-    share = int(label.removeprefix("Resume (").removesuffix(" %)"))
+    share = float(label.removeprefix("Resume (").removesuffix(" %)"))
     assert 0 < share < 100
     assert widget.panel.anew.isVisibleTo(widget)
     count, shares = len(viewer.layers), []

@@ -117,7 +117,6 @@ class LiveResult:
             image,
             name=request.name,
             multiscale=in_file,
-            cache=not in_file,  # dask's would go on showing what was missing once
             **request.settings,
         )
         if in_file:
@@ -159,7 +158,7 @@ class LiveResult:
         finish = self.budget.start()
         if self._coarsest is not None:
             source, shown = self._coarsest
-            shown[...] = source
+            shown[...] = source[...]
         self.layer.refresh(thumbnail=thumbnail, extent=False, highlight=False)
         layer_news().redrawn.emit(self.layer)
 

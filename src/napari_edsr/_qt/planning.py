@@ -134,7 +134,7 @@ def button_label(requests: Sequence[UpscaleRequest]) -> str:
     if min(shares) == 1:
         return "Open res&ult"
     share = math.fsum(shares) / len(shares)
-    return f"Res&ume ({int(100 * share)} %)"
+    return f"Res&ume ({100 * share:.{0 if share >= 0.1 else 1}f} %)"
 
 
 def needs_file(viewer: ViewerModel, layers: Sequence[Image], choices: Choices) -> str:

@@ -154,10 +154,10 @@ def iter_request(request: UpscaleRequest) -> UpscaleEvents:
 
 
 def _iter_to_file(request: UpscaleRequest) -> UpscaleEvents:
-    """The file is there with the first event, or was finished before."""
+    """The file is there with the first event of the run, or was finished before."""
     yield None
     from napari_edsr.inference import iter_upscale
-    from napari_edsr.stores.result import levels
+    from napari_edsr.stores.result import views
 
     job = iter_upscale(
         request.data,
@@ -172,12 +172,13 @@ def _iter_to_file(request: UpscaleRequest) -> UpscaleEvents:
     )
     with closing(job):
         try:
-            planned = next(job)
+            while isinstance(event := next(job), BytesDone):
+                yield event  # it looks at the image
         except StopIteration as stop:
-            yield Placeholder(levels(Path(request.out), request.axes))
+            yield Placeholder(views(Path(request.out), request.axes))
             return stop.value
-        yield Placeholder(levels(Path(request.out), request.axes))
-        yield planned
+        yield Placeholder(views(Path(request.out), request.axes))
+        yield event
         return (yield from job)
 
 

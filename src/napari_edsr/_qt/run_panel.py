@@ -179,7 +179,7 @@ class RunPanel(QWidget):
         column.setSpacing(6)
         column.addWidget(self.estimate)
         column.addLayout(buttons)
-        column.addWidget(self.anew)
+        column.addWidget(self.anew, 0, Qt.AlignmentFlag.AlignRight)
         column.addWidget(self.reason)
         column.addWidget(self.progress)
         column.addLayout(ending)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from napari_edsr.errors import FileError
+from napari_edsr.events import BytesDone
 from napari_edsr.images import ImageSpec, Region, read_plane
 from napari_edsr.intensities import Range
 from napari_edsr.plan import Tiling
@@ -147,17 +150,29 @@ def difference(asked: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     return ""
 
 
-def input_key(image: Any, spec: ImageSpec, slices: Mapping[str, slice]) -> str:
+def iter_input_key(
+    image: Any, spec: ImageSpec, slices: Mapping[str, slice]
+) -> Generator[BytesDone, None, str]:
     """Hash that tells the wanted part of an image from others.
 
     Of a part of very many bytes only some blocks of the image are looked at.
+
+    Yields
+    ------
+    BytesDone
+        After each block but the first.
     """
     about = f"{spec.shape} {spec.dtype.str} {spec.axes}"
     digest = hashlib.blake2b(about.encode(), digest_size=16)
     wanted = math.prod(part.stop - part.start for part in slices.values())
-    whole = wanted * spec.dtype.itemsize <= _HASHED_WHOLE
+    total = wanted * spec.dtype.itemsize
+    whole, done = total <= _HASHED_WHOLE, 0
     for lead, box in _slabs(spec, slices) if whole else sample_places(spec, _PARTS):
-        digest.update(read_plane(image, spec.axes, lead, box).tobytes())
+        if done:
+            yield BytesDone(done, total if whole else None)
+        block = np.ascontiguousarray(read_plane(image, spec.axes, lead, box))
+        digest.update(block.view(np.uint8).data)  # no copy, which holds others up
+        done += block.nbytes
     return digest.hexdigest()
 
 
