@@ -205,6 +205,30 @@ def test_redraws_show_what_was_missing(
     np.testing.assert_array_equal(last, np.asarray(levels(path, "YX")[level]))
 
 
+@pytest.mark.parametrize("touched", [False, True])
+def test_the_source_is_seen_where_nothing_is_done_yet(
+    qtbot, widget, viewer, run, image, touched
+):
+    viewer.add_image(image, name="cells", colormap="green", contrast_limits=(0, 65535))
+    stop_after(qtbot, widget, 30)
+    result = viewer.layers[-1]
+    assert result.colormap.low_color[3] == 0
+    assert 0 < result.contrast_limits[0] < 10
+
+    def touch(request, image):
+        viewer.layers[-1].contrast_limits = (5, 500)
+        viewer.layers[-1].colormap = "red"
+
+    if touched:
+        widget.session.runner.placeholder.connect(touch)
+    run(widget)
+
+    result = viewer.layers[-1]
+    look = result.colormap.name, tuple(result.contrast_limits)
+    assert look == (("red", (5, 500)) if touched else ("green", (0, 65535)))
+    assert viewer.layers["cells"].colormap.low_color is None
+
+
 def test_cancel_keeps_what_is_done_and_resume_ends_with_the_same_bytes(
     qtbot, widget, viewer, run, image, path, tmp_path
 ):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Image
+from napari.utils.colormaps import Colormap
 from qtpy.QtCore import QTimer
 
 from napari_edsr._qt.layers import METADATA_KEY, add_unselected, map_settings
@@ -28,6 +30,7 @@ _models: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
 _files: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
 #: Seconds between two looks into a file that is being written.
 _FILE_PAUSE = 0.3
+_ABOVE_ZERO = 1e-4  # of white: what is below is not drawn
 
 
 class RedrawBudget:
@@ -119,8 +122,10 @@ class LiveResult:
             multiscale=in_file,
             **request.settings,
         )
+        self._look = None
         if in_file:
             _files[self.layer] = request.out
+            self._look = _see_through(self.layer)
         _models[self.layer] = request.model
         if request.contrast_range is not None:
             self.layer.contrast_limits_range = request.contrast_range
@@ -147,8 +152,10 @@ class LiveResult:
         if not self._redrawing and self.layer.visible and self.budget.allows_another():
             self._redraw()
 
-    def finish(self) -> None:
+    def finish(self, *, is_complete: bool = True) -> None:
         """Show everything, thumbnail included, and let others know of the new pixels."""
+        if is_complete and self._look is not None:
+            self._look.restore(self.layer)
         self._redraw(thumbnail=True)
         self.layer.events.data(value=self.layer.data)
 
@@ -167,6 +174,43 @@ class LiveResult:
             self._redrawing = False
 
         QTimer.singleShot(0, painted)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How a layer looks once nothing is missing in it, and while something is."""
+
+    final: tuple[Colormap, tuple[float, float]]
+    meanwhile: tuple[Colormap, tuple[float, float]]
+
+    def restore(self, layer: Image) -> None:
+        """Take back what was changed, unless the user has changed it since."""
+        colormap, limits = self.meanwhile
+        if layer.colormap.name == colormap.name:
+            layer.colormap = self.final[0]
+        if tuple(layer.contrast_limits) == limits:
+            layer.contrast_limits = self.final[1]
+
+
+def _see_through(layer: Image) -> _Look | None:
+    """Let what lies below be seen where nothing is done: there the file holds zeros.
+
+    None where zeros are not the darkest there is, or a pixel has colours of its own.
+    """
+    low, high = layer.contrast_limits
+    if layer.rgb or low < 0:
+        return None
+    final = layer.colormap, (low, high)
+    clear = Colormap(
+        layer.colormap.colors,
+        name=f"{layer.colormap.name}, unfinished",  # napari keeps them by their names
+        controls=layer.colormap.controls,
+        interpolation=layer.colormap.interpolation,
+        low_color=(0.0, 0.0, 0.0, 0.0),
+    )
+    layer.colormap = clear
+    layer.contrast_limits = low or _ABOVE_ZERO * high, high
+    return _Look(final, (clear, tuple(layer.contrast_limits)))
 
 
 def file_of(layer: Layer) -> str:

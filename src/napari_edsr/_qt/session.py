@@ -184,7 +184,7 @@ class UpscaleSession(QObject):
             self._viewer.layers.remove(live.layer)
             return
         live.describe(partial_metadata(request, self._planned, self._done))
-        live.finish()
+        live.finish(is_complete=False)
         self._tally.partial.append((self._done, self._planned.total))
 
     def _on_idle(self) -> None:
