@@ -6,7 +6,7 @@ import pytest
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ImageError
 from napari_edsr.plan import plan_tiling
-from napari_edsr.tiling import Tile, plan_bands
+from napari_edsr.tiling import Tile, area, plan_bands
 
 BASELINE = EDSRConfig.baseline()
 
@@ -81,3 +81,22 @@ def test_the_crop_of_a_band_is_its_tile():
             crop = band.crop(1)
             assert given[crop[0]].tolist() == list(range(band.tile.y0, band.tile.y1))
             assert np.arange(1, 29)[crop[1]].tolist() == list(range(10, 20))
+
+
+@pytest.mark.parametrize("tile", ["rows", 64, 37])
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+@pytest.mark.parametrize(
+    "box", [(slice(0, 700), slice(0, 9001)), (slice(3, 411), slice(10, 4500))]
+)
+def test_kinds_stand_for_all_tiles(tile, device, box):
+    tiling = plan_tiling(tile, EDSRConfig(), 2, device=device, free_bytes=2**33)
+    tiles = tiling.tiles((700, 9001), box)
+
+    kinds = tiling.kinds((700, 9001), box)
+    assert sum(count for _, count in kinds) == len(tiles) >= len(kinds)
+    read = sum(area(part) for tile in tiles for part in tiling.sources(tile, box))
+    assert sum(tiling.work(tile, box)[0] * count for tile, count in kinds) == read
+    if tiling.by_rows:
+        bands = [band for tile in tiles for band in tiling.bands(tile, box)]
+        given = sum(band.tile is not None for band in bands)
+        assert sum(tiling.work(tile, box)[1] * count for tile, count in kinds) == given

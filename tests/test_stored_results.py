@@ -17,10 +17,11 @@ import zarr
 from napari_edsr import drain, engines, files, iter_upscale, storing, upscale
 from napari_edsr import plan as tile_plan
 from napari_edsr.errors import DeviceError, EDSRWarning, FileError, ImageError
-from napari_edsr.events import TileDone
+from napari_edsr.events import BytesDone, TileDone
 from napari_edsr.files import ImageFile
 from napari_edsr.files.common import PROVENANCE
 from napari_edsr.stores import plan
+from napari_edsr.stores import result as stored
 from napari_edsr.stores.pyramid import Pyramid, halved, level_factors
 from napari_edsr.stores.read import read_zarr
 
@@ -357,6 +358,44 @@ def test_a_result_is_read_again_with_all_that_is_known_of_it(tiny, rng, tmp_path
     if names:
         assert found.contrast_limits == [(1, 99), (2, 98)]
         assert found.pixel_size["T"] == 3
+
+
+def test_the_share_that_is_done_is_told(tiny, rng, tmp_path, small_units):
+    image, out = rng.integers(0, 256, (256, 70), np.uint8), tmp_path / "r.ome.zarr"
+    assert stored.read_state(out) is None
+    job, shares = iter_upscale(image, tiny, out=out), []
+    next(event for event in job if isinstance(event, TileDone) and event.done == 20)
+    job.close()
+    about = stored.read_state(out)
+    shares.append(stored.share_done(out, about))
+    drain(iter_upscale(image, tiny, out=out))
+    shares.append(stored.share_done(out, stored.read_state(out)))
+    assert shares == [0.5, 1.0]
+
+
+def test_a_large_image_is_looked_at_step_by_step(tiny, rng, tmp_path, monkeypatch):
+    """So that it can be cancelled meanwhile."""
+    image = rng.integers(0, 256, (40, 30), np.uint8)
+    monkeypatch.setattr(plan, "_SLAB_BYTES", 10 * 30)
+    job = iter_upscale(image, tiny, out=tmp_path / "r.ome.zarr")
+    assert [next(job) for _ in range(3)] == [
+        BytesDone(done, 1200) for done in (300, 600, 900)
+    ]
+    job.close()
+    assert not (tmp_path / "r.ome.zarr").exists()
+
+
+@pytest.mark.parametrize("axes", ["CZYX", "ZCYX", "SYX", "XYS"])
+def test_views_read_what_is_indexed(tiny, rng, tmp_path, axes):
+    lengths = {"C": 2, "Z": 3, "S": 3, "Y": 30, "X": 20}
+    image = rng.integers(0, 256, [lengths[axis] for axis in axes], np.uint8)
+    expected = upscale(image, tiny, axes=axes, out=tmp_path / "r.ome.zarr")
+    (view, *_) = stored.views(tmp_path / "r.ome.zarr", axes)
+    expected = np.asarray(expected)
+    assert (view.shape, view.ndim, view.dtype) == (expected.shape, len(axes), "uint8")
+    for key in [1, (), ..., (slice(1, 2), 1), (..., slice(1, 9, 2)), (0, ..., 1)]:
+        np.testing.assert_array_equal(view[key], expected[key])
+    np.testing.assert_array_equal(np.asarray(view), expected)
 
 
 def test_an_unfinished_result_says_so(tiny, rng, tmp_path, small_units):

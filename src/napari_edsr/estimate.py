@@ -12,7 +12,6 @@ from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ImageError
 from napari_edsr.images import ImageSpec, Region
 from napari_edsr.plan import batch_size, free_memory, memory_bytes, plan_tiling
-from napari_edsr.tiling import area
 
 _ENSEMBLE = 8
 _TORCH_BYTES = 250_000_000  # what a process grows by when it runs its first network
@@ -126,16 +125,18 @@ def estimate(
     slices = region_slices(spec, region)
     shape = region_shape(slices, scale)
     box = slices["Y"], slices["X"]
-    tiles = tiling.tiles(spec.plane, box)
+    kinds = tiling.kinds(spec.plane, box)
+    works = [(*tiling.work(tile, box), count) for tile, count in kinds]
+    parts = sum(parts * count for _, parts, count in works)
     planes = math.prod(shape[spec.axes.index(axis)] for axis in spec.leading)
     passes = _passes_per_pixel(spec, config) * (_ENSEMBLE if self_ensemble else 1)
-    pixels = sum(area(part) for tile in tiles for part in tiling.sources(tile, box))
+    pixels = sum(pixels * count for pixels, _, count in works)
     flop = pixels * config.folded_flops(scale) * planes * passes
     output_bytes = math.prod(shape) * spec.dtype.itemsize
-    activations = max(memory_bytes(tiling, tile, config, scale) for tile in tiles)
+    activations = max(memory_bytes(tiling, tile, config, scale) for tile, _ in kinds)
     if tiling.equal:
         free = free_memory() if free_bytes is None else free_bytes
-        activations *= batch_size(tiles[0], len(tiles) * planes, config, scale, free)
+        activations *= batch_size(kinds[0][0], parts * planes, config, scale, free)
     return Estimate(
         shape=shape,
         output_bytes=output_bytes,
@@ -143,7 +144,7 @@ def estimate(
         flop=flop,
         seconds=flop / flops_per_second if flops_per_second else None,
         tile=tiling.label,
-        tiles=sum(tiling.parts(tile, box) for tile in tiles) * planes,
+        tiles=parts * planes,
     )
 
 

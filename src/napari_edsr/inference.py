@@ -30,7 +30,8 @@ from napari_edsr.kept import kept_model
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.runs import Event
 from napari_edsr.stores.location import is_place, location
-from napari_edsr.storing import Here, Runner, StoredJob, Wanted, iter_stored
+from napari_edsr.stores.plan import Wanted
+from napari_edsr.storing import Here, Runner, StoredJob, iter_stored
 
 Events = Generator[Event | BytesDone, None, "UpscaleResult"]
 
@@ -178,7 +179,8 @@ def iter_upscale(
     TileDone
         After each tile.
     BytesDone
-        While a large TIFF is written.
+        While a large image is looked at before it goes to a file, and while a large
+        TIFF is written.
 
     Returns
     -------

@@ -11,7 +11,16 @@ import psutil
 
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ImageError
-from napari_edsr.tiling import Band, Box, Size, Tile, area, plan_bands, plan_tiles
+from napari_edsr.tiling import (
+    Band,
+    Box,
+    Size,
+    Tile,
+    area,
+    count_bands,
+    plan_bands,
+    plan_tiles,
+)
 
 ROWS = "rows"
 #: Work of one tile, in operations: a few seconds, after which a run can be cancelled.
@@ -78,13 +87,34 @@ class Tiling:
 
     def tiles(self, shape: Size, box: Box) -> list[Tile]:
         """The tiles of a plane that share pixels with a box."""
+        return self._cut(shape, box, self.size)
+
+    def _cut(self, shape: Size, box: Box, size: Size) -> list[Tile]:
         if self.step:
             rows, columns = box
             place = rows.start, rows.stop, columns.start, columns.stop
             wanted = Tile(*place, shape, self.halo)
-            return wanted.split(self.size, equal=self.equal, step=self.step)
-        tiles = plan_tiles(shape, tile=self.size, halo=self.halo, equal=self.equal)
+            return wanted.split(size, equal=self.equal, step=self.step)
+        tiles = plan_tiles(shape, tile=size, halo=self.halo, equal=self.equal)
         return [tile for tile in tiles if tile.intersects(box)]
+
+    def kinds(self, shape: Size, box: Box) -> list[tuple[Tile, int]]:
+        """One of each kind of the `tiles`, and how many of the kind there are.
+
+        Of a kind are those that read and give as many rows and columns. Rows are cut
+        without regard to columns, so that not every tile need be looked at.
+        """
+        below = _kinds(self._cut(shape, box, (self.size[0], _ALL)), box, 0)
+        beside = _kinds(self._cut(shape, box, (_ALL, self.size[1])), box, 1)
+        return [
+            (
+                replace(row, x0=column.x0, x1=column.x1, least=least),
+                n_rows * n_columns,
+            )
+            for row, n_rows in below
+            for column, n_columns in beside
+            for least in [(row.least[0], column.least[1])]
+        ]
 
     def bands(self, tile: Tile, box: Box) -> list[Band]:
         """What of a stripe is run in one go, for the part of it inside a box.
@@ -101,11 +131,31 @@ class Tiling:
             return [band.source for band in self.bands(tile, box)]
         return [tile.source]
 
+    def work(self, tile: Tile, box: Box) -> tuple[int, int]:
+        """Pixels read for the part of a tile inside a box, and `parts`."""
+        if not self.by_rows:
+            return area(tile.source), 1
+        _, columns = tile.source
+        width = columns.stop - columns.start
+        rows, parts = count_bands(tile.within(box), band_height(width))
+        _, columns = tile.within(box).source
+        return rows * (columns.stop - columns.start), parts
+
     def parts(self, tile: Tile, box: Box) -> int:
         """Results that a tile gives, one after the other."""
-        if not self.by_rows:
-            return 1
-        return sum(band.tile is not None for band in self.bands(tile, box))
+        return self.work(tile, box)[1]
+
+
+def _kinds(tiles: Sequence[Tile], box: Box, axis: int) -> list[tuple[Tile, int]]:
+    """One of each kind along an axis, and how many there are."""
+    found: dict[tuple[int, ...], tuple[Tile, int]] = {}
+    for tile in tiles:
+        inside = tile.within(box)
+        spans = (part[axis] for part in (tile.box, tile.source, inside.source))
+        kind = tuple(part.stop - part.start for part in spans)
+        first, count = found.get(kind, (tile, 0))
+        found[kind] = first, count + 1
+    return list(found.values())
 
 
 def batch_size(

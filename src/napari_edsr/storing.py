@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,8 +18,7 @@ from napari_edsr.errors import DeviceError, FileError
 from napari_edsr.estimate import region_shape, region_slices
 from napari_edsr.events import BytesDone, PassDone
 from napari_edsr.files import ImageFile, upscaled_file
-from napari_edsr.images import ImageSpec, Region
-from napari_edsr.intensities import Range
+from napari_edsr.images import ImageSpec
 from napari_edsr.kept import KeptModel
 from napari_edsr.runs import Event, Part
 from napari_edsr.stores import result, staging
@@ -27,9 +26,10 @@ from napari_edsr.stores.location import is_remote, remove
 from napari_edsr.stores.ngff import Place
 from napari_edsr.stores.plan import (
     Settled,
+    Wanted,
     check_same,
     chunk_step,
-    input_key,
+    iter_input_key,
     unit_rows,
 )
 from napari_edsr.stores.result import StoredResult
@@ -44,34 +44,6 @@ class Stored:
 
     image: Any
     metadata: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is asked for, as by `napari_edsr.inference.iter_upscale`."""
-
-    scale: int
-    device: str
-    precision: str
-    self_ensemble: bool
-    tile: int | str
-    region: Region | None
-    normalize: str | Range
-    contrast_limits: Range | Sequence[Range] | None
-
-    def plain(self) -> dict[str, Any]:
-        """In values that JSON brings back as they were."""
-        region = {axis: list(span) for axis, span in (self.region or {}).items()}
-        ranges = {
-            key: value if value is None or isinstance(value, str) else _lists(value)
-            for key, value in vars(self).items()
-            if key in ("normalize", "contrast_limits")
-        }
-        return {**vars(self), "region": region, **ranges}
-
-
-def _lists(value: Any) -> list[Any]:
-    return [_lists(v) if isinstance(v, Sequence) else float(v) for v in value]
 
 
 class Runner(Protocol):
@@ -110,6 +82,7 @@ def iter_stored(
         If the file ends otherwise, cannot be written, or holds another result.
     """
     like = like or ImageFile(job.image, job.spec.axes)
+    job.asked = yield from job.iter_asked()
     suffix = job.named.suffix.lower()
     if suffix == ".zarr":
         return (yield from _iter_zarr(job, runner, like, overwrite=overwrite))
@@ -183,6 +156,8 @@ class StoredJob:
     wanted : Wanted
     path, named : Path
         Where the result grows, and where it will be.
+    asked : dict
+        All that must be the same for the run to go on, from `iter_asked`.
     """
 
     image: Any
@@ -191,12 +166,12 @@ class StoredJob:
     wanted: Wanted
     path: Path
     named: Path
+    asked: dict[str, Any] = field(default_factory=dict)
 
-    @cached_property
-    def asked(self) -> dict[str, Any]:
-        """All that must be the same for the run to go on."""
+    def iter_asked(self) -> Generator[BytesDone, None, dict[str, Any]]:
+        """Look at the image, and say what is asked for."""
         return {
-            "input": input_key(self.image, self.spec, self.slices),
+            "input": (yield from iter_input_key(self.image, self.spec, self.slices)),
             "axes": self.spec.axes,
             "model": self.kept.model.provenance.name or "",
             "model_key": self.kept.key,
@@ -265,6 +240,7 @@ class StoredJob:
                 "state": "unfinished",
                 "asked": self.asked,
                 "settled": settled.to_dict(),
+                "units": len(self.grid(settled)),
             },
             chunk=settled.tiling.step * self.wanted.scale,
             overwrite=overwrite,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from napari_edsr.errors import ImageError
 
@@ -161,19 +163,36 @@ def plan_bands(tile: Tile, height: int) -> list[Band]:
     list of Band
         The rows of their tiles follow one another and make up the tile.
     """
-    rows, columns = tile.source
+    _, columns = tile.source
+    bands = []
+    for top, end, done, y0, y1 in _band_rows(tile, height):
+        part = replace(tile, y0=y0, y1=y1) if y0 < y1 else None
+        read = slice(top, end), columns
+        bands.append(Band(read, end == tile.shape[0], part, y0 - done))
+    return bands
+
+
+@lru_cache(maxsize=64)  # what a dock asks for does not change with every question
+def count_bands(tile: Tile, height: int) -> tuple[int, int]:
+    """Rows that `plan_bands` would have read, and how many bands give a part of it."""
+    read = parts = 0
+    for top, end, _, y0, y1 in _band_rows(tile, height):
+        read += end - top
+        parts += y0 < y1
+    return read, parts
+
+
+def _band_rows(tile: Tile, height: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """First row and end of each band, rows done before, and what of the tile it gives."""
+    rows, _ = tile.source
     start = max(0, rows.start // height - 1) * height
     stop = min(tile.shape[0], math.ceil(rows.stop / height) * height)
-    bands, done = [], start
+    done = start
     for top in range(start, stop, height):
         end = min(top + height, stop)
-        last = end == tile.shape[0]
-        finished = end if last else max(done, end - tile.halo)
-        y0, y1 = max(done, tile.y0), min(finished, tile.y1)
-        part = replace(tile, y0=y0, y1=y1) if y0 < y1 else None
-        bands.append(Band((slice(top, end), columns), last, part, y0 - done))
+        finished = end if end == tile.shape[0] else max(done, end - tile.halo)
+        yield top, end, done, max(done, tile.y0), min(finished, tile.y1)
         done = finished
-    return bands
 
 
 def plan_tiles(

@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 
 from napari_edsr import images
 from napari_edsr._qt import layers as geometry
+from napari_edsr._qt import to_file
 from napari_edsr._qt.models import ModelChoice, checked_choice
 from napari_edsr._qt.requests import UpscaleRequest
 from napari_edsr._qt.wording import duration, in_bytes, result_name, sides
 from napari_edsr.config import EDSRConfig
-from napari_edsr.errors import ImageError
+from napari_edsr.errors import EDSRError, ImageError
 from napari_edsr.estimate import Estimate, estimate
+from napari_edsr.plan import free_memory
+from napari_edsr.stores.plan import Wanted
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -41,6 +45,9 @@ class Choices:
     all_planes : bool
     pending : str
         Path of a weights file that is wanted, but not read yet.
+    output : str
+        Path of the file, or of the folder for those of several layers, that the result
+        goes to; empty for one in memory.
     """
 
     scale: int
@@ -50,6 +57,7 @@ class Choices:
     part: str = "layer"
     all_planes: bool = True
     pending: str = ""
+    output: str = ""
 
     def checked_model(self) -> ModelChoice:
         """The model, or a `ModelError` saying what to do about it."""
@@ -61,7 +69,89 @@ def plan(
 ) -> list[UpscaleRequest]:
     """Requests for these layers; an `EDSRError` says in a sentence why there are none."""
     _check_layers(viewer, layers)
-    return [_request(viewer, layer, choices, choices.all_planes) for layer in layers]
+    requests = [
+        _request(viewer, layer, choices, choices.all_planes) for layer in layers
+    ]
+    if not choices.output:
+        _check_memory(requests)
+        return requests
+    requests = [
+        _to_file(request, layer, choices.output)
+        for request, layer in zip(requests, layers, strict=True)
+    ]
+    if len({request.out for request in requests}) < len(requests):
+        raise ImageError("Give the layers different names, or choose a folder.")
+    return requests
+
+
+def _check_memory(requests: Sequence[UpscaleRequest]) -> None:
+    needed, free = sum(_result_bytes(request) for request in requests), free_memory()
+    if needed > free:
+        raise ImageError(
+            f"The result takes {in_bytes(needed)}, and {in_bytes(free)} of memory are "
+            "free; let it go to a file under Result, or choose a smaller region."
+        )
+
+
+def _result_bytes(request: UpscaleRequest) -> int:
+    return request.values * request.scale**2 * request.data.dtype.itemsize
+
+
+def _to_file(request: UpscaleRequest, layer: Image, output: str) -> UpscaleRequest:
+    path = to_file.checked_path(output, layer, request.scale)
+    to_file.check_storable(request.axes, request.options)
+    wanted = Wanted(
+        scale=request.scale,
+        region=request.region,
+        **{
+            "contrast_limits": None,
+            **{k: v for k, v in request.options.items() if k != "uncertainty"},
+        },
+    )
+    found = to_file.found_at(path, request.model, request.axes, wanted)
+    return replace(request, out=path, like=to_file.likeness(layer), found=found)
+
+
+def obstacle(requests: Sequence[UpscaleRequest]) -> str:
+    """Why results cannot go on in their files; empty if they can."""
+    for request in requests:
+        if request.found is not None and request.found.made_with:
+            return (
+                f"{Path(request.out).name} was made with {request.found.made_with}; name "
+                "another file, or start anew."
+            )
+    return ""
+
+
+def button_label(requests: Sequence[UpscaleRequest]) -> str:
+    """What the button does, with its mnemonic: ``"Res&ume (37 %)"``."""
+    found = [request.found for request in requests]
+    if not all(found) or any(f.made_with for f in found if f):
+        return "&Upscale"
+    shares = [f.share for f in found if f]
+    if not shares:
+        return "&Upscale"
+    if min(shares) == 1:
+        return "Open res&ult"
+    share = math.fsum(shares) / len(shares)
+    return f"Res&ume ({100 * share:.{0 if share >= 0.1 else 1}f} %)"
+
+
+def needs_file(viewer: ViewerModel, layers: Sequence[Image], choices: Choices) -> str:
+    """Why the results do not fit into memory; empty if they do, or nothing is known."""
+    try:
+        requests = [
+            _request(viewer, layer, choices, choices.all_planes) for layer in layers
+        ]
+    except EDSRError:
+        return ""
+    needed, free = sum(_result_bytes(request) for request in requests), free_memory()
+    if needed <= free:
+        return ""
+    return (
+        f"It takes {in_bytes(needed)}, and {in_bytes(free)} of memory are free; so it "
+        "goes to a file."
+    )
 
 
 def _check_layers(viewer: ViewerModel, layers: Sequence[Image]) -> None:
@@ -80,7 +170,10 @@ def plan_preview(
     part = "rectangle" if choices.part == "rectangle" else "view"
     engine = {**choices.engine, "uncertainty": False}
     changed = replace(choices, engine=engine, part=part, all_planes=False)
-    return _request(viewer, layers[0], changed, False, preview=True)
+    request = _request(viewer, layers[0], changed, False, preview=True)
+    if _result_bytes(request) > free_memory():
+        raise ImageError("A preview of all this does not fit into memory; zoom in.")
+    return request
 
 
 def _request(
@@ -179,8 +272,9 @@ def foresee(
 ) -> Estimate:
     """Size, memory and time of a request; no time while the device's speed is unknown."""
     options = request.options
+    speed = speeds.get(speed_key(device, model.config), speeds.get(device))
     ensemble = bool(options.get("self_ensemble") or options.get("uncertainty"))
-    return estimate(
+    foreseen = estimate(
         images.understand(request.data, request.axes),
         model.config,
         request.scale,
@@ -188,9 +282,15 @@ def foresee(
         device=device,
         self_ensemble=ensemble,
         region=request.region or None,
-        flops_per_second=speeds.get(
-            speed_key(device, model.config), speeds.get(device)
-        ),
+        flops_per_second=speed,
+    )
+    if not request.out:
+        return foreseen
+    left, seconds = 1 - request.done_before, foreseen.seconds
+    return replace(
+        foreseen,
+        memory_bytes=foreseen.memory_bytes - foreseen.output_bytes,
+        seconds=None if seconds is None else seconds * left,
     )
 
 
@@ -209,7 +309,8 @@ def estimate_text(
     else:
         result = f"{len(requests)} layers"
     size = in_bytes(math.fsum(e.output_bytes for e in estimates))
-    kept = math.fsum(e.output_bytes for e in estimates[:-1])
+    in_memory = [e for e, r in zip(estimates, requests, strict=True) if not r.out]
+    kept = math.fsum(e.output_bytes for e in in_memory[:-1])
     memory = in_bytes(kept + max(e.memory_bytes for e in estimates))
     known = [e.seconds for e in estimates if e.seconds is not None]
     about = _about(math.fsum(known)) if len(known) == len(estimates) else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,8 @@ from napari_edsr.images import Region, understand
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_edsr._qt.to_file import Found
+    from napari_edsr.files import ImageFile
     from napari_edsr.inference import UpscaleResult
 
 
@@ -46,6 +49,14 @@ class UpscaleRequest:
         How far the contrast limits of the result's layer can be moved.
     source_key : int
         Identity of the source's layer.
+    out : str
+        Path of the file that the result goes to; empty for one in memory.
+    like : ImageFile or None
+        What that file is to say of the source.
+    found : Found or None
+        What stood there when this was planned.
+    overwrite : bool
+        Whether to begin anew, whatever stands there.
     """
 
     data: Any
@@ -60,11 +71,20 @@ class UpscaleRequest:
     preview: bool = False
     contrast_range: tuple[float, float] | None = None
     source_key: int = 0
+    out: str = ""
+    like: ImageFile | None = None
+    found: Found | None = None
+    overwrite: bool = False
 
     @cached_property
     def model_name(self) -> str:
         """Of a file only its name: folders are private."""
         return self.model if zoo.find_card(self.model) else Path(self.model).name
+
+    @property
+    def done_before(self) -> float:
+        """Share of the result that an earlier run has left, from 0 to 1."""
+        return 0.0 if self.found is None or self.overwrite else self.found.share
 
     @property
     def values(self) -> int:
@@ -75,9 +95,16 @@ class UpscaleRequest:
 
 @dataclass(frozen=True)
 class Placeholder:
-    """The source enlarged, in the array into which the result will be written."""
+    """What shows the result while it is made.
 
-    image: NDArray
+    Attributes
+    ----------
+    image : ndarray or list of array
+        The source enlarged, in the array into which the result will be written; or the
+        resolutions of the file it goes to, read where they are looked at.
+    """
+
+    image: NDArray | list[Any]
 
 
 UpscaleEvents = Generator[
@@ -94,7 +121,8 @@ def iter_request(request: UpscaleRequest) -> UpscaleEvents:
     ------
     Placeholder, then UpscalePlanned, PassDone and TileDone
         The array of the first is the result's and sharpens tile by tile. None comes
-        before, after each plane that is read to fill it.
+        before, after each plane that is read to fill it. Nothing comes after it where
+        a file was finished before.
 
     Raises
     ------
@@ -104,6 +132,8 @@ def iter_request(request: UpscaleRequest) -> UpscaleEvents:
         As `napari_edsr.inference.iter_upscale`.
     """
     with computing(f"Upscaling of {request.source}"):
+        if request.out:
+            return (yield from _iter_to_file(request))
         out = yield from iter_enlarge(
             request.data, request.axes, request.scale, request.region
         )
@@ -123,6 +153,35 @@ def iter_request(request: UpscaleRequest) -> UpscaleEvents:
         )
 
 
+def _iter_to_file(request: UpscaleRequest) -> UpscaleEvents:
+    """The file is there with the first event of the run, or was finished before."""
+    yield None
+    from napari_edsr.inference import iter_upscale
+    from napari_edsr.stores.result import views
+
+    job = iter_upscale(
+        request.data,
+        request.model,
+        scale=request.scale,
+        axes=request.axes,
+        region=request.region,
+        out=request.out,
+        like=request.like,
+        overwrite=request.overwrite,
+        **request.options,
+    )
+    with closing(job):
+        try:
+            while isinstance(event := next(job), BytesDone):
+                yield event  # it looks at the image
+        except StopIteration as stop:
+            yield Placeholder(views(Path(request.out), request.axes))
+            return stop.value
+        yield Placeholder(views(Path(request.out), request.axes))
+        yield event
+        return (yield from job)
+
+
 def partial_metadata(
     request: UpscaleRequest, planned: UpscalePlanned | None, done: int
 ) -> dict[str, Any]:
@@ -136,6 +195,8 @@ def partial_metadata(
         "region": {axis: list(span) for axis, span in request.region.items()},
         "tiles": done,
     }
+    if request.out:
+        about["file"] = Path(request.out).name
     if planned is not None:
         about |= {
             "tiles_planned": planned.total,

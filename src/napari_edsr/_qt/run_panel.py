@@ -123,6 +123,7 @@ class RunPanel(QWidget):
     cancel_asked = Signal()
     save_asked = Signal()
     compare_asked = Signal()
+    anew_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -141,6 +142,11 @@ class RunPanel(QWidget):
         )
         self.upscale.setStyleSheet("font-weight: bold; padding: 7px;")
         self.preview.setStyleSheet("padding: 7px;")
+        self.anew = QPushButton("Start anew, replacing the file")
+        self.anew.setToolTip(
+            "Remove what is done of the file, and make it again with the settings above."
+        )
+        self.anew.hide()
         self.reason = Caption()
         self.progress = ProgressRow()
         self.outcome = Caption()
@@ -173,12 +179,14 @@ class RunPanel(QWidget):
         column.setSpacing(6)
         column.addWidget(self.estimate)
         column.addLayout(buttons)
+        column.addWidget(self.anew, 0, Qt.AlignmentFlag.AlignRight)
         column.addWidget(self.reason)
         column.addWidget(self.progress)
         column.addLayout(ending)
         column.addWidget(self.error)
         self.upscale.clicked.connect(self.upscale_asked)
         self.preview.clicked.connect(self.preview_asked)
+        self.anew.clicked.connect(self.anew_asked)
         self.progress.cancel.clicked.connect(self.cancel_asked)
         self.save.clicked.connect(self.save_asked)
         self.compare.clicked.connect(self.compare_asked)
@@ -192,8 +200,14 @@ class RunPanel(QWidget):
         else:
             self.reason.show_text(f"No preview: {preview}" if preview else "")
 
+    def offer(self, label: str, *, anew: bool) -> None:
+        """Say what the button does, and whether a file can be made anew."""
+        self.upscale.setText(label)
+        self.anew.setVisible(anew)
+
     def set_busy(self, reason: str) -> None:
-        """Keep both buttons from being pressed during a run."""
+        """Keep the buttons from being pressed during a run."""
+        self.anew.hide()
         self.upscale.setEnabled(False)
         self.preview.setEnabled(False)
         self.reason.show_text(reason)

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_edsr._qt import settings
 from napari_edsr._qt.failure import Failure
+from napari_edsr._qt.to_file import plain_name
 from napari_edsr._qt.worker import Job
 
 _FILE_TYPES = "TIFF (*.tif *.tiff);;PNG (*.png);;JPEG (*.jpg *.jpeg)"
@@ -31,8 +32,7 @@ def iter_write(
 
 def file_name(layer_name: str) -> str:
     """A layer's name as a file name that every system takes."""
-    plain = layer_name.replace("×", "x")
-    return re.sub(r"[^\w.-]+", "_", plain).strip("_") + ".tif"
+    return plain_name(layer_name) + ".tif"
 
 
 def ask_path(window: QWidget, title: str, name: str, types: str) -> str:

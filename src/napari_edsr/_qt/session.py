@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
 from napari_edsr._qt.failure import Failure
-from napari_edsr._qt.live import LiveResult, add_uncertainty
+from napari_edsr._qt.live import LiveResult, add_uncertainty, file_of
 from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 from napari_edsr._qt.runner import UpscaleRunner
 from napari_edsr._qt.tally import Tally
@@ -115,10 +116,19 @@ class UpscaleSession(QObject):
     def _on_began(self, request: UpscaleRequest) -> None:
         self._tally.number += 1
         self._planned, self._done, self.live = None, 0, None
+        if request.overwrite:
+            self._remove_layers_of(request.out)
         place = f" ({self._tally.place})" if self._tally.place else ""
         self.began.emit(f"Preparing {request.source}{place}…")
 
+    def _remove_layers_of(self, path: str) -> None:
+        """Of a file that is about to change under them."""
+        for layer in [layer for layer in self._viewer.layers if file_of(layer) == path]:
+            self._viewer.layers.remove(layer)
+
     def _on_placeholder(self, request: UpscaleRequest, image: Any) -> None:
+        if request.out:
+            self._remove_layers_of(request.out)
         self.live = LiveResult(self._viewer, request, image)
         if request.preview:
             self.preview = self.live.layer
@@ -149,12 +159,17 @@ class UpscaleSession(QObject):
         if result.uncertainty is not None and self.live.layer in self._viewer.layers:
             add_uncertainty(self._viewer, self.live.layer, result.uncertainty)
         self._tally.finished[self._tally.number] = metadata
-        self.measured.emit(request, metadata)
+        if self._planned is None:
+            self._tally.opened.add(self._tally.number)
+        else:
+            self.measured.emit(request, metadata)
 
     def _on_failed(self, request: UpscaleRequest, error: Exception) -> None:
         self._tally.failed += 1
         self._keep_what_is_done(request)
-        self.failed.emit(Failure.of(error, f"Upscaling {request.source}"))
+        failure = Failure.of(error, f"Upscaling {request.source}")
+        message = failure.message.replace("use --overwrite", "press Start anew")
+        self.failed.emit(replace(failure, message=message))
 
     def _on_stopped(self, request: UpscaleRequest) -> None:
         self._keep_what_is_done(request)
@@ -164,12 +179,12 @@ class UpscaleSession(QObject):
         live = self.live
         if live is None or live.layer not in self._viewer.layers:
             return
-        if self._done == 0 or self._planned is None:
+        if self._planned is None or not (self._done or request.done_before):
             self.live = None
             self._viewer.layers.remove(live.layer)
             return
         live.describe(partial_metadata(request, self._planned, self._done))
-        live.finish()
+        live.finish(is_complete=False)
         self._tally.partial.append((self._done, self._planned.total))
 
     def _on_idle(self) -> None:

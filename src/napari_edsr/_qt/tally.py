@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from napari_edsr._qt.requests import UpscaleRequest
@@ -27,6 +28,8 @@ class Tally:
         Provenance of the results that are complete, by number.
     partial : list of (int, int)
         Tiles done, and in all, of results that are kept as far as they got.
+    opened : set of int
+        Requests whose result was complete before, by number.
     failed : int
         Requests that went wrong.
     deleted : bool
@@ -37,11 +40,16 @@ class Tally:
     number: int = 0
     finished: dict[int, dict[str, Any]] = field(default_factory=dict)
     partial: list[tuple[int, int]] = field(default_factory=list)
+    opened: set[int] = field(default_factory=set)
     failed: int = 0
     deleted: bool = False
 
     def __post_init__(self) -> None:
         self._sizes = [request.values for request in self.requests]
+        self._left = [
+            size * (1 - request.done_before)
+            for size, request in zip(self._sizes, self.requests, strict=True)
+        ]
 
     @property
     def place(self) -> str:
@@ -49,23 +57,29 @@ class Tally:
         count = len(self.requests)
         return f"layer {self.number} of {count}" if count > 1 else ""
 
+    @property
+    def _spent(self) -> float:
+        """Seconds of the runs that are complete, without those of earlier sittings."""
+        runs = self.finished.items()
+        return sum(run["seconds"] for number, run in runs if number not in self.opened)
+
     def progress(self, share: float, seconds: float) -> tuple[float, str]:
         """Share of the whole queue, and that with the time left in words.
 
         Parameters
         ----------
         share : float
-            Of the request at work, 0-1.
+            Of what was left of the request at work, 0-1.
         seconds : float
             That its tiles took so far.
         """
-        sizes, at_work = self._sizes, self._sizes[self.number - 1]
-        whole = (sum(sizes[: self.number - 1]) + share * at_work) / sum(sizes)
-        done = share * at_work + sum(sizes[number - 1] for number in self.finished)
-        ahead = (1 - share) * at_work + sum(sizes[self.number :])
-        spent = seconds + sum(run["seconds"] for run in self.finished.values())
-        left = clock(spent * ahead / done) if done else "?"
-        words = f"{whole:.0%}, {left} left"
+        left, at_work = self._left, self._left[self.number - 1]
+        ahead = (1 - share) * at_work + sum(left[self.number :])
+        whole = 1 - ahead / sum(self._sizes)
+        done = share * at_work + sum(left[number - 1] for number in self.finished)
+        spent = seconds + self._spent
+        time_left = clock(spent * ahead / done) if done else "?"
+        words = f"{whole:.0%}, {time_left} left"
         return whole, f"{words} – {self.place}" if self.place else words
 
     def words(self) -> str:
@@ -78,6 +92,9 @@ class Tally:
             parts += [f"{len(self.partial)} in part"] * bool(self.partial)
             parts += [f"{self.failed} failed"] * bool(self.failed)
             return ", ".join(parts) + "."
+        if self.partial and self.requests[-1].out:
+            file = Path(self.requests[-1].out).name
+            return f"Stopped. {file} keeps what is done; Resume goes on from there."
         if self.partial:
             done, total = self.partial[-1]
             if self.failed:
@@ -91,7 +108,9 @@ class Tally:
 
     def _all_done(self) -> str:
         request, last = self.requests[-1], self.finished[len(self.requests)]
-        seconds = duration(sum(done["seconds"] for done in self.finished.values()))
+        if len(self.opened) == len(self.requests):
+            return self._all_opened()
+        seconds = duration(self._spent)
         device = f"{device_name(last['device'])} {last['precision']}"
         what = "Preview" if request.preview else "Done"
         layers = f" – {len(self.requests)} layers" if self.place else ""
@@ -100,3 +119,8 @@ class Tally:
         if request.options.get("uncertainty") and not request.preview:
             notes.append("The uncertainty is in a hidden layer above the result.")
         return "\n".join([f"{what}: {seconds}, {device}, {model}{layers}", *notes])
+
+    def _all_opened(self) -> str:
+        files = [Path(request.out).name for request in self.requests]
+        verb = "was" if len(files) == 1 else "were"
+        return f"{', '.join(files)} {verb} complete already, and {verb} opened."

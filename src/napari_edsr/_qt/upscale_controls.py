@@ -18,6 +18,7 @@ from napari_edsr._qt.options import (
     RegionOptions,
     SpeedOptions,
 )
+from napari_edsr._qt.output_options import OutputOptions
 from napari_edsr._qt.planning import Choices
 from napari_edsr.config import SCALES
 
@@ -46,6 +47,7 @@ class UpscaleControls(Form):
         self.models = ModelChooser()
         self.speed, self.intensities = SpeedOptions(), IntensityOptions()
         self.quality, self.region = QualityOptions(), RegionOptions()
+        self.output = OutputOptions()
         self._lay_out()
         self._connect()
 
@@ -76,6 +78,7 @@ class UpscaleControls(Form):
         self.rows.addRow("&Model", self.models)
         self.add_sections(self._make_sections())
         self.rows.addRow("&Region", self.region)
+        self.rows.addRow("Result", self.output)
 
     def _connect(self) -> None:
         self.layer.chosen.connect(self.layer_chosen)
@@ -87,6 +90,7 @@ class UpscaleControls(Form):
             self.intensities,
             self.quality,
             self.region,
+            self.output,
         ):
             options.changed.connect(self._on_change)
         self._summarise()
@@ -111,6 +115,7 @@ class UpscaleControls(Form):
             part=part,
             all_planes=all_planes,
             pending=self.models.pending,
+            output=self.output.value(),
         )
 
     def set_devices(
@@ -135,6 +140,7 @@ class UpscaleControls(Form):
             **self.quality.value(),
             "region": choices.part,
             "all_planes": choices.all_planes,
+            "output": self.output.remembered,
         }
 
     def restore(self, values: Mapping[str, Any]) -> None:
@@ -147,3 +153,4 @@ class UpscaleControls(Form):
         )
         self.quality.set_value(values)
         self.region.set_value(values["region"], values["all_planes"])
+        self.output.set_value(values["output"])

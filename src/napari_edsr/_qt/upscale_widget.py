@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtWidgets import QWidget
 
 from napari_edsr import intensities, zoo
-from napari_edsr._qt import handover, planning, settings
+from napari_edsr._qt import handover, planning, settings, to_file
 from napari_edsr._qt.background import DevicesFound, IdleModel, SpeedFound
 from napari_edsr._qt.dock import ModelDock
 from napari_edsr._qt.failure import Failure
@@ -71,6 +72,7 @@ class UpscaleWidget(ModelDock):
         self.controls.sections_changed.connect(self._on_sections)
         self.panel.upscale_asked.connect(self.upscale)
         self.panel.preview_asked.connect(self.preview)
+        self.panel.anew_asked.connect(self.start_anew)
         self.panel.cancel_asked.connect(self.cancel)
         self.panel.save_asked.connect(self.save)
         self.panel.compare_asked.connect(self.compare)
@@ -89,9 +91,14 @@ class UpscaleWidget(ModelDock):
 
     def upscale(self) -> None:
         """Upscale the chosen layers, one after the other."""
-        self._start(
-            lambda: planning.plan(self._viewer, self.layers(), self.controls.choices())
-        )
+        self._start(self._plan)
+
+    def start_anew(self) -> None:
+        """Upscale them to files that are there already, replacing these."""
+        self._start(lambda: [replace(r, overwrite=True) for r in self._plan()])
+
+    def _plan(self) -> list[UpscaleRequest]:
+        return planning.plan(self._viewer, self.layers(), self.controls.choices())
 
     def preview(self) -> None:
         """Upscale what the view or the rectangle shows of the chosen layer."""
@@ -220,10 +227,13 @@ class UpscaleWidget(ModelDock):
 
     def _show_plan(self, layers: list[Image]) -> None:
         """Say what will happen, or why it can't."""
+        self._offer_file(layers)
         choices, device = self.controls.choices(), self.controls.speed.actual_device
         reason = preview_reason = text = ""
+        requests: list[UpscaleRequest] = []
         try:
             requests = planning.plan(self._viewer, layers, choices)
+            reason = planning.obstacle(requests)
             model = choices.checked_model()
             foreseen = [
                 planning.foresee(r, model, device, self._speeds) for r in requests
@@ -236,7 +246,16 @@ class UpscaleWidget(ModelDock):
         except EDSRError as error:
             preview_reason = str(error)
         self.panel.estimate.show_text(text)
+        self.panel.offer(
+            planning.button_label(requests), anew=any(r.found for r in requests)
+        )
         self.panel.set_ready(reason, preview_reason)
+
+    def _offer_file(self, layers: list[Image]) -> None:
+        """Name a file for the result, and insist on one where memory does not suffice."""
+        choices, output = self.controls.choices(), self.controls.output
+        output.suggest(to_file.suggested_path(layers, choices.scale))
+        output.require_file(planning.needs_file(self._viewer, layers, choices))
 
     # what the workers report
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,6 +26,7 @@ from napari_edsr.files.common import (
 )
 from napari_edsr.files.matching import matching_images
 from napari_edsr.images import leading_axes, understand
+from napari_edsr.plan import free_memory
 
 __all__ = [
     "READABLE",
@@ -322,12 +324,41 @@ def layer_file(data: Any, attributes: Mapping[str, Any]) -> ImageFile:
     ----------
     data, attributes
         As for `napari_write`.
+
+    Raises
+    ------
+    FileError
+        If it lies on disk and is larger than the free memory.
     """
-    array = np.asarray(data[0] if attributes.get("multiscale") else data)
+    image = lazy_layer_file(data, attributes)
+    if not isinstance(image.data, np.ndarray):
+        _check_fits(image.data)
+    return replace(image, data=np.asarray(image.data), metadata={})
+
+
+def _check_fits(array: Any) -> None:
+    needed, free = math.prod(array.shape) * array.dtype.itemsize, free_memory()
+    if needed > free:
+        raise FileError(
+            f"The layer takes {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB of memory "
+            "are free; save a part of it, or copy the file it is read from."
+        )
+
+
+def lazy_layer_file(data: Any, attributes: Mapping[str, Any]) -> ImageFile:
+    """As `layer_file`, but with pixels left where they are, and with place and colour.
+
+    Parameters
+    ----------
+    data, attributes
+        As for `napari_write`; of the attributes also translate, colormap and name.
+    """
+    array = data[0] if attributes.get("multiscale") else data
     tail = "YXS" if attributes.get("rgb") else "YX"
     labels = attributes.get("axis_labels") or ()
     axes = understand(array, leading_axes(array.ndim - len(tail), labels) + tail).axes
-    sizes, unit = _layer_sizes(axes.replace("S", ""), attributes)
+    spatial = axes.replace("S", "")
+    sizes, unit = _layer_sizes(spatial, attributes)
     limits = attributes.get("contrast_limits")
     return ImageFile(
         data=array,
@@ -336,7 +367,22 @@ def layer_file(data: Any, attributes: Mapping[str, Any]) -> ImageFile:
         unit=unit,
         contrast_limits=[(float(limits[0]), float(limits[1]))] if limits else None,
         provenance=attributes.get("metadata", {}).get(PROVENANCE),
+        metadata=_layer_place(spatial, attributes),
     )
+
+
+def _layer_place(axes: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Position of the first pixel, and the colour of white in a layer of one channel."""
+    place: dict[str, Any] = {}
+    translate = attributes.get("translate")
+    if translate is not None and len(translate) == len(axes):
+        pairs = zip(axes, translate, strict=True)
+        place["origin"] = {axis: float(x) for axis, x in pairs if axis in "TZYX"}
+    colors = (attributes.get("colormap") or {}).get("colors")
+    if colors is not None and "C" not in axes and not attributes.get("rgb"):
+        white = np.asarray(colors)[-1][:3]
+        place["colors"] = ("".join(f"{round(255 * c):02X}" for c in white.tolist()),)
+    return place
 
 
 def _layer_sizes(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from napari_edsr.errors import FileError
-from napari_edsr.images import ImageSpec, read_plane
+from napari_edsr.events import BytesDone
+from napari_edsr.images import ImageSpec, Region, read_plane
+from napari_edsr.intensities import Range
 from napari_edsr.plan import Tiling
 from napari_edsr.sampling import Part, sample_places
 from napari_edsr.targets import Grid
@@ -37,6 +41,34 @@ _WORDS = {
     "device": "device {}",
     "tile": "tile {}",
 }
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for, as by `napari_edsr.inference.iter_upscale`."""
+
+    scale: int
+    device: str
+    precision: str
+    self_ensemble: bool
+    tile: int | str
+    region: Region | None
+    normalize: str | Range
+    contrast_limits: Range | Sequence[Range] | None
+
+    def plain(self) -> dict[str, Any]:
+        """In values that JSON brings back as they were."""
+        region = {axis: list(span) for axis, span in (self.region or {}).items()}
+        ranges = {
+            key: value if value is None or isinstance(value, str) else _lists(value)
+            for key, value in vars(self).items()
+            if key in ("normalize", "contrast_limits")
+        }
+        return {**vars(self), "region": region, **ranges}
+
+
+def _lists(value: Any) -> list[Any]:
+    return [_lists(v) if isinstance(v, Sequence) else float(v) for v in value]
 
 
 @dataclass(frozen=True)
@@ -101,25 +133,46 @@ def check_same(asked: Mapping[str, Any], found: Mapping[str, Any], path: str) ->
     FileError
         Naming the first difference.
     """
+    if other := difference(asked, found):
+        raise FileError(
+            f"{path} was made with {other}; name another output, or use --overwrite."
+        )
+
+
+def difference(asked: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """The first thing that is otherwise in what was found, in words; empty if none is.
+
+    What is not in `asked` is not compared.
+    """
     for key, words in _WORDS.items():
-        if asked.get(key) != found.get(key):
-            other = words.format(found.get("model" if key == "model_key" else key))
-            raise FileError(
-                f"{path} was made with {other}; name another output, or use --overwrite."
-            )
+        if key in asked and asked[key] != found.get(key):
+            return words.format(found.get("model" if key == "model_key" else key))
+    return ""
 
 
-def input_key(image: Any, spec: ImageSpec, slices: Mapping[str, slice]) -> str:
+def iter_input_key(
+    image: Any, spec: ImageSpec, slices: Mapping[str, slice]
+) -> Generator[BytesDone, None, str]:
     """Hash that tells the wanted part of an image from others.
 
     Of a part of very many bytes only some blocks of the image are looked at.
+
+    Yields
+    ------
+    BytesDone
+        After each block but the first.
     """
     about = f"{spec.shape} {spec.dtype.str} {spec.axes}"
     digest = hashlib.blake2b(about.encode(), digest_size=16)
     wanted = math.prod(part.stop - part.start for part in slices.values())
-    whole = wanted * spec.dtype.itemsize <= _HASHED_WHOLE
+    total = wanted * spec.dtype.itemsize
+    whole, done = total <= _HASHED_WHOLE, 0
     for lead, box in _slabs(spec, slices) if whole else sample_places(spec, _PARTS):
-        digest.update(read_plane(image, spec.axes, lead, box).tobytes())
+        if done:
+            yield BytesDone(done, total if whole else None)
+        block = np.ascontiguousarray(read_plane(image, spec.axes, lead, box))
+        digest.update(block.view(np.uint8).data)  # no copy, which holds others up
+        done += block.nbytes
     return digest.hexdigest()
 
 

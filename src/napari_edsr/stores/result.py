@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,16 +47,34 @@ def read_state(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    try:
-        attributes = dict(open_group(path, mode="r").attrs)
-    except (OSError, ValueError, KeyError):
-        attributes = {}
-    about = attributes.get(PROVENANCE)
+    try:  # without the library, which takes a moment to load
+        group = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+        about = group["attributes"][PROVENANCE]
+    except (OSError, ValueError, KeyError, TypeError):
+        about = None
     if not isinstance(about, dict) or "asked" not in about:
         raise FileError(
             f"{path} is there, and not from here; name another output, or remove it."
         )
     return about
+
+
+def share_done(path: Path, about: Mapping[str, Any]) -> float:
+    """How much of a result is there, from 0 to 1.
+
+    Parameters
+    ----------
+    path : Path
+    about : mapping
+        From `read_state`.
+    """
+    if about["state"] == "complete":
+        return 1.0
+    try:
+        bits = np.frombuffer((path / _DONE).read_bytes(), np.uint8)
+    except OSError:  # nothing is recorded yet
+        return 0.0
+    return float(np.unpackbits(bits).sum() / about["units"])
 
 
 def create(
@@ -314,6 +334,51 @@ def levels(path: Path, axes: str) -> list[Any]:
     """As `opened`, at all of its resolutions, the finest first."""
     stored = ngff.stored_axes(axes)
     order = [stored.index(axis) for axis in axes]
+    return [as_dask(array).transpose(order) for array in _arrays(path)]
+
+
+def views(path: Path, axes: str) -> list[View]:
+    """As `levels`, for a viewer: without dask's graph, which takes longer than reading."""
+    stored = ngff.stored_axes(axes)
+    return [
+        View(array, [stored.index(axis) for axis in axes]) for array in _arrays(path)
+    ]
+
+
+def _arrays(path: Path) -> list[Any]:
     group = open_group(path, mode="r")
     datasets = group.attrs["ome"]["multiscales"][0]["datasets"]
-    return [as_dask(group[level["path"]]).transpose(order) for level in datasets]
+    return [group[level["path"]] for level in datasets]
+
+
+class View:
+    """A stored array with its axes in another order, read where and when it is indexed.
+
+    Parameters
+    ----------
+    array : zarr.Array
+    order : sequence of int
+        Its axes in the order wanted.
+    """
+
+    def __init__(self, array: Any, order: Sequence[int]) -> None:
+        self._array, self._order = array, list(order)
+        self.shape = tuple(int(array.shape[axis]) for axis in order)
+        self.ndim, self.size = len(self.shape), math.prod(self.shape)
+        self.dtype = np.dtype(array.dtype)
+
+    def __getitem__(self, key: Any) -> NDArray:
+        """What integers and slices of positive step say."""
+        keys = list(key) if isinstance(key, tuple) else [key]
+        if Ellipsis not in keys:
+            keys.append(Ellipsis)
+        place = keys.index(Ellipsis)
+        keys[place : place + 1] = [slice(None)] * (self.ndim - len(keys) + 1)
+        stored = [keys[self._order.index(axis)] for axis in range(self.ndim)]
+        kept = [axis for axis in range(self.ndim) if isinstance(stored[axis], slice)]
+        order = [kept.index(axis) for axis in self._order if axis in kept]
+        return np.asarray(self._array[tuple(stored)]).transpose(order)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        """All of it."""
+        return np.asarray(self[...], dtype)
