@@ -14,11 +14,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
+from queue import Empty, Queue
 from typing import Any
 
 import dask
 import numpy as np
-from distributed import Client, Future, KilledWorker, LocalCluster, wait
+from distributed import Client, Future, KilledWorker, LocalCluster
 
 from napari_edsr import workers
 from napari_edsr.engines import model_metadata
@@ -211,15 +212,18 @@ class Run:
     def iter_results(self, tasks: Iterable[Task]) -> Generator[Event, None, None]:
         """Have tasks done, a few of which are on their way at a time."""
         running: dict[Future, Task] = {}
+        done: Queue[Future] = Queue()
         tasks = iter(tasks)
         try:
             while True:
                 room = _AHEAD * self._n_workers() - len(running)
                 for task in islice(tasks, max(0, room)):
-                    running[self._submit(task)] = task
+                    future = self._submit(task)
+                    running[future] = task
+                    future.add_done_callback(done.put)
                 if not running:
                     return
-                for future in self._wait_for_some(running):
+                for future in _wait_for_some(done):
                     yield from self._taken(running.pop(future), _result(future))
                 yield PassDone(self._done, self._total, self._spent)
         finally:
@@ -233,13 +237,6 @@ class Run:
         return self._client.submit(
             task.function, self._plan, *task.arguments, **options
         )
-
-    def _wait_for_some(self, running: Iterable[Future]) -> list[Future]:
-        """Those that are done, of which there may be none; a moment to cancel."""
-        with self._client.as_current(), suppress(TimeoutError):
-            options = {"timeout": _HEARTBEAT, "return_when": "FIRST_COMPLETED"}
-            return list(wait(list(running), **options).done)
-        return []
 
     def _taken(self, task: Task, facts: dict[str, Any] | None) -> Iterator[TileDone]:
         """Remember what a task has done."""
@@ -263,6 +260,14 @@ class Run:
     @property
     def _spent(self) -> float:
         return time.perf_counter() - self._began
+
+
+def _wait_for_some(done: Queue[Future]) -> Iterator[Future]:
+    """Those that are done, of which there may be none; a moment to cancel."""
+    with suppress(Empty):
+        yield done.get(timeout=_HEARTBEAT)
+        while True:
+            yield done.get_nowait()
 
 
 def _result(future: Future) -> Any:

@@ -21,7 +21,7 @@ from napari_edsr.engines import (
     make_engines,
     tiling_for,
 )
-from napari_edsr.errors import DeviceError, ImageError
+from napari_edsr.errors import DeviceError, FileError, ImageError
 from napari_edsr.events import BytesDone, drain
 from napari_edsr.files import ImageFile
 from napari_edsr.images import Region
@@ -199,7 +199,7 @@ def iter_upscale(
     FileError
         If `out` cannot be written, or holds another result.
     """
-    image = images.as_source(image)
+    given, image = image, images.as_source(image)
     spec = images.understand(image, axes)
     kept = kept_model(model)
     if is_place(out):
@@ -215,6 +215,7 @@ def iter_upscale(
             contrast_limits=contrast_limits,
         )
         path = location(str(out))
+        _refuse_itself(given, path)
         job = StoredJob(image, spec, kept, wanted, path.absolute(), path)
         with _runner(scheduler, workers) as runner:
             run = iter_stored(job, runner, like=like, overwrite=overwrite)
@@ -261,6 +262,13 @@ def _runner(scheduler: str | None, workers: int) -> Iterator[Runner]:
         ) from error
     with connected(scheduler, workers) as client:
         yield Cluster(client)
+
+
+def _refuse_itself(image: Any, out: Path) -> None:
+    """An image cannot be replaced by what is made of it."""
+    root = getattr(getattr(image, "store", None), "root", None)
+    if root is not None and Path(root).absolute() == out.absolute():
+        raise FileError(f"{out} is the image itself; name another output.")
 
 
 def _refuse_uncertainty(uncertainty: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from napari_edsr.engines import iter_run, make_engines, tiling_for
 from napari_edsr.errors import DeviceError, FileError
 from napari_edsr.estimate import region_shape, region_slices
 from napari_edsr.events import BytesDone, PassDone
-from napari_edsr.files import ImageFile, upscaled_file
+from napari_edsr.files import ImageFile, read_header, upscaled_file
 from napari_edsr.images import ImageSpec
 from napari_edsr.kept import KeptModel
 from napari_edsr.runs import Event, Part
@@ -40,10 +40,11 @@ _FINISHED = "It was finished before and stays as it is, unless it is overwritten
 
 @dataclass(frozen=True)
 class Stored:
-    """A result on disk: a dask array, and its provenance."""
+    """A result on disk: a dask array, its provenance, and whether it was there before."""
 
     image: Any
     metadata: dict[str, Any]
+    was_there: bool = False
 
 
 class Runner(Protocol):
@@ -81,26 +82,46 @@ def iter_stored(
     FileError
         If the file ends otherwise, cannot be written, or holds another result.
     """
-    like = like or ImageFile(job.image, job.spec.axes)
     job.asked = yield from job.iter_asked()
+    like = _of_region(like or ImageFile(job.image, job.spec.axes), job.slices)
     suffix = job.named.suffix.lower()
+    run: Generator[Event | BytesDone, None, Stored]
     if suffix == ".zarr":
-        return (yield from _iter_zarr(job, runner, like, overwrite=overwrite))
-    if suffix in (".tif", ".tiff") and not is_remote(job.named):
-        return (yield from _iter_tiff(job, runner, like, overwrite=overwrite))
-    others = "" if is_remote(job.named) else " or .tif"
-    raise FileError(f"Write to an .ome.zarr{others}, not to {job.named.name}.")
+        run = _iter_zarr(job, runner, like, overwrite=overwrite)
+    elif suffix in (".tif", ".tiff") and not is_remote(job.named):
+        run = _iter_tiff(job, runner, like, overwrite=overwrite)
+    else:
+        others = "" if is_remote(job.named) else " or .tif"
+        raise FileError(f"Write to an .ome.zarr{others}, not to {job.named.name}.")
+    stored = yield from run
+    if stored.was_there:
+        stored.metadata["notes"].append(_FINISHED)
+    return stored
+
+
+def _of_region(like: ImageFile, slices: Mapping[str, slice]) -> ImageFile:
+    """What is known of the channels that are wanted."""
+    channels = slices.get("C", slice(None))
+    limits, colors = like.contrast_limits, like.metadata.get("colors", ())
+    several = limits is not None and len(limits) > 1
+    return replace(
+        like,
+        channel_names=like.channel_names[channels],
+        contrast_limits=limits[channels] if limits and several else limits,
+        metadata={**like.metadata, "colors": colors[channels]},
+    )
 
 
 def _iter_zarr(
     job: StoredJob, runner: Runner, like: ImageFile, *, overwrite: bool
-) -> Generator[Event, None, Stored]:
+) -> Generator[Event | BytesDone, None, Stored]:
     about = None if overwrite else job.found()
     if about is not None and about["state"] == "complete":
-        return _finished(result.opened(job.path, job.spec.axes), about["metadata"])
+        image = result.opened(job.path, job.spec.axes)
+        return Stored(image, about["metadata"], was_there=True)
     if about is None:
         settled = runner.settle(job)
-        job.begin(settled, Place.of(like), overwrite=overwrite)
+        job.begin(settled, Place.of(like))
     else:
         settled = Settled.from_dict(about["settled"])
     store = StoredResult(job.path, job.unit_spec.axes, job.grid(settled))
@@ -115,7 +136,7 @@ def _iter_tiff(
     job: StoredJob, runner: Runner, like: ImageFile, *, overwrite: bool
 ) -> Generator[Event | BytesDone, None, Stored]:
     """By way of an OME-Zarr; a TIFF of the same run is left as it is."""
-    place = staging.staging_of(job.named)
+    place = staging.staging_of(job.path)
     if not overwrite and (made := _made_before(job)):
         if place.exists():  # a run was killed before it had removed that
             remove(place)
@@ -124,24 +145,25 @@ def _iter_tiff(
     stored = yield from _iter_zarr(beside, runner, like, overwrite=overwrite)
     provenance = {**stored.metadata, "asked": job.asked}
     upscaled = upscaled_file(like, stored.image, job.wanted.scale, provenance)
-    yield from staging.iter_publish(place, job.named, upscaled)
-    image, _ = staging.published(job.named, job.spec.axes)
-    return Stored(image, stored.metadata)
+    yield from staging.iter_publish(place, job.path, upscaled)
+    return Stored(_published(job), stored.metadata)
 
 
 def _made_before(job: StoredJob) -> Stored | None:
     """A TIFF that the same run has written, if it is there."""
-    with suppress(FileError):  # none is there, or a damaged one
-        image, metadata = staging.published(job.named, job.spec.axes)
-        if metadata.pop("asked", None) == job.asked:
-            return _finished(image, metadata)
-    return None
+    try:
+        metadata = read_header(job.path).provenance or {}
+    except FileError:  # none is there, or a damaged one
+        return None
+    if metadata.pop("asked", None) != job.asked:
+        return None
+    return Stored(_published(job), metadata, was_there=True)
 
 
-def _finished(image: Any, metadata: Mapping[str, Any]) -> Stored:
-    """What was done before."""
-    notes = [*metadata["notes"], _FINISHED]
-    return Stored(image, {**metadata, "notes": notes})
+def _published(job: StoredJob) -> Any:
+    """The pixels of a TIFF with their axes as asked for."""
+    shape = region_shape(job.slices, job.wanted.scale)
+    return staging.published(job.path, job.spec.axes, shape)
 
 
 @dataclass
@@ -195,6 +217,8 @@ class StoredJob:
     def found(self) -> dict[str, Any] | None:
         """What stands there, if it is of the same run."""
         about = result.read_state(self.path)
+        if about is not None and about["state"] == "creating":
+            return None  # it was given up before it had begun
         if about is not None:
             check_same(self.asked, about["asked"], str(self.named))
         return about
@@ -227,8 +251,8 @@ class StoredJob:
             ranges=tuple(ranges),
         )
 
-    def begin(self, settled: Settled, place: Place, *, overwrite: bool) -> None:
-        """Write the plan, and an image without pixels."""
+    def begin(self, settled: Settled, place: Place) -> None:
+        """Write the plan, and an image without pixels, in place of what was there."""
         corner = {axis: part.start for axis, part in self.slices.items()}
         result.create(
             self.path,
@@ -243,7 +267,6 @@ class StoredJob:
                 "units": len(self.grid(settled)),
             },
             chunk=settled.tiling.step * self.wanted.scale,
-            overwrite=overwrite,
         )
 
     def settled_engines(self, settled: Settled) -> list[Engine]:

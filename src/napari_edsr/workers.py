@@ -12,12 +12,12 @@ from typing import Any
 import dask
 from distributed import Worker, WorkerPlugin, get_worker
 
-from napari_edsr.errors import EDSRError, EDSRWarning
+from napari_edsr.errors import EDSRError, EDSRWarning, FileError
 from napari_edsr.events import drain
 from napari_edsr.kept import KeptModel
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.runs import Part
-from napari_edsr.stores.plan import Settled
+from napari_edsr.stores.plan import Settled, probe
 from napari_edsr.stores.result import Opened
 from napari_edsr.storing import StoredJob
 from napari_edsr.targets import Grid, Lead, Unit
@@ -63,7 +63,7 @@ class Plan(WorkerPlugin):
         self, name: str, model: str, job: StoredJob, settled: Settled | None
     ) -> None:
         self.name, self.settled, self.refusal = name, settled, ""
-        self._model = model
+        self._model, self._probe = model, probe(job.image, job.spec)
         self._job = replace(job, kept=None)  # type: ignore[arg-type]
 
     async def setup(self, worker: Worker) -> None:
@@ -72,12 +72,23 @@ class Plan(WorkerPlugin):
         assert isinstance(model, Model)
         self.job = replace(self._job, kept=model.kept)
         try:
-            if self.settled is not None:
-                await asyncio.to_thread(self.job.settled_engines, self.settled)
+            await asyncio.to_thread(self._check)
         except EDSRError as error:
             self.refusal = str(error)
         else:
             await worker.set_resources(**{self.name: 1})
+
+    def _check(self) -> None:
+        """See whether the image is the same here, and the numbers will be."""
+        with dask.config.set(scheduler="threads"):
+            seen = probe(self.job.image, self.job.spec)
+        if seen != self._probe:
+            raise FileError(
+                f"{self.job.named} is made of an image that reads otherwise on other "
+                "machines; put it where all of them find it, and name it in full."
+            )
+        if self.settled is not None:
+            self.job.settled_engines(self.settled)
 
     async def teardown(self, worker: Worker) -> None:
         """Take part no more."""

@@ -51,7 +51,7 @@ def tiff_options(container: str, image: ImageFile) -> dict[str, Any]:
 def tiff_container(target: Path, image: ImageFile) -> str:
     """``"imagej"``, ``"ome"`` or ``"tiff"``: the source's own where it fits."""
     wanted = image.metadata.get("container", "imagej" if image.pixel_size else "tiff")
-    if target.name.lower().endswith((".ome.tif", ".ome.tiff")):
+    if wanted == "ome-zarr" or target.name.lower().endswith((".ome.tif", ".ome.tiff")):
         wanted = "ome"
     if wanted == "imagej" and not _fits_imagej(image):
         wanted = "ome"

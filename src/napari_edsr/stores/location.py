@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
 
 from napari_edsr.atomic import replacing, settle
 from napari_edsr.errors import FileError
@@ -37,6 +38,8 @@ def location(place: str | os.PathLike[str]) -> Path:
         If what reaches such places is not installed.
     """
     text = str(place)
+    if text.startswith("file://"):
+        return Path(url2pathname(text.removeprefix("file://")))
     if "://" not in text:
         return Path(text)
     try:
@@ -85,12 +88,18 @@ def remove(path: Path) -> None:
     """Remove a folder with all that is in it, whole or not at all."""
     if is_remote(path):
         remote: Any = path
+        inside = [p for p in remote.fs.find(remote.path) if not _is_root(p, remote)]
+        remote.fs.rm(inside)  # what tells that it is of ours goes last
         remote.fs.rm(remote.path, recursive=True)
         return
     going = unfinished(path)
     shutil.rmtree(going, ignore_errors=True)
     path.rename(going)
     shutil.rmtree(going)
+
+
+def _is_root(name: str, folder: Any) -> bool:
+    return name.strip("/") == f"{folder.path.strip('/')}/zarr.json"
 
 
 def sync_files(paths: Iterable[Path], root: Path) -> None:

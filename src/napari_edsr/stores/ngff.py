@@ -98,8 +98,8 @@ def stored_axes(axes: str) -> str:
         others = [axis for axis in axes if axis not in "TCSZYX"]
         what = others[0] if others else "C beside colour samples"
         raise FileError(
-            f"OME-Zarr has no place for axis {what}; name axes among T, C, Z, Y and X, "
-            "or write a .tif."
+            f"OME-Zarr, in which files grow, has no place for axis {what}; name axes "
+            "among T, C, Z, Y and X, or upscale in memory."
         )
     return "".join(axis for axis in "TCSZYX" if axis in axes)
 

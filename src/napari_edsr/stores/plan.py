@@ -23,6 +23,7 @@ from napari_edsr.targets import Grid
 _HASHED_WHOLE = 2**33
 _PARTS = 256
 _SLAB_BYTES = 2**26
+_PROBED = 16
 #: Pixels a side that a chunk of the result has at most.
 _CHUNK = 512
 #: Of the input, at most, that are lost when a run is killed; if chunks are as small.
@@ -58,17 +59,18 @@ class Wanted:
 
     def plain(self) -> dict[str, Any]:
         """In values that JSON brings back as they were."""
-        region = {axis: list(span) for axis, span in (self.region or {}).items()}
+        region = {axis: [*map(int, span)] for axis, span in (self.region or {}).items()}
         ranges = {
             key: value if value is None or isinstance(value, str) else _lists(value)
             for key, value in vars(self).items()
             if key in ("normalize", "contrast_limits")
         }
-        return {**vars(self), "region": region, **ranges}
+        tile = self.tile if isinstance(self.tile, str) else int(self.tile)
+        return {**vars(self), "tile": tile, "region": region, **ranges}
 
 
 def _lists(value: Any) -> list[Any]:
-    return [_lists(v) if isinstance(v, Sequence) else float(v) for v in value]
+    return np.asarray(value, float).tolist()
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,14 @@ def difference(asked: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     return ""
 
 
+def probe(image: Any, spec: ImageSpec) -> str:
+    """Hash of a few parts of an image, to see whether it is the same elsewhere."""
+    digest = hashlib.blake2b(digest_size=16)
+    for lead, box in sample_places(spec, _PROBED):
+        digest.update(read_plane(image, spec.axes, lead, box).tobytes())
+    return digest.hexdigest()
+
+
 def iter_input_key(
     image: Any, spec: ImageSpec, slices: Mapping[str, slice]
 ) -> Generator[BytesDone, None, str]:
@@ -191,10 +201,10 @@ def chunk_step(tile: int | str, scale: int) -> int:
     """Input pixels a side of a chunk: some 500 of the result, a part of any tile size."""
     if not str(tile).isdecimal():
         return _CHUNK // scale // 64 * 64
-    parts = math.ceil(int(tile) * scale / _CHUNK)
-    while int(tile) % parts:
-        parts += 1
-    return int(tile) // parts
+    side = int(tile)
+    fewest = math.ceil(side * scale / _CHUNK)
+    parts = (n for n in range(fewest, 3 * fewest + 1) if side % n == 0)
+    return side // next(parts, 1)  # or all of a tile, whatever its size
 
 
 def unit_rows(tiling: Tiling, width: int) -> int:

@@ -35,7 +35,7 @@ def read_zarr(path: Path, axes: str | None = None) -> ImageFile:
     """
     zarr()  # or a sentence on how to get it
     try:
-        group = open_group(path, mode="r")
+        group = open_group(path.absolute(), mode="r")  # others may read it elsewhere
         attributes = dict(group.attrs)
         about = attributes.get("ome", attributes)
         first = about["multiscales"][0]

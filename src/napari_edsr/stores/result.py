@@ -86,7 +86,6 @@ def create(
     about: Mapping[str, Any],
     *,
     chunk: int,
-    overwrite: bool = False,
 ) -> None:
     """Make an empty result, whole or not at all.
 
@@ -103,16 +102,19 @@ def create(
         What is written into the group's attributes of the run.
     chunk : int
         Pixels a side of a chunk.
-    overwrite : bool
-        Replace another result of ours.
     """
-    if overwrite and read_state(path) is not None:
+    if read_state(path) is not None:
+        unlock = _locked(path)
         remove(path)
+        unlock()
     partial = path if is_remote(path) else unfinished(path)
     stored = ngff.stored_axes(axes)
     lengths = [shape[axes.index(axis)] for axis in stored]
     factors = level_factors(*lengths[-2:])
-    group = open_group(partial, mode="w", zarr_format=3)
+    if not is_remote(path) and not path.parent.is_dir():
+        raise FileError(f"There is no folder {path.parent}; make it first.")
+    begun = {PROVENANCE: {"state": "creating", "asked": {}}}
+    group = open_group(partial, mode="w", zarr_format=3, attributes=begun)
     for level, factor in enumerate(factors):
         size = [
             n // factor if a in "YX" else n
@@ -227,6 +229,7 @@ class StoredResult:
         self._done = self._read_done()
         self._unrecorded: set[Path] = set()
         self._is_recorded, self._recorded_at = True, time.monotonic()
+        self._is_finished = False
 
     @property
     def n_done(self) -> int:
@@ -277,8 +280,9 @@ class StoredResult:
         self.record()
         self.opened.group.attrs[PROVENANCE] = dict(about)
         sync_files([self.path / "zarr.json"], self.path)
-        for name in (_DONE, _BEHIND, _LOCK):
+        for name in (_DONE, _BEHIND):
             (self.path / name).unlink(missing_ok=True)
+        self._is_finished = True
 
     def close(self) -> None:
         """Record what is there, and let others write."""
@@ -286,6 +290,8 @@ class StoredResult:
             self.record()
         finally:
             self._unlock()
+            if self._is_finished:
+                (self.path / _LOCK).unlink(missing_ok=True)
 
     def _read_done(self) -> NDArray[np.bool_]:
         done, path = np.zeros(len(self.grid), bool), self.path / _DONE

@@ -61,10 +61,15 @@ def iter_publish(
     remove(staging)
 
 
-def published(path: Path, axes: str) -> tuple[Any, dict[str, Any]]:
-    """The image of a TIFF with its axes as asked for, and how it was made."""
+def published(path: Path, axes: str, shape: tuple[int, ...]) -> Any:
+    """The pixels of a TIFF with axes and shape as asked for.
+
+    A TIFF does not keep axes of length 1.
+    """
     image = read_image(path)
-    order = [image.axes.index(axis) for axis in axes if axis in image.axes]
-    # A TIFF does not keep axes of length 1.
-    index = tuple(slice(None) if axis in image.axes else None for axis in axes)
-    return image.data.transpose(order)[index], image.provenance or {}
+    longer = [a for a, n in zip(axes, shape, strict=True) if n > 1]
+    if set(longer) <= set(image.axes):
+        others = [axis for axis in image.axes if axis not in longer]
+        order = [image.axes.index(axis) for axis in [*longer, *others]]
+        return image.data.transpose(order).reshape(shape)
+    return image.data.reshape(shape)
