@@ -100,13 +100,10 @@ def _result_bytes(request: UpscaleRequest) -> int:
 def _to_file(request: UpscaleRequest, layer: Image, output: str) -> UpscaleRequest:
     path = to_file.checked_path(output, layer, request.scale)
     to_file.check_storable(request.axes, request.options)
+    options = {k: v for k, v in request.options.items() if k != "uncertainty"}
+    limits = options.pop("contrast_limits", None)
     wanted = Wanted(
-        scale=request.scale,
-        region=request.region,
-        **{
-            "contrast_limits": None,
-            **{k: v for k, v in request.options.items() if k != "uncertainty"},
-        },
+        scale=request.scale, region=request.region, contrast_limits=limits, **options
     )
     found = to_file.found_at(path, request.model, request.axes, wanted)
     return replace(request, out=path, like=to_file.likeness(layer), found=found)
@@ -125,16 +122,14 @@ def obstacle(requests: Sequence[UpscaleRequest]) -> str:
 
 def button_label(requests: Sequence[UpscaleRequest]) -> str:
     """What the button does, with its mnemonic: ``"Res&ume (37 %)"``."""
-    found = [request.found for request in requests]
-    if not all(found) or any(f.made_with for f in found if f):
+    found = [request.found for request in requests if request.found is not None]
+    if not found or len(found) < len(requests) or any(f.made_with for f in found):
         return "&Upscale"
-    shares = [f.share for f in found if f]
-    if not shares:
-        return "&Upscale"
-    if min(shares) == 1:
+    share = math.fsum(f.share for f in found) / len(found)
+    if share == 1:
         return "Open res&ult"
-    share = math.fsum(shares) / len(shares)
-    return f"Res&ume ({100 * share:.{0 if share >= 0.1 else 1}f} %)"
+    digits = 1 if 0 < share < 0.1 else 0
+    return f"Res&ume ({100 * share:.{digits}f} %)"
 
 
 def needs_file(viewer: ViewerModel, layers: Sequence[Image], choices: Choices) -> str:

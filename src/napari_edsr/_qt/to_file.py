@@ -39,11 +39,6 @@ class Found:
     share: float
     made_with: str = ""
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether it is all there, and what was asked for."""
-        return self.share == 1 and not self.made_with
-
 
 def plain_name(layer_name: str) -> str:
     """A layer's name as the name of a file that every system takes."""
