@@ -17,7 +17,7 @@ import zarr
 from distributed import Client
 
 from napari_edsr import cluster, drain, iter_upscale, storing, upscale
-from napari_edsr.errors import DeviceError, ImageError
+from napari_edsr.errors import DeviceError, FileError, ImageError
 from napari_edsr.events import PassDone, TileDone, UpscalePlanned
 from napari_edsr.files.common import PROVENANCE
 from napari_edsr.stores import plan
@@ -176,6 +176,23 @@ def test_a_plan_that_no_worker_can_follow(
     run.close()
     with pytest.raises(DeviceError, match="was begun on an abacus"):
         drain(iter_upscale(image, tiny, axes="ZYX", out=out, scheduler=scheduler))
+
+
+class OnlyHere:
+    """An image that other processes do not find, and read as black."""
+
+    def __init__(self, array):
+        self._array, self.shape, self.dtype = array, array.shape, array.dtype
+        self._home = os.getpid()
+
+    def __getitem__(self, index):
+        return self._array[index] * (os.getpid() == self._home)
+
+
+def test_an_image_that_workers_do_not_find(scheduler, tiny, image, tmp_path):
+    options = {"axes": "ZYX", "out": tmp_path / "r.ome.zarr", "scheduler": scheduler}
+    with pytest.raises(FileError, match="reads otherwise on other machines"):
+        upscale(OnlyHere(image), tiny, **options)
 
 
 def test_the_command_line_starts_workers(run, tiny, image, tmp_path):

@@ -484,3 +484,66 @@ def test_a_full_disk_keeps_what_is_done(tiny, rng, tmp_path, small_units, monkey
     result = drain(iter_upscale(image, tiny, out=out))
     assert "Went on after 2 of" in " ".join(result.metadata["notes"])
     assert files_of(out) == files_of(whole)
+
+
+def test_what_was_given_up_before_it_had_begun_is_begun_anew(tiny, rng, tmp_path):
+    image, out = rng.integers(0, 256, (40, 40), dtype=np.uint8), tmp_path / "r.ome.zarr"
+    creating = {PROVENANCE: {"state": "creating", "asked": {}}}
+    zarr.open_group(out, mode="w", attributes=creating)
+    np.testing.assert_array_equal(upscale(image, tiny, out=out), upscale(image, tiny))
+
+
+def test_a_result_that_is_being_written_is_not_overwritten(
+    tiny, rng, tmp_path, small_units
+):
+    image, out = rng.integers(0, 256, (99, 40), dtype=np.uint8), tmp_path / "r.ome.zarr"
+    job = iter_upscale(image, tiny, out=out)
+    next(event for event in job if isinstance(event, TileDone))
+    with pytest.raises(FileError, match="another program"):
+        drain(iter_upscale(image, tiny, out=out, overwrite=True))
+    np.testing.assert_array_equal(drain(job).image, upscale(image, tiny))
+
+
+def test_an_image_is_not_replaced_by_its_result(tiny, rng, tmp_path):
+    image, out = rng.integers(0, 256, (40, 40), dtype=np.uint8), tmp_path / "r.ome.zarr"
+    first = np.asarray(upscale(image, tiny, out=out))
+    group = zarr.open_group(out, mode="r")
+    for source in (group, group["0"]):
+        with pytest.raises(FileError, match="is the image itself"):
+            upscale(source, tiny, out=out, overwrite=True)
+    np.testing.assert_array_equal(group["0"][:], first)
+
+
+@pytest.mark.parametrize(
+    ("tile", "side"), [(257, 257), (24, 24), (1024, 256), (500, 250), (1021, 1021)]
+)
+def test_chunks_are_parts_of_tiles_and_never_tiny(tile, side):
+    assert plan.chunk_step(tile, 2) == side
+
+
+def test_numbers_of_numpy_and_names_of_a_part(tiny, rng, tmp_path):
+    image = rng.integers(0, 256, (3, 40, 50), dtype=np.uint8)
+    like = ImageFile(
+        image,
+        "CYX",
+        channel_names=("a", "b", "c"),
+        contrast_limits=[(0.0, 10.0), (0.0, 20.0), (0.0, 30.0)],
+    )
+    options = {
+        "axes": "CYX",
+        "tile": np.int64(24),
+        "region": {"C": (np.int64(1), np.int64(3))},
+        "contrast_limits": np.array([[0, 9], [0, 8], [0, 7]]),
+        "like": like,
+    }
+    upscale(image, tiny, out=tmp_path / "r.ome.zarr", **options)
+    found = read_zarr(tmp_path / "r.ome.zarr")
+    assert found.channel_names == ("b", "c")
+    assert found.contrast_limits == [(0, 20), (0, 30)]
+
+
+def test_a_folder_that_is_not_there(tiny, tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in ("file", "nowhere"):
+        with pytest.raises(FileError, match="There is no folder"):
+            upscale(np.zeros((9, 9), "u1"), tiny, out=tmp_path / folder / "r.ome.zarr")

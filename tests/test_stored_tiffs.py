@@ -200,6 +200,7 @@ def test_closing_while_the_file_is_written_leaves_the_store(
     result = drain(iter_upscale(image, tiny, out=out), events.append)
     assert not any(isinstance(event, TileDone) for event in events)
     assert events[-1].done == events[-1].total
+    assert "finished before" not in " ".join(result.metadata["notes"])
     np.testing.assert_array_equal(result.image, expected)
 
 
@@ -226,3 +227,30 @@ def test_a_disk_that_fills_up_while_the_file_is_written(
 def test_other_suffixes_are_refused(tiny, rng, tmp_path):
     with pytest.raises(FileError, match=r"\.ome\.zarr or \.tif, not to r\.png"):
         upscale(np.zeros((8, 8), "u1"), tiny, out=tmp_path / "r.png")
+
+
+@pytest.mark.parametrize("shape", [(3, 30, 1), (1, 1, 40), (2, 40, 50)])
+def test_axes_of_length_one_and_files_of_other_ranks(tiny, rng, tmp_path, tiled, shape):
+    image, out = rng.integers(0, 256, shape, dtype=np.uint8), tmp_path / "r.tif"
+    tifffile.imwrite(out, np.zeros((4, 5, 6, 7), "u1"))
+    result = upscale(image, tiny, axes="ZYX", out=out)
+    expected = upscale(image, tiny, axes="ZYX")
+    np.testing.assert_array_equal(result, expected)
+    np.testing.assert_array_equal(upscale(image, tiny, axes="ZYX", out=out), expected)
+
+
+def test_what_an_ome_zarr_tells_stays_in_a_tiff(run, tiny, rng, tmp_path):
+    image = rng.integers(0, 256, (2, 30, 40), dtype=np.uint8)
+    like = ImageFile(
+        image,
+        "CYX",
+        pixel_size={"Y": 0.5, "X": 0.4},
+        unit="µm",
+        channel_names=("DAPI", "GFP"),
+    )
+    upscale(image, tiny, axes="CYX", out=tmp_path / "i.ome.zarr", like=like)
+    out = tmp_path / "o.tif"
+    assert run("upscale", tmp_path / "i.ome.zarr", out, "--model", tiny)[0] == 0
+    written = read_image(out)
+    assert written.unit == "µm" and written.channel_names == ("DAPI", "GFP")
+    assert written.pixel_size == pytest.approx({"Y": 0.125, "X": 0.1})

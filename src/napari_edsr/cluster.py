@@ -106,6 +106,7 @@ class Cluster:
     def settle(self, job: StoredJob) -> Settled:
         """Choose what holds from the first tile to the last, on one of the workers."""
         with self._planned(job, None) as plan:
+            _refusals(self._client, plan)
             options = {"resources": {plan: 1}, "pure": False}
             return self._client.submit(workers.settle, plan, **options).result()
 
@@ -143,6 +144,21 @@ class Cluster:
             ) from error
 
 
+def _refusals(client: Client, plan: str) -> list[str]:
+    """Which workers do not take part.
+
+    Raises
+    ------
+    EDSRError
+        That of one of them, if none does.
+    """
+    answers = client.run(workers.refusal, plan)
+    reasons = {worker: reason for worker, reason in answers.items() if reason}
+    if reasons and len(reasons) == len(answers):
+        raise next(iter(reasons.values()))
+    return [f"{worker} takes no part: {why}" for worker, why in reasons.items()]
+
+
 def _check_sent(image: Any) -> None:
     if isinstance(image, np.ndarray) and image.nbytes > _SENT:
         raise ImageError(
@@ -165,7 +181,7 @@ class Run:
 
     def events(self) -> Generator[Event, None, dict[str, Any]]:
         """Do them, and return how."""
-        notes = [*resumed(self._store), *self._refusals()]
+        notes = [*resumed(self._store), *_refusals(self._client, self._plan)]
         yield from self.iter_results([Task(workers.do, ([],))])  # for the facts alone
         yield self._planned(notes)
         self._store.fall_behind()
@@ -175,20 +191,6 @@ class Run:
         seconds = round(time.perf_counter() - self._began, 3)
         notes = [*self._facts["notes"], *notes]
         return {**self._facts, "notes": notes, "seconds": seconds}
-
-    def _refusals(self) -> list[str]:
-        """Which workers do not take part.
-
-        Raises
-        ------
-        DeviceError
-            If none does.
-        """
-        answers = self._client.run(workers.refusal, self._plan)
-        reasons = {worker: reason for worker, reason in answers.items() if reason}
-        if len(reasons) == len(answers):
-            raise DeviceError(next(iter(reasons.values())))
-        return [f"{worker} takes no part: {why}" for worker, why in reasons.items()]
 
     def _planned(self, notes: list[str]) -> UpscalePlanned:
         return UpscalePlanned(

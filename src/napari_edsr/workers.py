@@ -55,14 +55,15 @@ class Plan(WorkerPlugin):
 
     Attributes
     ----------
-    refusal : str
-        Why this worker does not take part, or nothing.
+    refusal : EDSRError or None
+        Why this worker does not take part.
     """
 
     def __init__(
         self, name: str, model: str, job: StoredJob, settled: Settled | None
     ) -> None:
-        self.name, self.settled, self.refusal = name, settled, ""
+        self.name, self.settled = name, settled
+        self.refusal: EDSRError | None = None
         self._model, self._probe = model, probe(job.image, job.spec)
         self._job = replace(job, kept=None)  # type: ignore[arg-type]
 
@@ -74,7 +75,7 @@ class Plan(WorkerPlugin):
         try:
             await asyncio.to_thread(self._check)
         except EDSRError as error:
-            self.refusal = str(error)
+            self.refusal = error
         else:
             await worker.set_resources(**{self.name: 1})
 
@@ -191,8 +192,8 @@ def coarsen(plan: str, level: int, lead: Lead, box: Box) -> None:
     _plan(plan).opened.coarsen(level, lead, box)
 
 
-def refusal(plan: str, dask_worker: Worker) -> str:
-    """Why a worker does not take part; nothing if it does."""
+def refusal(plan: str, dask_worker: Worker) -> EDSRError | None:
+    """Why a worker does not take part; None if it does."""
     found = dask_worker.plugins[plan]
     assert isinstance(found, Plan)
     return found.refusal
