@@ -220,25 +220,50 @@ class Run:
             while True:
                 room = _AHEAD * self._n_workers() - len(running)
                 for task in islice(tasks, max(0, room)):
-                    future = self._submit(task)
-                    running[future] = task
-                    future.add_done_callback(done.put)
+                    self._submit(task, running, done)
                 if not running:
                     return
-                for future in _wait_for_some(done):
+                for future in self._wait_for_some(running, done):
                     yield from self._taken(running.pop(future), _result(future))
                 yield PassDone(self._done, self._total, self._spent)
         finally:
             self._client.cancel(list(running), force=True)
 
+    def _wait_for_some(
+        self, running: dict[Future, Task], done: Queue[Future]
+    ) -> list[Future]:
+        """Those that are done, of which there may be none; a moment to cancel."""
+        found = []
+        with suppress(Empty):
+            found.append(done.get(timeout=_HEARTBEAT))
+            while True:
+                found.append(done.get_nowait())
+        if not found and not any(self._client.processing().values()):
+            self._submit_anew(running, done)
+        return [future for future in found if future in running]
+
+    def _submit_anew(self, running: dict[Future, Task], done: Queue[Future]) -> None:
+        """Hand over again what nobody is at work on.
+
+        The scheduler does not look at such tasks again when a worker takes part later
+        than it has joined.
+        """
+        waiting = [future for future in running if future.status == "pending"]
+        self._client.cancel(waiting, force=True)
+        for future in waiting:
+            self._submit(running.pop(future), running, done)
+
     def _n_workers(self) -> int:
         return max(1, len(self._client.scheduler_info()["workers"]))
 
-    def _submit(self, task: Task) -> Future:
+    def _submit(
+        self, task: Task, running: dict[Future, Task], done: Queue[Future]
+    ) -> None:
         options = {"resources": {self._plan: 1}, "pure": False}
-        return self._client.submit(
-            task.function, self._plan, *task.arguments, **options
-        )
+        submit = self._client.submit
+        future = submit(task.function, self._plan, *task.arguments, **options)
+        running[future] = task
+        future.add_done_callback(done.put)
 
     def _taken(self, task: Task, facts: dict[str, Any] | None) -> Iterator[TileDone]:
         """Remember what a task has done."""
@@ -262,14 +287,6 @@ class Run:
     @property
     def _spent(self) -> float:
         return time.perf_counter() - self._began
-
-
-def _wait_for_some(done: Queue[Future]) -> Iterator[Future]:
-    """Those that are done, of which there may be none; a moment to cancel."""
-    with suppress(Empty):
-        yield done.get(timeout=_HEARTBEAT)
-        while True:
-            yield done.get_nowait()
 
 
 def _result(future: Future) -> Any:
