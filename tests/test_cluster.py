@@ -225,7 +225,7 @@ def test_nobody_answers(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_SECONDS_TO_JOIN", 0.2)
     with (
         cluster.connected(None, 0) as client,
-        pytest.raises(DeviceError, match="No worker has joined tcp://"),
+        pytest.raises(DeviceError, match="There is no worker at tcp://"),
     ):
         upscale(image, tiny, out=out, scheduler=client.scheduler.address)
 

@@ -123,7 +123,7 @@ class Cluster:
     def _planned(self, job: StoredJob, settled: Settled | None) -> Iterator[str]:
         """Ship a job to all workers, and to those that are yet to come."""
         _check_sent(job.image)
-        self._wait_for_workers()
+        _wait_for_workers(self._client)
         model = f"napari-edsr-model-{job.kept.key}"
         plan = f"napari-edsr-plan-{uuid.uuid4().hex}"
         self._client.register_plugin(workers.Model(model, job.kept.model))
@@ -133,15 +133,16 @@ class Cluster:
         finally:
             self._client.unregister_worker_plugin(plan)
 
-    def _wait_for_workers(self) -> None:
-        try:
-            self._client.wait_for_workers(1, timeout=_SECONDS_TO_JOIN)
-        except TimeoutError as error:
-            address = self._client.scheduler_info()["address"]
-            raise DeviceError(
-                f"No worker has joined {address}; start some with 'dask worker {address} "
-                "--nthreads 1'."
-            ) from error
+
+def _wait_for_workers(client: Client) -> None:
+    try:
+        client.wait_for_workers(1, timeout=_SECONDS_TO_JOIN)
+    except TimeoutError as error:
+        address = client.scheduler_info()["address"]
+        raise DeviceError(
+            f"There is no worker at {address}; start some with 'dask worker {address} "
+            "--nthreads 1', and go on with the same command."
+        ) from error
 
 
 def _refusals(client: Client, plan: str) -> list[str]:
@@ -248,6 +249,7 @@ class Run:
         The scheduler does not look at such tasks again when a worker takes part later
         than it has joined.
         """
+        _wait_for_workers(self._client)
         waiting = [future for future in running if future.status == "pending"]
         self._client.cancel(waiting, force=True)
         for future in waiting:

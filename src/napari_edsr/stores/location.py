@@ -116,7 +116,6 @@ def sync_files(paths: Iterable[Path], root: Path) -> None:
             folders.update(_folders(path, root))
     if os.name == "nt":
         return  # where folders cannot be opened, and need not be
-        return  # where folders cannot be opened, and need not be
     for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
         _sync_folder(folder)
 
