@@ -1,7 +1,8 @@
 """What results on disk cost: memory, time, interruptions, workers and their scheduler.
 
 ``python -m benchmarks.large`` prints each figure as it is found, and writes them all into
-``docs/large.md``. ``--full`` adds 16 gigapixels, and a million tasks.
+``docs/large.md``. ``--full`` adds 16 gigapixels, and a million tasks; a gigapixel takes some
+minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -101,15 +102,14 @@ def memory(gigapixels: str) -> dict[str, Any]:
     return {"added": peak - start, "seconds": time.perf_counter() - began}
 
 
-def memories(full: bool) -> Iterator[str]:
+def memories(sizes: Sequence[float]) -> Iterator[str]:
     """Whether memory grows with the result."""
-    sizes = [1, 2, 4, *([16] if full else [])]
     added = {}
     for size in sizes:
         found = in_own_process("memory", size, threads=1)
         added[size] = found["added"] / 1e6
         yield (
-            f"Memory added, {size} gigapixel of output | {added[size]:.0f} MB, "
+            f"Memory added, {size:g} gigapixel of output | {added[size]:.0f} MB, "
             f"{found['seconds']:.0f} s"
         )
     slope = np.polyfit(list(added), list(added.values()), 1)[0]
@@ -132,7 +132,7 @@ def timed(run: Callable[[], object]) -> float:
 
 
 def overhead(folder: Path) -> Iterator[str]:
-    """Time to an OME-Zarr and to a TIFF against that in memory, by turns."""
+    """Time to an OME-Zarr against that in memory, by turns."""
     image, numbers = photo(2048), itertools.count()
     ways: dict[str, Callable[[], object]] = {
         "memory": lambda: drain(iter_upscale(image, LIGHT)),
@@ -286,9 +286,9 @@ def loads(full: bool) -> Iterator[str]:
     )
 
 
-def figures(full: bool) -> Iterator[str]:
+def figures(sizes: Sequence[float], full: bool) -> Iterator[str]:
     """All of them, one after the other."""
-    yield from memories(full)
+    yield from memories([*sizes, *([16] if full else [])])
     for measure in (hundred_megapixels, overhead, interruption, sharing):
         with tempfile.TemporaryDirectory() as folder:
             yield from measure(Path(folder))
@@ -299,6 +299,7 @@ def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.large")
     parser.add_argument("--full", action="store_true", help="16 gigapixels, 10⁶ tasks")
+    parser.add_argument("--gigapixels", nargs="+", type=float, default=[1, 2, 4])
     parser.add_argument("--case", nargs="+", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.case:
@@ -306,7 +307,7 @@ def main() -> None:
         sys.stdout.write(f"{json.dumps(globals()[name](*arguments))}\n")
         return
     console, lines = Console(highlight=False, markup=False), []
-    for line in figures(asked.full):
+    for line in figures(asked.gigapixels, asked.full):
         console.print(line)
         lines.append(f"| {line} |")
     table = "\n".join(

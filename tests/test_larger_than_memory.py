@@ -19,7 +19,7 @@ import zarr
 
 from napari_edsr import drain, iter_upscale, upscale
 from napari_edsr.config import EDSRConfig
-from napari_edsr.events import TileDone
+from napari_edsr.events import TileDone, UpscalePlanned
 from napari_edsr.files.common import PROVENANCE
 from napari_edsr.model import build_model
 from napari_edsr.stores.plan import Settled
@@ -40,7 +40,7 @@ model = build_model(EDSRConfig(scales=(2,), n_resblocks=1, n_feats=4)).eval()
 upscale(np.zeros((600, 600), "f4"), model, out=out.with_name("warm.ome.zarr"))
 
 job = iter_upscale(image, model, out=out)
-next(job)
+next(event for event in job if isinstance(event, UpscalePlanned))
 job.close()
 settled = zarr.open_group(out, mode="r").attrs[PROVENANCE]["settled"]
 whole = {axis: slice(0, n) for axis, n in zip("YX", image.shape)}

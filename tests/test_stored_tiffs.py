@@ -108,6 +108,7 @@ _KILLED = """
 import os, signal, sys
 from napari_edsr import cli, plan as tile_plan, runs
 from napari_edsr.stores import plan, result, staging
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
 plan._CHUNK, plan.UNIT_PIXELS, result._RECORD_SECONDS = 128, 64 * 64, 0
 staging.UNIT_PIXELS, tile_plan._BAND_PIXELS = 64 * 64, 8 * 70
 left, name = int(sys.argv.pop()), sys.argv.pop()
