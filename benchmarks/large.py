@@ -310,6 +310,11 @@ def main() -> None:
     for line in figures(asked.gigapixels, asked.full):
         console.print(line)
         lines.append(f"| {line} |")
+        _write(lines)
+
+
+def _write(lines: Sequence[str]) -> None:
+    """Put the figures found so far into the page."""
     table = "\n".join(
         [BEGIN, "", "| figure | measured |", "|---|---|", *lines, "", END]
     )
