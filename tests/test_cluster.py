@@ -15,6 +15,7 @@ import pytest
 import tifffile
 import zarr
 from distributed import Client
+from stored_files import files_of
 
 from napari_edsr import cluster, drain, iter_upscale, storing, upscale
 from napari_edsr.errors import DeviceError, FileError, ImageError
@@ -39,15 +40,6 @@ def small_units(monkeypatch):
     monkeypatch.setattr(plan, "UNIT_PIXELS", 64 * 64)
     monkeypatch.setattr(cluster.Cluster, "settle", storing.Here.settle)
     monkeypatch.setattr(cluster.Cluster, "_engines", None, raising=False)
-
-
-def files_of(path):
-    """Pixels of all levels as they lie on the disk."""
-    return {
-        str(file.relative_to(path)): file.read_bytes()
-        for file in sorted(path.rglob("*"))
-        if file.is_file() and file.name != "zarr.json"
-    }
 
 
 def about(path):

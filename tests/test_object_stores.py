@@ -9,6 +9,7 @@ import pytest
 import tifffile
 import zarr
 from moto.server import ThreadedMotoServer
+from stored_files import files_of
 from upath import UPath
 
 from napari_edsr import drain, iter_upscale, upscale
@@ -51,16 +52,6 @@ def small_units(monkeypatch):
     monkeypatch.setattr(result, "_RECORD_SECONDS", 0)
 
 
-def objects(url):
-    """Pixels of all levels as they lie in the store."""
-    root = UPath(url, use_listings_cache=False)
-    return {
-        str(item.relative_to(root)): item.read_bytes()
-        for item in root.rglob("*")
-        if item.is_file() and item.name != "zarr.json"
-    }
-
-
 def test_a_run_that_is_stopped_goes_on_and_ends_with_the_same_bytes(
     tiny, rng, tmp_path, bucket, small_units
 ):
@@ -74,11 +65,7 @@ def test_a_run_that_is_stopped_goes_on_and_ends_with_the_same_bytes(
     run.close()
     ended = drain(iter_upscale(image, tiny, axes="ZYX", out=there))
     assert "Went on after" in " ".join(ended.metadata["notes"])
-    assert objects(there) == {
-        str(file.relative_to(here)): file.read_bytes()
-        for file in here.rglob("*")
-        if file.is_file() and file.name != "zarr.json"
-    }
+    assert files_of(UPath(there, use_listings_cache=False)) == files_of(here)
     group = zarr.open_group(there, mode="r")
     assert group.attrs[PROVENANCE]["state"] == "complete"
     np.testing.assert_array_equal(ended.image, upscale(image, tiny, axes="ZYX"))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from stored_files import files_of
 
 from napari_edsr import drain, engines, files, iter_upscale, storing, upscale
 from napari_edsr import plan as tile_plan
@@ -32,15 +33,6 @@ def small_units(monkeypatch):
     monkeypatch.setattr(tile_plan, "_BAND_PIXELS", 8 * 70)
     monkeypatch.setattr(plan, "_CHUNK", 128)
     monkeypatch.setattr(plan, "UNIT_PIXELS", 64 * 64)
-
-
-def files_of(path: Path) -> dict[str, bytes]:
-    """Pixels of all levels as they lie on the disk."""
-    return {
-        str(file.relative_to(path)): file.read_bytes()
-        for file in sorted(path.rglob("*"))
-        if file.is_file() and file.name != "zarr.json"
-    }
 
 
 def state_of(path: Path) -> str:

@@ -85,12 +85,19 @@ def plan(
 
 
 def _check_memory(requests: Sequence[UpscaleRequest]) -> None:
-    needed, free = sum(_result_bytes(request) for request in requests), free_memory()
-    if needed > free:
+    if lack := _lack_of_memory(requests):
         raise ImageError(
-            f"The result takes {in_bytes(needed)}, and {in_bytes(free)} of memory are "
-            "free; let it go to a file under Result, or choose a smaller region."
+            f"The result takes {lack}; let it go to a file under Result, or choose a "
+            "smaller region."
         )
+
+
+def _lack_of_memory(requests: Sequence[UpscaleRequest]) -> str:
+    """How much the results take, and what is free; empty if they fit."""
+    needed, free = sum(_result_bytes(request) for request in requests), free_memory()
+    if needed <= free:
+        return ""
+    return f"{in_bytes(needed)}, and {in_bytes(free)} of memory are free"
 
 
 def _result_bytes(request: UpscaleRequest) -> int:
@@ -140,13 +147,8 @@ def needs_file(viewer: ViewerModel, layers: Sequence[Image], choices: Choices) -
         ]
     except EDSRError:
         return ""
-    needed, free = sum(_result_bytes(request) for request in requests), free_memory()
-    if needed <= free:
-        return ""
-    return (
-        f"It takes {in_bytes(needed)}, and {in_bytes(free)} of memory are free; so it "
-        "goes to a file."
-    )
+    lack = _lack_of_memory(requests)
+    return f"It takes {lack}; so it goes to a file." if lack else ""
 
 
 def _check_layers(viewer: ViewerModel, layers: Sequence[Image]) -> None:

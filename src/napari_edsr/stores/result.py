@@ -107,25 +107,17 @@ def create(
         unlock = _locked(path)
         remove(path)
         unlock()
+    if not is_remote(path) and not path.parent.is_dir():
+        raise FileError(f"There is no folder {path.parent}; make it first.")
     partial = path if is_remote(path) else unfinished(path)
     stored = ngff.stored_axes(axes)
     lengths = [shape[axes.index(axis)] for axis in stored]
     factors = level_factors(*lengths[-2:])
-    if not is_remote(path) and not path.parent.is_dir():
-        raise FileError(f"There is no folder {path.parent}; make it first.")
     begun = {PROVENANCE: {"state": "creating", "asked": {}}}
     group = open_group(partial, mode="w", zarr_format=3, attributes=begun)
     for level, factor in enumerate(factors):
-        size = [
-            n // factor if a in "YX" else n
-            for a, n in zip(stored, lengths, strict=True)
-        ]
-        group.create_array(
-            str(level),
-            shape=size,
-            chunks=_chunks(stored, size, chunk),
-            dtype=dtype.newbyteorder("="),
-            dimension_names=ngff.axis_names(stored),
+        _add_level(
+            group, str(level), stored, _shrunk(stored, lengths, factor), dtype, chunk
         )
     group.attrs.update(
         {
@@ -142,10 +134,29 @@ def create(
         partial.rename(path)
 
 
-def _chunks(stored: str, size: Sequence[int], side: int) -> list[int]:
-    """Square, with all samples of a pixel."""
+def _shrunk(stored: str, lengths: Sequence[int], factor: int) -> list[int]:
+    """Lengths of a coarser level."""
+    pairs = zip(stored, lengths, strict=True)
+    return [n // factor if axis in "YX" else n for axis, n in pairs]
+
+
+def _add_level(
+    group: Any,
+    name: str,
+    stored: str,
+    size: Sequence[int],
+    dtype: np.dtype,
+    side: int,
+) -> None:
+    """With square chunks that hold all samples of a pixel."""
     most = {"Y": side, "X": side, "S": size[stored.find("S")]}
-    return [min(n, most.get(a, 1)) for a, n in zip(stored, size, strict=True)]
+    group.create_array(
+        name,
+        shape=size,
+        chunks=[min(n, most.get(a, 1)) for a, n in zip(stored, size, strict=True)],
+        dtype=dtype.newbyteorder("="),
+        dimension_names=ngff.axis_names(stored),
+    )
 
 
 class Opened:
@@ -338,17 +349,20 @@ def opened(path: Path, axes: str) -> Any:
 
 def levels(path: Path, axes: str) -> list[Any]:
     """As `opened`, at all of its resolutions, the finest first."""
-    stored = ngff.stored_axes(axes)
-    order = [stored.index(axis) for axis in axes]
+    order = _order(axes)
     return [as_dask(array).transpose(order) for array in _arrays(path)]
 
 
 def views(path: Path, axes: str) -> list[View]:
     """As `levels`, for a viewer: without dask's graph, which takes longer than reading."""
+    order = _order(axes)
+    return [View(array, order) for array in _arrays(path)]
+
+
+def _order(axes: str) -> list[int]:
+    """Where each axis is stored."""
     stored = ngff.stored_axes(axes)
-    return [
-        View(array, [stored.index(axis) for axis in axes]) for array in _arrays(path)
-    ]
+    return [stored.index(axis) for axis in axes]
 
 
 def _arrays(path: Path) -> list[Any]:
