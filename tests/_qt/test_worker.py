@@ -284,3 +284,49 @@ def test_paused_job_can_be_stopped(qtbot):
         job.stop()
 
     assert log[-2:] == ["stopped", "ended"]
+
+
+def test_a_quick_job_waits_for_the_main_thread(qtbot):
+    made, dealt_with, ahead = [0], [0], []
+    far_ahead = threading.Event()
+
+    def quick():
+        while True:
+            made[0] += 1
+            if made[0] - dealt_with[0] > 100:
+                far_ahead.set()
+            yield made[0]
+
+    def deal_with(number):
+        dealt_with[0] = number
+        ahead.append(made[0] - number)
+
+    job = Job(quick())
+    job.yielded.connect(deal_with)
+    job.start()
+    assert not far_ahead.wait(0.5)  # with a main thread that does something else
+    qtbot.waitUntil(lambda: dealt_with[0] > 1000, timeout=10_000)
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        job.stop()
+    assert max(ahead) <= 100
+
+
+def test_a_job_that_waits_for_the_main_thread_can_be_stopped(qtbot):
+    made, closed = threading.Semaphore(0), threading.Event()
+
+    def quick():
+        try:
+            while True:
+                made.release()
+                yield
+        finally:
+            closed.set()
+
+    job = Job(quick())
+    job.start()
+    for _ in range(64):
+        assert made.acquire(timeout=10)
+    job.stop()
+    assert closed.wait(timeout=10)  # without an event loop
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        pass

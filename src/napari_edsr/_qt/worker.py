@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import io
 import logging
+import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -24,29 +25,43 @@ _log = logging.getLogger(__name__)
 _ACTIVITY_INTERVAL = 150
 _SPINNER_SPEED = 10  # percent: some three pictures a second
 _PARTS = 1000  # that the bar there is divided into
+#: Events of a job that the main thread may be behind. Each holds what it tells of, a
+#: tile's pixels for one; a job that yields faster than Qt delivers would fill memory.
+_EVENTS_AHEAD = 64
+_ABORT_POLL = 0.05  # seconds
 
 
 class JobFailedError(EDSRError):
     """A job ended with an error of a kind that napari's workers would swallow."""
 
 
-def follow(job: Generator[Any, None, Any]) -> Generator[Any, None, Any]:
+def follow(
+    job: Generator[Any, Any, Any], wait_for_room: Callable[[], None]
+) -> Generator[Any, Any, Any]:
     """Be the generator function that napari's workers insist on."""
-    return (yield from job)
+    message = None
+    while True:
+        wait_for_room()
+        try:
+            event = job.send(message)
+        except StopIteration as end:
+            return end.value
+        message = yield event
 
 
 class JobWorker(GeneratorWorker):
-    """A worker that reports every error and always closes its generator.
+    """A worker that reports every error, closes its generator, and waits for Qt.
 
     napari's own swallows each ``RuntimeError`` (out of memory is one) without ending,
-    and leaves a stopped generator open until garbage collection.
+    leaves a stopped generator open until garbage collection, and posts without limit.
     """
 
     def __init__(
         self, func: Callable[..., Any], job: Generator[Any, None, Any]
     ) -> None:
-        super().__init__(func, job)
+        super().__init__(func, job, self._wait_for_room)
         self._job = job
+        self._room = threading.Semaphore(_EVENTS_AHEAD)
 
     def work(self) -> Any:
         """Run the generator; called in the thread by Qt."""
@@ -59,6 +74,15 @@ class JobWorker(GeneratorWorker):
         if isinstance(result, RuntimeError):
             raise JobFailedError(_first_line(result)) from result
         return result
+
+    def _wait_for_room(self) -> None:
+        """Return once few enough events wait for the main thread, or it asks to stop."""
+        while not self.abort_requested and not self._room.acquire(timeout=_ABORT_POLL):
+            pass
+
+    def make_room(self) -> None:
+        """Called on the main thread for each event that it has dealt with."""
+        self._room.release()
 
 
 # A script that closes its viewer without an event loop must not end under a worker.
@@ -231,6 +255,7 @@ class Job(QObject):
             if self._message is not None:
                 self._worker.send(self._message)
         self.yielded.emit(event)
+        self._worker.make_room()
 
     @property
     def is_stopping(self) -> bool:
