@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from benchmarks.engines import problem, report, run, worker
-from benchmarks.engines.catalogue import CHOP, EAGER, ENGINES, OURS, OURS_FAST, PEAK
+from benchmarks.engines.catalogue import (
+    CHOP,
+    EAGER,
+    ENGINES,
+    IN_FP32,
+    OPENVINO,
+    OURS,
+    OURS_FAST,
+    PEAK,
+)
 from benchmarks.engines.engine import Job, NotMeasured
 from benchmarks.engines.in_torch import ours
 from benchmarks.engines.ncnn_files import ncnn_files
@@ -200,6 +209,8 @@ class FakeWorker:
 
     def ask(self, what):
         self.asked.append((self.job.engine, what))
+        if what == "ready":
+            return {}
         if self.job.engine == "MNN":
             raise NotMeasured("It crashed.")
         if self.job.engine == PEAK:
@@ -226,6 +237,9 @@ def fake(monkeypatch, tmp_path):
 def test_engines_take_turns_and_a_crash_is_a_row(fake, tmp_path):
     results = Results(tmp_path / "a.json", MACHINE)
     run.measure(SIZE, fake, results, lambda text: None)
+    first = FakeWorker.asked.index((PEAK, "first"))
+    ready = [(name, "ready") for name in (PEAK, OURS, EAGER, "MNN")]
+    assert FakeWorker.asked[:first] == ready  # no other imports while one is timed
     timed = [name for name, what in FakeWorker.asked if what == "again"]
     assert timed == [PEAK, OURS, EAGER] * 2
     kept = {row["engine"]: row for row in Results.resume(results.path, MACHINE).rows}
@@ -324,6 +338,16 @@ def test_a_short_run_measures_the_same_network_elsewhere_at_one_size(tmp_path):
     assert set(small) - set(large) == once
     full = run.Settings("cpu", 2, 5, tmp_path, tuple(ENGINES))
     assert run.engines_for(run.SHORT[1], full, results) == small
+
+
+@pytest.mark.parametrize(
+    ("note", "again"), [(IN_FP32, False), ("computed in bf16", True)]
+)
+def test_a_short_run_measures_fp32_in_openvino_once(tmp_path, note, again):
+    results = Results(tmp_path / "f.json", MACHINE)
+    results.row(OPENVINO, run.SHORT[0])["note"] = note
+    short = run.Settings("cpu", 2, 5, tmp_path, tuple(ENGINES), full=False)
+    assert (OPENVINO in run.engines_for(run.SHORT[1], short, results)) is again
 
 
 @pytest.mark.parametrize(("first", "count"), [(5, 5), (20.5, 3), (61, 2)])

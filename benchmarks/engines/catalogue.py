@@ -16,6 +16,9 @@ EAGER = "EDSR-PyTorch"
 CHOP = "EDSR-PyTorch, chop"
 #: What the others' figures are a share of: a product of matrices in torch.
 PEAK = "matrix product"
+#: The type is its own choice, as it is OURS's; where that is fp32 it is there twice.
+OPENVINO = "OpenVINO, default"
+IN_FP32 = "computed in f32"
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ ENGINES = {
     "OpenCV dnn": Entry("converted:opencv", "opencv-python-headless", _ONNX),
     "ONNX Runtime": Entry("converted:onnxruntime", "onnxruntime", _ONNX),
     "OpenVINO, fp32": Entry("converted:openvino_fp32", "openvino", _ONNX),
-    "OpenVINO, default": Entry("converted:openvino", "openvino", _ONNX),
+    OPENVINO: Entry("converted:openvino", "openvino", _ONNX),
     "ncnn": Entry("converted:ncnn", "ncnn", _NCNN),
     "MNN": Entry("converted:mnn", "MNN", _MNN),
 }

@@ -124,6 +124,10 @@ class _Measuring:
     def __init__(self, job: Job) -> None:
         self.job = job
 
+    def ready(self) -> dict[str, Any]:
+        """Answer once everything was imported."""
+        return {}
+
     def reference(self) -> dict[str, Any]:
         """Compute what is right."""
         problem.kept_reference(self.job.folder, self.job.scale, self.job.side)
