@@ -23,7 +23,7 @@ from rich.console import Console
 from napari_edsr import disk, iter_upscale, save_model, upscale
 from napari_edsr.amounts import in_bytes
 from napari_edsr.cli import pool, progress
-from napari_edsr.cli.jobs import Job
+from napari_edsr.file_jobs import Job
 from napari_edsr.files import read_header, read_image, tiff_pyramid, tiff_read
 from napari_edsr.images import understand
 from napari_edsr.stores import pyramid, staging
@@ -160,7 +160,7 @@ def test_a_glob_has_its_pattern(run, tiny, folder, tmp_path):
         *("--pattern", "*.tif", "--model", tiny),
     )
     assert code == 1
-    assert "--pattern is for a folder, which" in err
+    assert "The pattern is for a folder, which" in err
 
 
 # what becomes of them

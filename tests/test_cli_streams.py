@@ -70,7 +70,7 @@ def test_several_images_need_a_folder(run, tiny, tmp_path, output):
         "upscale", tmp_path / "*.png", tmp_path / output, "--model", tiny
     )
     assert code == 1
-    assert f"which {output} is not; name one for OUTPUT" in err
+    assert f"which {output} is not; name one for the results" in err
     assert not (tmp_path / "x.png").exists()
 
 

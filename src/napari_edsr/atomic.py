@@ -59,6 +59,23 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def check_place(output: Path) -> None:
+    """Refuse, before time is spent on it, a file that cannot be written.
+
+    Raises
+    ------
+    FileError
+        If its folder is missing or closed, or it is a folder itself.
+    """
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise FileError(f"There is no folder {output.parent}; make it first.")
+    if output.is_dir() and output.suffix.lower() != ".zarr":
+        raise FileError(f"{output} is a folder; name a file in it.")
+    if not os.access(folder, os.W_OK):
+        raise FileError(f"Nothing can be written to {folder}; name another place.")
+
+
 def settle(path: Path) -> None:
     """Bring what was written to a file to the disk."""
     with path.open("rb+") as file:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from napari_edsr.amounts import duration
-from napari_edsr.cli.jobs import Job
 from napari_edsr.cli.outcomes import (
     DONE,
     FAILED,
@@ -25,6 +24,7 @@ from napari_edsr.cli.outcomes import (
 from napari_edsr.cli.progress import BatchBars, run_with_progress
 from napari_edsr.cli.upscale_file import RunsJobs, upscale_file
 from napari_edsr.errors import FileError
+from napari_edsr.file_jobs import Job
 
 if TYPE_CHECKING:
     from napari_edsr.model import EDSR, MDSR

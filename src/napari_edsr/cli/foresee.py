@@ -12,19 +12,18 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
-from napari_edsr import disk, files, zoo
+from napari_edsr import disk, zoo
 from napari_edsr.amounts import duration, in_bytes
 from napari_edsr.cli.batch import Manner
-from napari_edsr.cli.jobs import Job
 from napari_edsr.cli.outcomes import Settings
 from napari_edsr.cli.parameters import reason, table_console
-from napari_edsr.cli.upscale_file import is_shared, need
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import EDSRError, FileError
 from napari_edsr.estimate import Estimate, estimate
-from napari_edsr.images import ImageSpec, understand
+from napari_edsr.file_headers import Header, together
+from napari_edsr.file_jobs import Job
+from napari_edsr.file_runs import is_shared
 from napari_edsr.plan import free_memory
-from napari_edsr.stores.read import is_zarr, read_zarr
 
 _HEADINGS = ("Input", "Size", "Result", "On the disk", "Memory", "Time")
 
@@ -36,28 +35,6 @@ class Machine:
     kind: str
     free_bytes: int
     flops_per_second: float | None
-
-
-@dataclass(frozen=True)
-class Header:
-    """What is known of a file without its pixels; `stored` results grow on the disk."""
-
-    job: Job
-    spec: ImageSpec
-    need: disk.Need
-    stored: bool
-
-    @classmethod
-    def of(cls, job: Job, settings: Settings) -> Header:
-        """Read it; an `EDSRError` says why it cannot be upscaled."""
-        read = read_zarr if is_zarr(job.source) else files.read_header
-        image, scale = read(job.source, settings.axes), settings.scale
-        spec = understand(image.data, image.axes)
-        stored = job.is_stored(spec, is_shared(settings.options))
-        if not job.to_store:
-            shape = spec.output_shape(scale)
-            files.check_writable(job.target, image.axes, shape, spec.dtype)
-        return cls(job, spec, need(job, image, spec, scale, stored), stored)
 
 
 @dataclass(frozen=True)
@@ -93,8 +70,8 @@ def check_disk(
     for job in jobs:
         with suppress(EDSRError, MemoryError, OSError):  # it is told in its turn
             if not (manner.skip_existing and job.is_done()):
-                headers.append(Header.of(job, settings))
-    note = disk.check_room(output, _together(headers, manner.n_processes))
+                headers.append(_header(job, settings))
+    note = disk.check_room(output, together(headers, manner.n_processes))
     if note:
         typer.echo(note)
 
@@ -140,7 +117,7 @@ def foresee(
         except (EDSRError, MemoryError, OSError) as error:
             failed.append(reason(error))
             table.add_row(str(job.source), "cannot be done")
-    need = _together([each.header for each in found], manner.n_processes)
+    need = together([each.header for each in found], manner.n_processes)
     if len(jobs) > 1:
         table.add_row(*_totals(found, need, manner.n_processes))
     _show(table, failed, need, output)
@@ -148,6 +125,11 @@ def foresee(
         raise FileError(
             f"{len(failed)} of {len(jobs)} images cannot be done: {failed[0]}"
         )
+
+
+def _header(job: Job, settings: Settings) -> Header:
+    shared = is_shared(settings.options)
+    return Header.of(job, settings.scale, settings.axes, shared=shared)
 
 
 def _machine(settings: Settings) -> Machine:
@@ -179,7 +161,7 @@ def _speed_by_run(settings: Settings) -> float | None:
 def _foreseen(
     job: Job, config: EDSRConfig, settings: Settings, machine: Machine
 ) -> Foreseen:
-    header, options = Header.of(job, settings), settings.options
+    header, options = _header(job, settings), settings.options
     run = estimate(
         header.spec,
         config,
@@ -209,22 +191,6 @@ def _row(found: Foreseen) -> list[str]:
 def _time(found: Sequence[Foreseen]) -> str:
     known = [each.run.seconds for each in found if each.run.seconds is not None]
     return duration(math.fsum(known)) if len(known) == len(found) else "unknown"
-
-
-def _together(headers: Sequence[Header], n_processes: int) -> disk.Need:
-    """Of all files, of which some replace others and so many are made at a time."""
-    needs = [header.need for header in headers]
-    replaced = sum(_size(header.job.target) for header in headers)
-    surely = sum(need.surely for need in needs)
-    return disk.Need(
-        result=sum(need.result for need in needs),
-        beside=sum(heapq.nlargest(n_processes, (need.beside for need in needs))),
-        surely=max([surely - replaced, 0, *(need.surely for need in needs)]),
-    )
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
 
 
 def _totals(found: Sequence[Foreseen], need: disk.Need, n_processes: int) -> list[str]:

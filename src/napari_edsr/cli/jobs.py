@@ -1,67 +1,20 @@
-"""What ``napari-edsr upscale`` reads and writes: a file, or those of a folder or glob."""
+"""What ``napari-edsr upscale`` makes of INPUT, OUTPUT and ``--name``."""
 
 from __future__ import annotations
 
 import glob
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any
 
 from napari_edsr import files
-from napari_edsr.atomic import make_folder
-from napari_edsr.cli.parameters import check_place
+from napari_edsr.atomic import check_place
 from napari_edsr.errors import FileError
-from napari_edsr.stores import staging
+from napari_edsr.file_jobs import Job, batch_jobs, name_parts, refuse_inputs
 from napari_edsr.stores.location import is_remote, location
 from napari_edsr.stores.read import is_zarr
-from napari_edsr.stores.result import read_state
-
-if TYPE_CHECKING:
-    from napari_edsr.images import ImageSpec
 
 _FIELDS = ("stem", "suffix", "scale")
-_DOUBLE = (".ome.tif", ".ome.tiff", ".ome.zarr")
-
-
-@dataclass(frozen=True)
-class Job:
-    """A file to read, one to write, and perhaps others for maps of what to trust."""
-
-    source: Path
-    target: Path
-    uncertainty: Path | None = None
-    consistency: Path | None = None
-
-    @property
-    def to_store(self) -> bool:
-        """Whether the result is an OME-Zarr."""
-        return self.target.suffix.lower() == ".zarr"
-
-    @property
-    def maps(self) -> dict[str, Path]:
-        """Those that are wanted, by what they show."""
-        wanted = {"uncertainty": self.uncertainty, "consistency": self.consistency}
-        return {name: path for name, path in wanted.items() if path is not None}
-
-    def is_stored(self, spec: ImageSpec, shared: bool) -> bool:
-        """Whether the result grows part by part on the disk."""
-        is_tiff = self.target.suffix.lower() in (".tif", ".tiff") and not self.maps
-        by_parts = shared or staging.is_worthwhile(spec)
-        return self.to_store or (is_tiff and by_parts)
-
-    def is_done(self) -> bool:
-        """Whether all of its files are there, and complete."""
-        if not all(path.exists() for path in (self.target, *self.maps.values())):
-            return False
-        if not self.to_store:
-            return True
-        try:
-            return (read_state(self.target) or {}).get("state") == "complete"
-        except FileError:  # it is not from here, as the run will say
-            return False
 
 
 @dataclass(frozen=True)
@@ -83,7 +36,7 @@ class Naming:
         FileError
             If the template has other fields, or gives no name of a file.
         """
-        stem, suffix = _parts(source.name)
+        stem, suffix = name_parts(source.name)
         if self.template is None:
             return stem + suffix
         if unknown := [field for field in self._fields() if field not in _FIELDS]:
@@ -121,15 +74,6 @@ class Naming:
         )
 
 
-def _parts(name: str) -> tuple[str, str]:
-    """Stem and suffix; formats that cannot be written become PNG."""
-    suffix = next((s for s in _DOUBLE if name.lower().endswith(s)), Path(name).suffix)
-    stem, suffix = name[: -len(suffix)], name[-len(suffix) :]
-    if Path(name).suffix.lower() in (*files.WRITABLE, ".zarr"):
-        return stem, suffix
-    return stem, ".tif" if suffix.lower() == ".lsm" else ".png"
-
-
 def is_single(source: str) -> bool:
     """Whether INPUT is one file, or OME-Zarr, that is there or should be.
 
@@ -157,23 +101,25 @@ def single_job(asked: Job, pattern: str | None, naming: Naming) -> Job:
     given = {"pattern": pattern, "name": naming.template}
     for option in (name for name, value in given.items() if value is not None):
         raise FileError(f"--{option} is for a folder or glob; INPUT is a single file.")
-    _protect([asked])
+    refuse_inputs([asked])
+    for output in (asked.target, *asked.maps.values()):
+        if not is_remote(output):
+            check_place(output)
+    _check_maps(asked)
     return asked
 
 
-def batch_jobs(
+def folder_jobs(
     source: str, asked: Job, pattern: str | None, naming: Naming, scale: int | None
 ) -> list[Job]:
-    """One job for each file that `source` names, in alphabetical order.
+    """One job for each file of a folder or glob.
 
     Parameters
     ----------
     source : str
-        A folder or glob.
     asked : Job
         From and to a folder.
     pattern : str or None
-        Of the files of a folder.
     naming : Naming
     scale : int or None
         For `naming`.
@@ -181,121 +127,13 @@ def batch_jobs(
     Raises
     ------
     FileError
-        If there are no inputs, outputs collide, or an input would be overwritten.
+        As `batch_jobs`, or if maps are wanted.
     """
     if asked.maps:
         raise FileError(f"--{min(asked.maps)} needs a single INPUT file.")
-    output = asked.target
-    inputs = _inputs(source, pattern, output)
-    if not inputs:
-        raise FileError(
-            f"No images in {source}{f' that match {pattern}' if pattern else ''}; known "
-            f"are {', '.join(files.READABLE)} and .zarr."
-        )
-    root = Path(source) if Path(source).is_dir() else None
-    jobs = []
-    for path in inputs:
-        folder = output / path.relative_to(root).parent if root else output
-        jobs.append(Job(path, folder / naming.name(path, scale)))
-    _refuse_collisions(jobs)
-    _check_folder(output)
-    _refuse_inputs(jobs)
-    return jobs
-
-
-def make_folders(jobs: Sequence[Job]) -> None:
-    """Make the folders of all outputs, which must let files be written.
-
-    Raises
-    ------
-    FileError
-        If that cannot be done.
-    """
-    for folder in sorted({job.target.parent for job in jobs}):
-        make_folder(folder)
-    for job in jobs:
-        check_place(job.target)
-
-
-def _inputs(source: str, pattern: str | None, output: Path) -> list[Path]:
-    """Images and OME-Zarr; names with a dot in front are hidden, or by-products."""
-    root = Path(source)
-    if not root.is_dir():
-        if pattern is not None:
-            raise FileError(f"--pattern is for a folder, which {source} is not.")
-        return sorted(path for path in map(Path, glob.glob(source)) if _is_input(path))
-    try:
-        found = list(root.glob("*" if pattern is None else pattern))
-    except (ValueError, NotImplementedError) as error:
-        raise FileError(
-            f"--pattern {pattern} cannot be read; write it as in '**/*.tif'."
-        ) from error
-    own = output.resolve() if output.resolve() != root.resolve() else None
-    return sorted(
-        path
-        for path in found
-        if _is_input(path) and not any(_is_apart(path, root, own))
+    return batch_jobs(
+        source, asked.target, pattern, lambda path: naming.name(path, scale)
     )
-
-
-def _is_input(path: Path) -> bool:
-    if path.name.startswith("."):
-        return False
-    return is_zarr(path) or (path.suffix.lower() in files.READABLE and path.is_file())
-
-
-def _is_apart(path: Path, root: Path, output: Path | None) -> Iterator[bool]:
-    """Whether a folder on the way from `root` is hidden, an OME-Zarr, or the output."""
-    folders = list(path.relative_to(root).parents)[:-1]
-    for folder in folders:
-        yield folder.name.startswith(".") or folder.suffix.lower() == ".zarr"
-        yield output is not None and (root / folder).resolve() == output
-
-
-def _check_folder(output: Path) -> None:
-    if output.is_file() or (
-        output.suffix.lower() in (*files.READABLE, ".zarr") and not output.is_dir()
-    ):
-        raise FileError(
-            f"A folder or glob goes into a folder, which {output.name} is not; "
-            "name one for OUTPUT."
-        )
-
-
-def _refuse_collisions(jobs: list[Job]) -> None:
-    counts = Counter(job.target for job in jobs)
-    twice = [target for target, count in counts.items() if count > 1]
-    if twice:
-        raise FileError(
-            f"Several inputs would become {twice[0].name}; tell them apart by --name, or "
-            "upscale them one by one."
-        )
-
-
-def _protect(jobs: list[Job]) -> None:
-    """Refuse to overwrite any input, under whatever name, and places of no use."""
-    _refuse_inputs(jobs)
-    for job in jobs:
-        for output in (job.target, *job.maps.values()):
-            if not is_remote(output):
-                check_place(output)
-        _check_maps(job)
-
-
-def _refuse_inputs(jobs: list[Job]) -> None:
-    sources = {_identity(job.source) for job in jobs if job.source.exists()}
-    for job in jobs:
-        for output in (job.target, *job.maps.values()):
-            if output.exists() and _identity(output) in sources:
-                raise FileError(f"{output} is the input itself; name another output.")
-
-
-def _identity(path: Path) -> tuple[Any, ...]:
-    """The same for all names of a file, links included."""
-    if is_remote(path):
-        return (str(path),)
-    status = path.stat()
-    return status.st_dev, status.st_ino
 
 
 def _check_maps(job: Job) -> None:

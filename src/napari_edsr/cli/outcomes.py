@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from napari_edsr.cli.jobs import Job
-from napari_edsr.cli.parameters import check_place, reason
+from napari_edsr.atomic import check_place
+from napari_edsr.cli.parameters import reason
 from napari_edsr.errors import EDSRError, FileError
+from napari_edsr.file_jobs import Job
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 

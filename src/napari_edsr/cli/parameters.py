@@ -1,13 +1,10 @@
-"""What several commands share: words of their help, places to write to, tables, errors."""
+"""What several commands share: words of their help, tables, errors."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from rich.console import Console
 
-from napari_edsr.errors import EDSRError, FileError
+from napari_edsr.errors import EDSRError
 
 #: Of a model that is not named, as `zoo.default_model` has it.
 DEFAULT_MODEL = "edsr-light-x2, or that of --scale"
@@ -31,20 +28,3 @@ def reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error}; check the disk and the paths."
     return f"{type(error).__name__}: {error} (NAPARI_EDSR_TRACEBACK=1 shows where)."
-
-
-def check_place(output: Path) -> None:
-    """Refuse, before time is spent on it, a file that cannot be written.
-
-    Raises
-    ------
-    FileError
-        If its folder is missing or closed, or it is a folder itself.
-    """
-    folder = output.absolute().parent
-    if not folder.is_dir():
-        raise FileError(f"There is no folder {output.parent}; make it first.")
-    if output.is_dir() and output.suffix.lower() != ".zarr":
-        raise FileError(f"{output} is a folder; name a file in it.")
-    if not os.access(folder, os.W_OK):
-        raise FileError(f"Nothing can be written to {folder}; name another place.")

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_edsr.cli import library_messages, terminate
-from napari_edsr.cli.jobs import Job
 from napari_edsr.cli.outcomes import FAILED, Outcome, Settings, attempt
 from napari_edsr.cli.upscale_file import upscale_file
 from napari_edsr.events import drain
+from napari_edsr.file_jobs import Job
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event

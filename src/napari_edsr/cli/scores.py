@@ -16,8 +16,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from napari_edsr.atomic import replacing
-from napari_edsr.cli.parameters import FLAG, check_place, table_console
+from napari_edsr.atomic import check_place, replacing
+from napari_edsr.cli.parameters import FLAG, table_console
 from napari_edsr.errors import FileError, legible
 from napari_edsr.metrics import Score
 

@@ -10,18 +10,12 @@ import typer
 from napari_edsr import zoo
 from napari_edsr.cli.batch import Manner, run_batch, run_single
 from napari_edsr.cli.foresee import check_disk, foresee
-from napari_edsr.cli.jobs import (
-    Job,
-    Naming,
-    batch_jobs,
-    is_single,
-    make_folders,
-    single_job,
-)
+from napari_edsr.cli.jobs import Naming, folder_jobs, is_single, single_job
 from napari_edsr.cli.outcomes import Log, Settings
 from napari_edsr.cli.parameters import DEFAULT_MODEL, FLAG
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.errors import DeviceError, ImageError
+from napari_edsr.file_jobs import Job, make_folders
 from napari_edsr.stores.location import location
 
 if TYPE_CHECKING:
@@ -155,7 +149,7 @@ def upscale(
         found = [single_job(asked, pattern, naming)]
     else:
         named = _scale(model, scale) if naming.with_scale else None
-        found = batch_jobs(source, asked, pattern, naming, named)
+        found = folder_jobs(source, asked, pattern, naming, named)
     _refuse_both(jobs, bool(scheduler or workers))
     options = {
         "scale": scale,
