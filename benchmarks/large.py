@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,15 +105,16 @@ def memory(gigapixels: str) -> dict[str, Any]:
 
 
 def memories(sizes: Sequence[float]) -> Iterator[str]:
-    """Whether memory grows with the result."""
-    added = {}
-    for size in sizes:
-        found = in_own_process("memory", size, threads=1)
-        added[size] = found["added"] / 1e6
-        yield (
-            f"Memory added, {size:g} gigapixel of output | {added[size]:.0f} MB, "
-            f"{found['seconds']:.0f} s"
-        )
+    """Whether memory grows with the result; two at a time, as no time is compared."""
+    added, order = {}, sorted(sizes, reverse=True)
+    with ThreadPoolExecutor(2) as pool:
+        cases = pool.map(partial(in_own_process, "memory", threads=1), order)
+        for size, found in zip(order, cases, strict=True):
+            added[size] = found["added"] / 1e6
+            yield (
+                f"Memory added, {size:g} gigapixel of output | {added[size]:.0f} MB, "
+                f"{found['seconds']:.0f} s"
+            )
     slope = np.polyfit(list(added), list(added.values()), 1)[0]
     yield f"Slope | {slope:.1f} MB a gigapixel"
 

@@ -1,10 +1,11 @@
 """Whether a viewer stays usable while a layer larger than memory is upscaled to a file.
 
-``python benchmarks/large_layer_drive.py --seconds 120 --screenshots shots`` opens a viewer
-with a layer of 20,000 x 20,000 px at several resolutions, which is computed where it is looked
-at, and pans and zooms in it: first alone, then during a run of edsr-light-x2 to an OME-Zarr that
-is cancelled half way and resumed, and then beside what has become of it. It prints how long
-the event loop stood still between two ticks of a timer of 10 ms, and how long the calls
+``python benchmarks/large_layer_drive.py --seconds 120 --screenshots shots`` opens a
+viewer with a layer of 20,000 x 20,000 px at several resolutions, which is computed
+where it is looked at, and pans and zooms in it: first alone, then while napari alone
+adds an empty layer, then during a run of edsr-light-x2 to an OME-Zarr that is cancelled
+half way and resumed, and then beside what has become of it. It prints how long the
+event loop stood still between two ticks of a timer of 10 ms, and how long the calls
 into this package took on the main thread, without and with what napari does for them.
 """
 
@@ -189,6 +190,19 @@ def panned(viewer: napari.Viewer, seconds: float) -> str:
     return told(stalls.end())
 
 
+def added(viewer: napari.Viewer, seconds: float) -> str:
+    """Delays of panning while napari alone adds an empty layer of the result's size."""
+    shapes = [(SCALE * SIDE // 2**i,) * 2 for i in range(LEVELS)]
+    empty = [da.zeros(shape, dtype=np.uint8, chunks=CHUNK) for shape in shapes]
+    hand, stalls = Hand(viewer), Stalls()
+    rest(seconds)
+    layer = viewer.add_image(empty, multiscale=True, scale=(1 / SCALE,) * 2)
+    rest(seconds)
+    viewer.layers.remove(layer)
+    hand.end()
+    return told(stalls.end())
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -217,6 +231,7 @@ def drive(seconds: float, folder: Path, screenshots: Path | None) -> None:
             )
 
     say(f"panning alone:        {panned(viewer, ALONE)}")
+    say(f"adding an empty layer: {added(viewer, ALONE / 4)}")
     output = widget.controls.output
     output.where.button("file").click()
     output.path.setText(str(folder / "scan_x2.ome.zarr"))
