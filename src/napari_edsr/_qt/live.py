@@ -124,7 +124,7 @@ class LiveResult:
         )
         self._look = None
         if in_file:
-            _files[self.layer] = request.out
+            note_file(self.layer, request.out)
             self._look = _see_through(self.layer)
         _models[self.layer] = request.model
         if request.contrast_range is not None:
@@ -216,6 +216,11 @@ def _see_through(layer: Image) -> _Look | None:
 def file_of(layer: Layer) -> str:
     """Path of the file that a result of this session is read from; else empty."""
     return _files.get(layer, "")
+
+
+def note_file(layer: Layer, path: str) -> None:
+    """Remember what `file_of` tells."""
+    _files[layer] = path
 
 
 def model_of(layer: Image) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from napari_edsr._qt import layers as geometry
 from napari_edsr._qt import to_file
 from napari_edsr._qt.models import ModelChoice, checked_choice
 from napari_edsr._qt.requests import UpscaleRequest
-from napari_edsr._qt.wording import duration, in_bytes, result_name, sides
+from napari_edsr._qt.wording import about, in_bytes, result_name, sides
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import EDSRError, ImageError
 from napari_edsr.estimate import Estimate, estimate
@@ -25,7 +26,7 @@ from napari_edsr.stores.plan import Wanted
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_edsr.images import Region
+    from napari_edsr.images import ImageSpec, Region
 
 
 @dataclass(frozen=True)
@@ -268,18 +269,14 @@ def foresee(
     speeds: Mapping[str, float],
 ) -> Estimate:
     """Size, memory and time of a request; no time while the device's speed is unknown."""
-    options = request.options
-    speed = speeds.get(speed_key(device, model.config), speeds.get(device))
-    ensemble = bool(options.get("self_ensemble") or options.get("uncertainty"))
-    foreseen = estimate(
+    foreseen = _estimate(
         images.understand(request.data, request.axes),
         model.config,
         request.scale,
-        tile=options.get("tile", "auto"),
-        device=device,
-        self_ensemble=ensemble,
-        region=request.region or None,
-        flops_per_second=speed,
+        request.options,
+        device,
+        speeds,
+        request.region or None,
     )
     if not request.out:
         return foreseen
@@ -288,6 +285,44 @@ def foresee(
         foreseen,
         memory_bytes=foreseen.memory_bytes - foreseen.output_bytes,
         seconds=None if seconds is None else seconds * left,
+    )
+
+
+def foresee_files(
+    specs: Sequence[ImageSpec],
+    choices: Choices,
+    device: str,
+    speeds: Mapping[str, float],
+) -> float | None:
+    """Seconds that images take; None while the device's speed is unknown."""
+    config, scale = choices.checked_model().config, choices.scale
+    seconds = 0.0
+    for spec, count in Counter(specs).items():
+        each = _estimate(spec, config, scale, choices.engine, device, speeds).seconds
+        if each is None:
+            return None
+        seconds += count * each
+    return seconds
+
+
+def _estimate(
+    spec: ImageSpec,
+    config: EDSRConfig,
+    scale: int,
+    options: Mapping[str, Any],
+    device: str,
+    speeds: Mapping[str, float],
+    region: Region | None = None,
+) -> Estimate:
+    return estimate(
+        spec,
+        config,
+        scale,
+        tile=options.get("tile", "auto"),
+        device=device,
+        self_ensemble=bool(options.get("self_ensemble") or options.get("uncertainty")),
+        region=region,
+        flops_per_second=speeds.get(speed_key(device, config), speeds.get(device)),
     )
 
 
@@ -310,12 +345,8 @@ def estimate_text(
     kept = math.fsum(e.output_bytes for e in in_memory[:-1])
     memory = in_bytes(kept + max(e.memory_bytes for e in estimates))
     known = [e.seconds for e in estimates if e.seconds is not None]
-    about = _about(math.fsum(known)) if len(known) == len(estimates) else ""
+    spent = about(math.fsum(known)) if len(known) == len(estimates) else ""
     cost = ", ".join(
-        part for part in (about, f"{memory} of memory", f"on {device}") if part
+        part for part in (spent, f"{memory} of memory", f"on {device}") if part
     )
     return f"{result}, {size} – {cost}"
-
-
-def _about(seconds: float) -> str:
-    return "under a second" if seconds < 1 else f"about {duration(seconds)}"

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_edsr._qt.controls import Caption, Section
+from napari_edsr._qt.folder.results import FolderResults
 
 _STEPS = 1000
 _SIGN = 18
@@ -160,6 +161,7 @@ class RunPanel(QWidget):
         self.save.setToolTip(
             "Write the last result to a file, with pixel size and provenance."
         )
+        self.files = FolderResults()
         self.error = ErrorView()
         self._lay_out()
         self.show_outcome("")
@@ -183,6 +185,7 @@ class RunPanel(QWidget):
         column.addWidget(self.reason)
         column.addWidget(self.progress)
         column.addLayout(ending)
+        column.addWidget(self.files)
         column.addWidget(self.error)
         self.upscale.clicked.connect(self.upscale_asked)
         self.preview.clicked.connect(self.preview_asked)

@@ -9,6 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_edsr._qt.controls import Section, Segments
+from napari_edsr._qt.folder.options import FolderOptions
 from napari_edsr._qt.form import Form
 from napari_edsr._qt.layer_chooser import LayerChooser
 from napari_edsr._qt.models import ModelChooser
@@ -47,7 +48,7 @@ class UpscaleControls(Form):
         self.models = ModelChooser()
         self.speed, self.intensities = SpeedOptions(), IntensityOptions()
         self.quality, self.region = QualityOptions(), RegionOptions()
-        self.output = OutputOptions()
+        self.output, self.folder = OutputOptions(), FolderOptions()
         self._lay_out()
         self._connect()
 
@@ -79,6 +80,15 @@ class UpscaleControls(Form):
         self.add_sections(self._make_sections())
         self.rows.addRow("&Region", self.region)
         self.rows.addRow("Result", self.output)
+        self.add_sections({"folder": self._folder_section()})
+
+    def _folder_section(self) -> Section:
+        return Section(
+            "A folder of images",
+            self.folder,
+            "Upscale image files without opening them, each into a file in another "
+            "folder.",
+        )
 
     def _connect(self) -> None:
         self.layer.chosen.connect(self.layer_chosen)
@@ -93,6 +103,7 @@ class UpscaleControls(Form):
             self.output,
         ):
             options.changed.connect(self._on_change)
+        self.folder.changed.connect(self._summarise)
         self._summarise()
 
     def _on_change(self) -> None:
@@ -103,6 +114,7 @@ class UpscaleControls(Form):
         self.sections["speed"].set_summary(self.speed.summary())
         self.sections["intensities"].set_summary(self.intensities.summary())
         self.sections["quality"].set_summary(self.quality.summary())
+        self.sections["folder"].set_summary(self.folder.summary())
 
     def choices(self) -> Choices:
         """What the controls say, as plain values."""

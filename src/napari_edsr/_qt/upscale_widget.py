@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from napari_edsr._qt import handover, planning, settings, to_file
 from napari_edsr._qt.background import DevicesFound, IdleModel, SpeedFound
 from napari_edsr._qt.dock import ModelDock
 from napari_edsr._qt.failure import Failure
+from napari_edsr._qt.folder.part import FolderPart
 from napari_edsr._qt.layer_chooser import SELECTED
 from napari_edsr._qt.layers import image_layers, layer_spec, pixel_size
 from napari_edsr._qt.news import model_news
@@ -32,6 +33,8 @@ from napari_edsr.errors import EDSRError
 if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
+
+    from napari_edsr.images import ImageSpec
 
 _DESCRIBED = 4
 #: Seconds of a run from which its speed says something.
@@ -60,6 +63,14 @@ class UpscaleWidget(ModelDock):
         self.controls, self.panel = controls, panel
         self.session = UpscaleSession(napari_viewer, self)
         self.saver = ResultSaver(self)
+        self.folder = FolderPart(
+            napari_viewer,
+            controls.folder,
+            panel.files,
+            controls.choices,
+            self._foresee_files,
+            self,
+        )
         self.idle_model = IdleModel(self)
         self._handed_over: tuple[str, int] | None = None
         self._restore()
@@ -81,7 +92,10 @@ class UpscaleWidget(ModelDock):
         self.session.measured.connect(self._on_measured)
         self.session.ended.connect(self._on_ended)
         self.session.warned.connect(show_warning)
-        for worker in (self.session, self.model_source, self.saver):
+        self.folder.session.began.connect(self._on_began)
+        self.folder.session.progressed.connect(self.panel.progress.move_to)
+        self.folder.session.ended.connect(self._on_ended)
+        for worker in (self.session, self.model_source, self.saver, self.folder):
             worker.failed.connect(self._on_failure)
         self.saver.saved.connect(self._on_saved)
         self.scout.speed_found.connect(self._on_speed)
@@ -108,7 +122,7 @@ class UpscaleWidget(ModelDock):
         )
 
     def _start(self, make_requests: Callable[[], list[UpscaleRequest]]) -> None:
-        if self.session.is_running:
+        if self.is_running:
             return
         try:
             requests = make_requests()
@@ -119,7 +133,8 @@ class UpscaleWidget(ModelDock):
 
     def cancel(self) -> None:
         """End the run after the tile at work; what is done is kept."""
-        self.session.stop()
+        for runner in (self.session, self.folder):
+            runner.stop()
         self.panel.progress.show_stopping("Stopping after this part…")
 
     def save(self) -> None:
@@ -145,9 +160,15 @@ class UpscaleWidget(ModelDock):
         """End whatever runs, each after the step at work."""
         for worker in (self.session, self.scout, self.model_source):
             worker.stop()
+        self.folder.stop_all()
         self.idle_model.release()
 
     # what is there
+
+    @property
+    def is_running(self) -> bool:
+        """Whether layers or a folder are being upscaled."""
+        return self.session.is_running or self.folder.is_running
 
     def layers(self) -> list[Image]:
         """The layers to be upscaled: the one chosen, or all that are selected."""
@@ -184,6 +205,7 @@ class UpscaleWidget(ModelDock):
 
     def _on_choices(self) -> None:
         self.panel.error.hide()
+        self.controls.folder.set_scale(self.controls.choices().scale)
         settings.save(**self.controls.settings())
         self._update()
 
@@ -195,8 +217,9 @@ class UpscaleWidget(ModelDock):
         layers = self.layers()
         self._watch(layers)
         self._describe(layers)
-        self.controls.lock(self.session.is_running)
-        if self.session.is_running:
+        self.controls.lock(self.is_running)
+        self.folder.set_busy(self.is_running)
+        if self.is_running:
             self.panel.set_busy("A run is under way; cancel it to start another.")
         else:
             self._show_plan(layers)
@@ -257,6 +280,10 @@ class UpscaleWidget(ModelDock):
         output.suggest(to_file.suggested_path(layers, choices.scale))
         output.require_file(planning.needs_file(self._viewer, layers, choices))
 
+    def _foresee_files(self, specs: Sequence[ImageSpec]) -> float | None:
+        choices, device = self.controls.choices(), self.controls.speed.actual_device
+        return planning.foresee_files(specs, choices, device, self._speeds)
+
     # what the workers report
 
     def _offer(self, found: DevicesFound) -> None:
@@ -293,7 +320,7 @@ class UpscaleWidget(ModelDock):
 
     def _on_model_chosen(self, name: str, scale: int) -> None:
         """Take a model that another dock hands over, after a run that is under way."""
-        if self.session.is_running:
+        if self.is_running:
             self._handed_over = (name, scale)
             return
         self.controls.models.refresh()

@@ -20,6 +20,11 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{rest:02}"
 
 
+def about(seconds: float) -> str:
+    """How long something will take: ``"about 6 min"``."""
+    return "under a second" if seconds < 1 else f"about {duration(seconds)}"
+
+
 def times(text: str) -> str:
     """Factors and sizes with a proper sign: ``"x2"`` becomes ``"×2"``."""
     return re.sub(r"\bx(?=\d)|(?<=\d) x (?=\d)", lambda m: m[0].replace("x", "×"), text)
