@@ -6,7 +6,7 @@ WINDOW = libgl1 libegl1 libfontconfig1 libglib2.0-0 libdbus-1-3 libxkbcommon-x11
 	libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
 XVFB = xvfb xauth
 
-.PHONY: demo demo-gui test slow lint bench clean
+.PHONY: demo demo-gui test slow lint bench dist clean
 
 demo:
 	@scripts/bootstrap
@@ -30,6 +30,10 @@ lint:
 bench:
 	@scripts/bootstrap
 	$(TOX) -e bench -- $(ARGS)
+
+dist:
+	@scripts/bootstrap
+	$(TOX) -e dist
 
 clean:
 	rm -rf .bootstrap .tox build dist demo-output .pytest_cache .mypy_cache .ruff_cache
