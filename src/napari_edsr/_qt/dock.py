@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_edsr._qt import settings
 from napari_edsr._qt.background import DevicesFound, TorchScout
 from napari_edsr._qt.form import Form
 from napari_edsr._qt.model_source import ModelSource
@@ -44,6 +45,7 @@ class Dock(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
+        settings.apply_system()
         self._viewer = viewer
         self.link = ViewerLink(
             viewer, self.follow_layers, self._on_view, self._on_removed, self._on_data
@@ -141,6 +143,7 @@ class ModelDock(Dock):
     ) -> None:
         super().__init__(viewer, controls, panel, parent)
         self._form = controls
+        controls.models.refresh()  # of the cache folder that the Preferences name
         self.scout = TorchScout(self, measures=measures)
         self.model_source = ModelSource(controls.models, self)
         self.model_source.updated.connect(self._update)

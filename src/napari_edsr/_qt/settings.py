@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +11,17 @@ from typing import Any
 from napari.settings import get_plugin_settings
 from npe2 import PluginManifest
 
+from napari_edsr.cache import CACHE_VARIABLE
+from napari_edsr.zoo import MIRROR_VARIABLE
+
 _PLUGIN = "napari-edsr"
 _MANIFEST = Path(__file__).parents[1] / "napari.yaml"
+_VARIABLES = {
+    "cache": CACHE_VARIABLE,
+    "mirror": MIRROR_VARIABLE,
+    "threads": "OMP_NUM_THREADS",  # torch reads it once, when it is imported
+}
+_applied: dict[str, str] = {}
 _is_set_aside = False
 
 
@@ -49,6 +59,22 @@ def save(category: str = "upscale", **values: Any) -> None:
     for key, value in values.items():
         if getattr(model, key) != value:
             setattr(model, key, value)
+
+
+def apply_system() -> None:
+    """Let the rest of the program know of the cache folder, the mirror and the threads.
+
+    By the variables of the environment in which all of them are looked up; what the user
+    has set there goes before the Preferences.
+    """
+    values = load("system")
+    for key, variable in _VARIABLES.items():
+        mine = _applied.pop(variable, None)
+        if os.environ.get(variable) != mine:
+            continue
+        os.environ.pop(variable, None)
+        if values[key]:
+            os.environ[variable] = _applied[variable] = str(values[key])
 
 
 def _model(category: str) -> Any:
