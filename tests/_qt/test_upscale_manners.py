@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QCoreApplication
@@ -213,6 +215,8 @@ def test_error_in_a_run_is_shown_and_ends_it(
     copied = QGuiApplication.clipboard().text()
     assert type(error).__name__ in copied
     assert copied.startswith(view.message.text())
+    assert f"napari {version('napari')}\n" in copied
+    assert "\ncpu: " in copied  # as torch was asked for it
 
 
 def test_error_before_the_first_tile_leaves_no_layer(

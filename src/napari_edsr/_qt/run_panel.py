@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_edsr._qt.controls import Caption, Section
 from napari_edsr._qt.folder.results import FolderResults
+from napari_edsr._qt.report import report
 
 _STEPS = 1000
 _SIGN = 18
@@ -34,8 +35,11 @@ class ErrorView(QWidget):
         self.text.setTabChangesFocus(True)
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setMinimumHeight(90)
-        self.copy = QPushButton("Copy")
-        self.copy.setToolTip("Copy the message and its details, for a report.")
+        self.copy = QPushButton("Copy report")
+        self.copy.setToolTip(
+            "Copy the message, its details, the versions and devices. Folders are named in "
+            "the details; look through them before you send it."
+        )
         self.copy.clicked.connect(self._copy)
         inside = QWidget()
         column = QVBoxLayout(inside)
@@ -66,7 +70,7 @@ class ErrorView(QWidget):
     def _copy(self) -> None:
         clipboard = QGuiApplication.clipboard()
         if clipboard is not None:
-            clipboard.setText(f"{self.message.text()}\n\n{self.text.toPlainText()}")
+            clipboard.setText(report(self.message.text(), self.text.toPlainText()))
 
 
 def _warning_sign(widget: QWidget) -> QPixmap:
