@@ -6,7 +6,7 @@ WINDOW = libgl1 libegl1 libfontconfig1 libglib2.0-0 libdbus-1-3 libxkbcommon-x11
 	libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
 XVFB = xvfb xauth
 
-.PHONY: demo demo-gui test slow lint bench dist clean
+.PHONY: demo demo-gui test slow soak fuzz lint bench dist clean
 
 demo:
 	@scripts/bootstrap
@@ -18,7 +18,7 @@ demo-gui:
 	@scripts/bootstrap $(WINDOW)
 	$(TOX) -e demo-gui
 
-test slow:
+test slow soak fuzz:
 	@scripts/bootstrap $(WINDOW) $(XVFB)
 	scripts/with-display $(TOX) -e $@
 

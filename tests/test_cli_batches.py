@@ -567,3 +567,11 @@ def test_headers_say_what_the_pixels_are(tmp_path, rng):
             image.data.dtype,
         ), path.name
         assert (header.axes, header.notes) == (image.axes, image.notes), path.name
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_of_object_stores_other_images_are_refused(run, tiny, tmp_path, more):
+    call = ("upscale", "memory://bucket/a.tif", tmp_path / "a.tif", "--model", tiny)
+    code, _, err = run(*call, *more)
+    assert code == 1
+    assert "There is no OME-Zarr at memory://bucket/a.tif; other images are read" in err

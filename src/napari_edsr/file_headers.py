@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_edsr import disk, files
+from napari_edsr.errors import FileError
 from napari_edsr.file_jobs import Job
 from napari_edsr.files import ImageFile
 from napari_edsr.images import ImageSpec, understand
+from napari_edsr.stores.location import is_remote
 from napari_edsr.stores.read import is_zarr, read_zarr
 
 
@@ -43,12 +45,37 @@ class Header:
         EDSRError
             Why the file cannot be upscaled.
         """
-        read = read_zarr if is_zarr(job.source) else files.read_header
-        image = read(job.source, axes)
+        image = read(job.source, axes, pixels=False)
         spec = understand(image.data, image.axes)
         stored = job.is_stored(spec, shared)
         check_format(job, image, spec, scale)
         return cls(job, spec, need(job, image, spec, scale, stored), stored)
+
+
+def read(source: Path, axes: str | None, *, pixels: bool = True) -> ImageFile:
+    """Read an image file or an OME-Zarr.
+
+    Parameters
+    ----------
+    source : Path
+        Of an object store only an OME-Zarr.
+    axes : str or None
+        Instead of those in the file.
+    pixels : bool
+        Whether these are wanted.
+
+    Raises
+    ------
+    FileError
+        If that cannot be done.
+    """
+    if is_zarr(source):
+        return read_zarr(source, axes)
+    if is_remote(source):
+        raise FileError(
+            f"There is no OME-Zarr at {source}; other images are read from a disk alone."
+        )
+    return (files.read_image if pixels else files.read_header)(source, axes)
 
 
 def check_format(job: Job, image: ImageFile, spec: ImageSpec, scale: int) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_edsr import disk, files
-from napari_edsr.file_headers import check_format, need
+from napari_edsr.file_headers import check_format, need, read
 from napari_edsr.file_jobs import Job
 from napari_edsr.files import ImageFile
 from napari_edsr.files.reopened import FileImage
 from napari_edsr.images import ImageSpec, understand
-from napari_edsr.stores.read import is_zarr, read_zarr
+from napari_edsr.stores.read import is_zarr
 
 if TYPE_CHECKING:
     from napari_edsr.inference import UpscaleResult
@@ -87,7 +87,7 @@ def iter_upscale_file(
     from napari_edsr.engines import checked_scale
     from napari_edsr.inference import iter_upscale
 
-    image = (read_zarr if is_zarr(job.source) else files.read_image)(job.source, axes)
+    image = read(job.source, axes)
     spec = understand(image.data, image.axes)
     scale = checked_scale(network.config, options["scale"])
     shared = is_shared(options)
