@@ -134,6 +134,10 @@ def test_the_sign_of_activity_turns_slowly(docked, qtbot, image, monkeypatch):
         gate.let_on()
 
 
+@pytest.mark.fault(
+    "Layers and docks: dock closed mid-run",
+    "The run stops within a part; what is done stays, and the viewer lives on.",
+)
 @pytest.mark.gui
 def test_closing_the_dock_stops_the_run(docked, qtbot, image, monkeypatch):
     viewer, widget = docked
@@ -160,6 +164,10 @@ def test_activity_dock_shows_parts_of_a_tile(docked):
     bar.close()
 
 
+@pytest.mark.fault(
+    "Layers and docks: viewer closed mid-run",
+    "The run stops within a part, and no thread is left.",
+)
 @pytest.mark.gui
 def test_closing_the_viewer_stops_the_run(docked, qtbot, image, monkeypatch):
     viewer, _ = docked
@@ -172,6 +180,9 @@ def test_closing_the_viewer_stops_the_run(docked, qtbot, image, monkeypatch):
     assert QThreadPool.globalInstance().waitForDone(WAIT)
 
 
+@pytest.mark.fault(
+    "Layers and docks: dock hidden mid-run", "The run goes on to its end."
+)
 @pytest.mark.gui
 def test_hiding_the_dock_lets_the_run_go_on(docked, qtbot, image, monkeypatch):
     viewer, widget = docked
@@ -210,6 +221,10 @@ def test_saved_file_keeps_pixels_and_their_size(
     assert widget.panel.outcome.text() == "Saved out.tif."
 
 
+@pytest.mark.fault(
+    "Disk: a result that cannot be saved from the dock",
+    "The dock says why; the layer stays.",
+)
 @pytest.mark.gui
 def test_failed_save_says_so(docked, qtbot, image, tmp_path, errors_shown):
     viewer, widget = docked

@@ -197,6 +197,10 @@ def test_controls_are_locked_while_it_runs(dock, viewer, photo, qtbot):
     assert dock.controls.form.isEnabled() and not dock.panel.start.isHidden()
 
 
+@pytest.mark.fault(
+    "Layers and docks: two runs at once in one program",
+    "The second is refused, saying what is under way; the first goes on.",
+)
 def test_two_computations_are_refused(dock, viewer, photo, train):
     viewer.add_image(photo, name="cells")
     with computing("Upscaling of scans"):
@@ -205,6 +209,9 @@ def test_two_computations_are_refused(dock, viewer, photo, train):
     assert train(dock).registered
 
 
+@pytest.mark.fault(
+    "Layers and docks: layers deleted mid-training", "Training goes on to its end."
+)
 def test_source_deleted_while_it_runs(dock, viewer, photo, qtbot):
     layer = viewer.add_image(photo, name="cells")
     with qtbot.waitSignal(dock.session.ended, timeout=WAIT):
@@ -216,6 +223,10 @@ def test_source_deleted_while_it_runs(dock, viewer, photo, qtbot):
     assert [layer.name for layer in viewer.layers] == ["cells kept aside, now"]
 
 
+@pytest.mark.fault(
+    "Layers and docks: dock closed mid-training",
+    "Training ends, and the best weights are kept if they help.",
+)
 def test_closing_the_dock_ends_the_run_and_keeps_the_best(
     make_dock, viewer, photo, qtbot
 ):
@@ -240,6 +251,10 @@ def test_closing_the_dock_ends_the_run_and_keeps_the_best(
     assert "Tick a sharp image" in dock.panel.reason.text()
 
 
+@pytest.mark.fault(
+    "Layers and docks: dock destroyed mid-training",
+    "Training ends, and the device is free for others.",
+)
 def test_destroyed_dock_stops_its_run(make_dock, viewer, photo, qtbot):
     dock = make_dock(close=False)
     dock.controls.training.steps.setValue(100_000)
