@@ -175,6 +175,32 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+_FAILURES = ("CUDA error", "HIP error", "cuDNN error")
+
+
+@contextlib.contextmanager
+def loss_named(device: torch.device) -> Iterator[None]:
+    """Turn the failure of a device, which ends its use in this program, into a sentence.
+
+    Raises
+    ------
+    DeviceError
+        In place of what torch raises when a GPU is lost or its driver stops it.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        said = str(error).partition("\n")[0]
+        if not (
+            isinstance(error, torch.AcceleratorError) or said.startswith(_FAILURES)
+        ):
+            raise
+        raise DeviceError(
+            f"The device {device} failed ({said}); start the program again, or choose "
+            "another device, such as cpu."
+        ) from error
+
+
 class _ExactFp32:
     """Torch's settings are the whole process's: the first in sets, the last out resets."""
 
