@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,9 @@ from npe2 import PluginManifest
 
 _PLUGIN = "napari-edsr"
 _MANIFEST = Path(__file__).parents[1] / "napari.yaml"
+_WAY_OUT = "check the files in napari's settings folder, or delete them"
 _is_set_aside = False
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -29,8 +32,8 @@ def set_aside() -> Iterator[None]:
 def load(category: str = "upscale") -> dict[str, Any]:
     """Remembered values of a category of the manifest's configurations.
 
-    The manifest's defaults where they are set aside, or napari does not know the plugin
-    (run from its folder without having been installed, or switched off).
+    The manifest's defaults where they are set aside, cannot be read, or napari does not
+    know the plugin (run from its folder without having been installed, or switched off).
     """
     model = _model(category)
     if model is not None:
@@ -48,7 +51,12 @@ def save(category: str = "upscale", **values: Any) -> None:
         return
     for key, value in values.items():
         if getattr(model, key) != value:
-            setattr(model, key, value)
+            try:
+                setattr(model, key, value)
+            except OSError as error:  # they hold for as long as the program runs
+                _log.warning(
+                    "The settings cannot be written (%s); %s.", error, _WAY_OUT
+                )
 
 
 def _model(category: str) -> Any:
@@ -57,4 +65,7 @@ def _model(category: str) -> Any:
     try:
         return getattr(get_plugin_settings(_PLUGIN), category)
     except KeyError:
+        return None
+    except Exception as error:  # napari lets through some of what a damaged file raises
+        _log.warning("The settings cannot be read (%s); %s.", error, _WAY_OUT)
         return None
