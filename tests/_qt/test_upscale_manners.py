@@ -15,21 +15,6 @@ from napari_edsr.errors import DeviceError
 WAIT = 30_000
 
 
-@pytest.fixture
-def begin(qtbot, widget, viewer, image):
-    """`begin(engine, tiles)`: a run on the layer "cells", with some tiles done."""
-
-    def press(engine, tiles=2, button=None):
-        if "cells" not in viewer.layers:
-            viewer.add_image(image, name="cells")
-        (button or widget.panel.upscale).click()
-        engine.let_on(tiles)
-        qtbot.waitUntil(lambda: widget.session._done == tiles, timeout=WAIT)
-        return viewer.layers[-1]
-
-    return press
-
-
 def wait_for_end(qtbot, widget, engine):
     with qtbot.waitSignal(widget.session.ended, timeout=WAIT):
         engine.let_on(1000)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from fake_engine import Gate
 from napari.utils.progress import progress
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar
@@ -80,34 +80,6 @@ def test_result_covers_its_source_on_the_canvas(make_napari_viewer, rng, scale):
 
 def activity_bars():
     return [bar.desc.partition(":")[0] for bar in progress._all_instances]
-
-
-class Gate:
-    """An engine that waits at its tiles."""
-
-    def __init__(self, monkeypatch):
-        from napari_edsr import inference
-
-        self.semaphore, self.closed = threading.Semaphore(0), threading.Event()
-        self.real = inference.iter_upscale
-        monkeypatch.setattr(inference, "iter_upscale", self.run)
-
-    def run(self, *args, **options):
-        try:
-            job = self.real(*args, **options)
-            while True:
-                try:
-                    event = next(job)
-                except StopIteration as stop:
-                    return stop.value
-                yield event
-                assert self.semaphore.acquire(timeout=20)
-        finally:
-            self.closed.set()
-
-    def let_on(self, steps=1):
-        for _ in range(steps):
-            self.semaphore.release()
 
 
 def started(qtbot, docked, image, monkeypatch):
