@@ -31,7 +31,8 @@ def picture(path, shape=(8, 9)):
 
 
 @pytest.mark.fault(
-    "Stopping: any error in a command", "One line on the error output, and exit code 1."
+    "Stopping: any error in a command",
+    "One line on the error output, and an exit code that is not 0.",
 )
 @pytest.mark.parametrize(
     ("error", "code", "words"),

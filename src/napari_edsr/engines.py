@@ -143,7 +143,7 @@ def iter_run(
         canvas.note(note)
     run = make_run(canvas, engines, tiling, parts)
     started = time.perf_counter()
-    with loss_named(engines[0].device):
+    with loss_named(run.devices):
         try:
             yield from run.events()
         finally:
