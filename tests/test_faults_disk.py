@@ -184,33 +184,55 @@ def test_a_model_folder_that_is_gone(own_cache):
     assert cache.recorded("sha256") == {"b": "1" * 64}
 
 
-#: In a namespace of its own, where anybody may mount a disk of half a megabyte.
-_ON_A_SMALL_DISK = """
-mount -t tmpfs -o size=512k disk disk || exit 99
-exec "$0" -m napari_edsr upscale in.png disk/out.ome.zarr --model "$1"
-"""
+def on_its_own_disk(script, *arguments, cwd):
+    """Run a shell's script in a namespace of its own, where anybody may mount a disk."""
+    if not shutil.which("unshare"):
+        pytest.skip("needs Linux's unshare")
+    (cwd / "disk").mkdir()
+    own = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    done = subprocess.run(
+        [*own, f"mount -t tmpfs -o size=512k disk disk || exit 99\n{script}"]
+        + [sys.executable, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode in (1, 99) and "napari-edsr" not in done.stderr:
+        pytest.skip(f"no disk can be mounted here: {done.stderr}")
+    return done
 
 
 @pytest.mark.fault(
     "Disk: a small disk full in the middle of a result",
     "The command says to make room, in one line; what is done is kept.",
 )
-@pytest.mark.skipif(not shutil.which("unshare"), reason="needs Linux's unshare")
 def test_a_disk_of_half_a_megabyte(tiny, tmp_path, rng):
     noise = rng.integers(0, 256, (450, 400), np.uint8)
     Image.fromarray(noise).save(tmp_path / "in.png")
-    (tmp_path / "disk").mkdir()
-    own = ["unshare", "--user", "--map-root-user", "--mount"]
-    done = subprocess.run(
-        [*own, "sh", "-c", _ON_A_SMALL_DISK, sys.executable, tiny],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode in (1, 99) and "napari-edsr" not in done.stderr:
-        pytest.skip(f"no disk can be mounted here: {done.stderr}")
+    script = 'exec "$0" -m napari_edsr upscale in.png disk/out.ome.zarr --model "$1"'
+    done = on_its_own_disk(script, tiny, cwd=tmp_path)
     assert done.returncode == 1
     assert "No space left on device. Make room, and start again" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.fault(
+    "Disk: read-only disk with the model folder and the output",
+    "The output is refused before the work, in one line; all else works.",
+)
+def test_a_disk_that_is_read_only(tiny, tmp_path):
+    Image.new("L", (9, 8)).save(tmp_path / "in.png")
+    script = """
+mkdir disk/cache && mount -o remount,ro disk || exit 99
+export NAPARI_EDSR_CACHE=disk/cache
+"$0" -m napari_edsr upscale in.png out.png --model "$1" || exit 3
+exec "$0" -m napari_edsr upscale in.png disk/out.png --model "$1"
+"""
+    done = on_its_own_disk(script, tiny, cwd=tmp_path)
+    assert (tmp_path / "out.png").exists()
+    assert done.returncode == 1
+    assert "Nothing can be written to" in done.stderr
+    assert "name another place" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

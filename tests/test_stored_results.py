@@ -489,7 +489,7 @@ def test_two_programs_do_not_write_at_once(tiny, rng, tmp_path, small_units):
 
 
 @pytest.mark.fault(
-    "Disk: disk full in the middle of an OME-Zarr",
+    "Disk: full in the middle of an OME-Zarr",
     "An error says to make room; what is done is kept, and a new start goes on.",
 )
 def test_a_full_disk_keeps_what_is_done(tiny, rng, tmp_path, small_units, monkeypatch):

@@ -214,7 +214,7 @@ def test_closing_while_the_file_is_written_leaves_the_store(
 
 
 @pytest.mark.fault(
-    "Disk: disk full while a large TIFF is written",
+    "Disk: full while a large TIFF is written",
     "Nothing is computed again by the next run.",
 )
 def test_a_disk_that_fills_up_while_the_file_is_written(

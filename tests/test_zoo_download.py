@@ -241,7 +241,7 @@ def test_a_cache_folder_that_can_not_be_made_is_named(card, tmp_path, monkeypatc
 
 
 @pytest.mark.fault(
-    "Disk: disk full during a download",
+    "Disk: full during a download",
     "An error says to free space or to set another folder.",
 )
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
