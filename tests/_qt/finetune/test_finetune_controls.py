@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtWidgets import QMainWindow, QWidget
+from test_faults_cancel import closed_at_each_yield
 
 from napari_edsr import zoo
 from napari_edsr._qt import settings
 from napari_edsr._qt.busy import computing
+from napari_edsr._qt.finetune import planning
+from napari_edsr._qt.finetune.requests import iter_finetune
 from napari_edsr.train_config import Degradation
 
 WAIT = 60_000
@@ -443,3 +446,22 @@ def test_hidden_jpeg_qualities_do_not_block_real_pairs(dock):
     assert options.value().jpeg == (90, 90)
     options.photons.setValue(0)
     assert not options.read_noise.isEnabled()
+
+
+@pytest.mark.fault(
+    "Stopping: a fine-tuning of the dock cancelled at every moment",
+    "No half model is listed, and the device is free for others.",
+)
+def test_a_fine_tuning_closed_at_each_yield(dock, viewer, photo):
+    layer = viewer.add_image(photo, name="cells")
+    dock.controls.training.steps.setValue(2)
+    request = planning.plan(viewer, [layer], dock.choices())
+    sizes = []
+    for events in closed_at_each_yield(lambda: iter_finetune(request)):
+        with computing("A test"):
+            """Nothing else is under way."""
+        sizes.append(len(events))
+        if len(sizes) == sizes[-1]:  # it was not at its end
+            assert zoo.find_card(request.config.name) is None
+            assert not list(zoo.import_target("any").parent.iterdir())
+    assert len(sizes) > 4
