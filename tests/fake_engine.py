@@ -1,9 +1,10 @@
-"""In the place of `iter_upscale`: rows that come when the test lets them."""
+"""In the place of `iter_upscale`: parts that come when the test lets them."""
 
 from __future__ import annotations
 
 import threading
 
+from napari_edsr import inference
 from napari_edsr.events import TileDone, UpscalePlanned
 from napari_edsr.inference import UpscaleResult
 
@@ -37,3 +38,29 @@ class Engine:
     def let_on(self, tiles=1):
         for _ in range(tiles):
             self.gate.release()
+
+
+class Gate:
+    """The engine itself, which waits at each of its events."""
+
+    def __init__(self, monkeypatch):
+        self.semaphore, self.closed = threading.Semaphore(0), threading.Event()
+        self.real = inference.iter_upscale
+        monkeypatch.setattr(inference, "iter_upscale", self.run)
+
+    def run(self, *args, **options):
+        try:
+            job = self.real(*args, **options)
+            while True:
+                try:
+                    event = next(job)
+                except StopIteration as stop:
+                    return stop.value
+                yield event
+                assert self.semaphore.acquire(timeout=20)
+        finally:
+            self.closed.set()
+
+    def let_on(self, steps=1):
+        for _ in range(steps):
+            self.semaphore.release()

@@ -15,6 +15,10 @@ READ_ONLY = np.zeros((10, 12), np.uint8)
 READ_ONLY.flags.writeable = False
 
 
+@pytest.mark.fault(
+    "Images: senseless arguments",
+    "One sentence says what is wrong with it, before any work.",
+)
 @pytest.mark.parametrize(
     ("image", "options", "error", "words"),
     [
@@ -56,6 +60,10 @@ def test_channels_that_go_together_can_not_be_cut(tiny_model):
         upscale(image, model, axes="CYX", region={"C": (0, 1)})
 
 
+@pytest.mark.fault(
+    "Images: saturated 64-bit images",
+    "They stay saturated, and a warning names the limit of precision.",
+)
 @pytest.mark.parametrize("dtype", ["u8", "i8"])
 def test_saturated_64_bit_images(tiny, dtype):
     top = np.iinfo(dtype).max

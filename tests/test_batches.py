@@ -205,6 +205,10 @@ def test_what_overflows_in_half_is_redone(accelerated, tiny_model, rng):
     assert_close(result.image, whole(image, model))
 
 
+@pytest.mark.fault(
+    "Weights files: a network that gives no numbers",
+    "An error says to check range and weights.",
+)
 def test_a_network_that_gives_no_numbers_is_an_error(accelerated, tiny_model, rng):
     model = tiny_model()
     model.conv_last.bias.fill_(float("nan"))
@@ -221,6 +225,10 @@ def test_nan_in_the_image_comes_back(accelerated, tiny_model, rng):
     assert np.isnan(found).sum() == 2 * 4
 
 
+@pytest.mark.fault(
+    "Devices: memory runs out",
+    "Smaller tiles finish the run; the pixels are the same, and each is written once.",
+)
 @pytest.mark.filterwarnings("ignore:Memory ran out")
 @pytest.mark.parametrize("failing", [{2}, {2, 3}, {2, 3, 4}])
 def test_when_memory_runs_out(failing, accelerated, tiny_model, rng, monkeypatch):
@@ -274,6 +282,10 @@ def test_smaller_tiles_of_an_image_on_disk(
     assert_close(found, expected)
 
 
+@pytest.mark.fault(
+    "Devices: memory runs out",
+    "Smaller tiles finish the run; the pixels are the same, and each is written once.",
+)
 @pytest.mark.filterwarnings("ignore:Memory ran out")
 def test_a_tile_that_could_not_be_written_is_not_lost(
     accelerated, tiny_model, rng, monkeypatch
@@ -309,6 +321,10 @@ def test_channels_of_which_one_is_flat(accelerated, tiny_model, rng):
     assert (found[2] == 7).all()
 
 
+@pytest.mark.fault(
+    "Devices: memory never suffices",
+    "An error says to take smaller tiles, to close programs or to take another device.",
+)
 @pytest.mark.filterwarnings("ignore:Memory ran out")
 def test_a_tile_of_ones_own_that_does_not_fit(
     accelerated, tiny_model, rng, monkeypatch

@@ -423,6 +423,10 @@ def test_our_files_remember_what_they_were_made_from(tmp_path):
     assert str(tmp_path).encode() not in path.read_bytes()
 
 
+@pytest.mark.fault(
+    "Weights files: bits flipped",
+    "One sentence names the file, what is wrong with it and what to do.",
+)
 def test_every_flipped_byte_of_our_files_is_noticed(tmp_path):
     path = save_model(load_model(write_all(tmp_path, Weights.random(2, 1, 4))["basicsr"]),
                       tmp_path / "m.safetensors")  # fmt: skip
@@ -435,6 +439,9 @@ def test_every_flipped_byte_of_our_files_is_noticed(tmp_path):
             load_model(path)
 
 
+@pytest.mark.fault(
+    "Weights files: written by a newer version", "An error says to update."
+)
 def test_newer_files_ask_for_an_update(tmp_path):
     texts = {"napari_edsr_format": "2"}
     save_file(unprefixed(Weights.random(2)), tmp_path / "new.safetensors", texts)
@@ -442,6 +449,9 @@ def test_newer_files_ask_for_an_update(tmp_path):
         load_model(tmp_path / "new.safetensors")
 
 
+@pytest.mark.fault(
+    "Disk: a model that cannot be saved", "The old file stays, nothing is left behind."
+)
 def test_saving_replaces_whole_files_only(tmp_path, monkeypatch):
     model = load_model(write_all(tmp_path, Weights.random(2))["basicsr"])
     path = tmp_path / "m.safetensors"
@@ -462,6 +472,9 @@ def test_saving_replaces_whole_files_only(tmp_path, monkeypatch):
     assert load_model(path).config == model.config
 
 
+@pytest.mark.fault(
+    "Disk: a model that cannot be saved", "The old file stays, nothing is left behind."
+)
 @pytest.mark.parametrize("layout", SAVED)
 def test_saving_where_nothing_can_be_written(tmp_path, layout):
     model = load_model(write_all(tmp_path, Weights.random(2))["basicsr"])

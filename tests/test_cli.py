@@ -30,6 +30,10 @@ def picture(path, shape=(8, 9)):
     return path
 
 
+@pytest.mark.fault(
+    "Stopping: any error in a command",
+    "One line on the error output, and an exit code that is not 0.",
+)
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
@@ -73,6 +77,10 @@ def test_help_shows_names_in_capitals_and_switches_without_a_value(run):
     assert "--self-ensemble Average" in text
 
 
+@pytest.mark.fault(
+    "Stopping: the command interrupted while it writes",
+    "The old file stays, nothing is left behind.",
+)
 def test_an_interrupt_while_writing_leaves_the_old_file(
     run, tiny, monkeypatch, tmp_path
 ):
@@ -93,6 +101,10 @@ def test_an_interrupt_while_writing_leaves_the_old_file(
     assert target.read_bytes() == b"old"
 
 
+@pytest.mark.fault(
+    "Images: a damaged file among others",
+    "The others are upscaled, and the command names it.",
+)
 def test_a_damaged_file_does_not_stop_the_others(run, tiny, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
@@ -110,6 +122,9 @@ def test_a_damaged_file_does_not_stop_the_others(run, tiny, tmp_path):
     assert names == ["a.png", "c.png"]
 
 
+@pytest.mark.fault(
+    "Disk: the output is the input by another name", "It is refused; the input stays."
+)
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
 def test_no_input_is_overwritten_through_links(run, tiny, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
@@ -168,6 +183,10 @@ def test_warnings_and_logs_stay_off_the_error_output(run, monkeypatch, tmp_path)
     assert "Note: A pixel is odd." in out
 
 
+@pytest.mark.fault(
+    "Stopping: a pipe that is closed early",
+    "The command ends without an error message.",
+)
 @pytest.mark.skipif(os.name == "nt", reason="pipes are those of POSIX")
 def test_a_reader_that_stops_early_is_no_error_message():
     command = "from napari_edsr.cli import main; main()"

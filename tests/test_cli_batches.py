@@ -166,6 +166,9 @@ def test_a_glob_has_its_pattern(run, tiny, folder, tmp_path):
 # what becomes of them
 
 
+@pytest.mark.fault(
+    "Images: damaged files in a batch", "Each is named at once and again at the end."
+)
 def test_failures_are_named_at_once_and_again(run, tiny, folder, tmp_path):
     spoiled(folder / "a1.tif")
     (folder / "b1.png").write_bytes(b"not at all")
@@ -372,6 +375,10 @@ def test_processes_write_what_one_does(run, tiny, folder, tmp_path):
     assert found[str(folder / "a1.tif")] == "failed"
 
 
+@pytest.mark.fault(
+    "Stopping: a batch in several processes ended by a signal",
+    "All of them end with it.",
+)
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)]
@@ -401,6 +408,10 @@ def test_processes_end_with_the_one_that_began_them(
     assert read_image(tmp_path / "out" / "a.png").data.shape == (18, 16, 3)
 
 
+@pytest.mark.fault(
+    "Stopping: one process of a batch killed",
+    "It is a failure of its file, with what to do.",
+)
 def test_a_process_that_ends_early_is_a_failure_of_its_file(tmp_path):
     future = Future()
     future.set_exception(BrokenProcessPool())
@@ -484,6 +495,9 @@ def test_a_dry_run_names_what_is_skipped_and_what_fails(run, tiny, folder, tmp_p
     assert names_in(out) == ["a.png"]
 
 
+@pytest.mark.fault(
+    "Disk: no room for a result", "It is refused before the work, with both sizes."
+)
 @pytest.mark.parametrize("options", [["--dry-run"], []])
 def test_a_disk_that_is_too_small_for_all_is_told_beforehand(
     options, run, tiny, tmp_path, disk_of
@@ -503,6 +517,9 @@ def test_a_disk_that_is_too_small_for_all_is_told_beforehand(
     assert run(*arguments)[0] == 0
 
 
+@pytest.mark.fault(
+    "Disk: perhaps no room for a result", "A note says so before the work."
+)
 @pytest.mark.parametrize(
     ("name", "compression", "refused"),
     [

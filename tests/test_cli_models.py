@@ -223,6 +223,10 @@ def assert_same_tensors(model, other, *, rtol: float) -> None:
         torch.testing.assert_close(tensor, expected[name], rtol=rtol, atol=0)
 
 
+@pytest.mark.fault(
+    "Network: offline, or names cannot be resolved",
+    "An error says so, and how to put the file there by hand.",
+)
 def test_without_a_network_a_download_ends_in_one_line(capsys, own_cache):
     with pytest.raises(SystemExit) as end:
         main(["models", "download", "snu/mdsr"])
@@ -241,6 +245,9 @@ def test_our_own_export_keeps_licence_and_credit(tmp_path):
     assert known["Credit"] == zoo.get_card("edsr-light-x3").credit
 
 
+@pytest.mark.fault(
+    "Disk: the output is the input by another name", "It is refused; the input stays."
+)
 @pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
 def test_an_export_never_overwrites_its_input(theirs, tmp_path, link):
     content = theirs.read_bytes()

@@ -18,6 +18,10 @@ def call(*arguments, **options):
     return subprocess.run(command, capture_output=True, check=False, **options)
 
 
+@pytest.mark.fault(
+    "Names and languages: names that the terminal cannot show",
+    "They are shown as well as can be, and the run succeeds.",
+)
 def test_names_that_the_output_can_not_show(tiny, tmp_path):
     Image.new("L", (8, 9)).save(tmp_path / "ünï ☃.png")
     done = call(
@@ -29,6 +33,7 @@ def test_names_that_the_output_can_not_show(tiny, tmp_path):
     assert (tmp_path / "☃.png").exists()
 
 
+@pytest.mark.fault("Stopping: no output to print to", "The run succeeds.")
 @pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX closes the output")
 def test_a_closed_output_is_no_failure(tiny, tmp_path):
     Image.new("L", (8, 9)).save(tmp_path / "a.png")
@@ -38,6 +43,10 @@ def test_a_closed_output_is_no_failure(tiny, tmp_path):
     assert (tmp_path / "b.png").exists()
 
 
+@pytest.mark.fault(
+    "Stopping: the command interrupted as it starts",
+    "It ends with the usual code and one line.",
+)
 def test_an_interrupt_during_the_imports(monkeypatch, capsys):
     def interrupted():
         raise KeyboardInterrupt
@@ -50,6 +59,10 @@ def test_an_interrupt_during_the_imports(monkeypatch, capsys):
     assert capsys.readouterr().err == "napari-edsr: Interrupted.\n"
 
 
+@pytest.mark.fault(
+    "Images: an image that cannot be computed among others",
+    "The others are upscaled, and the command names it.",
+)
 def test_images_that_can_not_be_computed_do_not_stop_the_others(run, tiny, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

@@ -214,6 +214,10 @@ main()
 """
 
 
+@pytest.mark.fault(
+    "Stopping: the command interrupted or terminated by a signal",
+    "It ends with the usual code; the old output stays, nothing is left behind.",
+)
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]

@@ -90,6 +90,10 @@ def killer(scheduler, number):
     os.kill(sorted(pids.values())[number % len(pids)], signal.SIGKILL)
 
 
+@pytest.mark.fault(
+    "Stopping: a worker of a cluster killed",
+    "Others do its parts; the bytes are the same.",
+)
 def test_a_worker_that_is_killed_loses_nothing(
     scheduler, tiny, image, tmp_path, small_units
 ):

@@ -86,6 +86,7 @@ def test_without_napari_the_viewer_is_refused_in_one_line(monkeypatch, capsys):
     assert 'pip install "napari[pyqt6]"' in capsys.readouterr().err
 
 
+@pytest.mark.fault("Devices: no display", "The command says so in one line.")
 @pytest.mark.skipif(sys.platform != "linux", reason="others always have a screen")
 def test_without_a_display_the_viewer_is_refused_in_one_line(monkeypatch, capsys):
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
@@ -129,6 +130,9 @@ def test_a_display_that_can_not_be_opened_is_named(
     assert "start it on a desktop" in printed.err
 
 
+@pytest.mark.fault(
+    "Disk: no such folder, and it cannot be made", "An error names it before the work."
+)
 def test_a_folder_that_can_not_be_made_is_refused_before_the_work(tmp_path):
     occupied = tmp_path / "file"
     occupied.write_bytes(b"")

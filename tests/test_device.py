@@ -18,6 +18,7 @@ def two_gpus(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
 
 
+@pytest.mark.fault("Devices: no GPU", "The CPU is taken.")
 def test_without_an_accelerator_auto_is_the_cpu():
     assert device.list_devices() == device.list_choices() == ["cpu"]
     assert device.resolve_device("auto") == CPU
@@ -74,6 +75,10 @@ def advice(monkeypatch, *, cuda=None, driver=None, platform="linux"):
     return device.explain_devices()
 
 
+@pytest.mark.fault(
+    "Devices: a GPU that torch was not built for",
+    "`napari-edsr devices` gives the command that installs the right torch.",
+)
 def test_a_cpu_build_beside_a_driver_gets_the_command(monkeypatch):
     cpu, gpu = advice(monkeypatch, driver="/usr/bin/nvidia-smi", platform="win32")
     assert (cpu.name, cpu.usable, gpu.usable) == ("cpu", True, False)
@@ -85,6 +90,10 @@ def test_a_cpu_build_beside_a_driver_gets_the_command(monkeypatch):
     assert gpu.advice == "pip install --force-reinstall torch"
 
 
+@pytest.mark.fault(
+    "Devices: GPU hidden by CUDA_VISIBLE_DEVICES, or without a driver",
+    "`napari-edsr devices` says which, and what to do.",
+)
 def test_hidden_and_driverless_gpus_are_told_apart(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert advice(monkeypatch, cuda="12.8")[1].advice == "unset CUDA_VISIBLE_DEVICES"

@@ -71,6 +71,10 @@ def test_a_part_longer_than_the_file_is_started_again(server, part):
     ]
 
 
+@pytest.mark.fault(
+    "Network: a server that resumes at the wrong place",
+    "The file is fetched anew, and is whole.",
+)
 def test_a_wrong_range_is_not_appended(server, part):
     server.behaviours = [
         answer(206, BODY[7:], Content_Range=f"bytes 7-{len(BODY) - 1}/{len(BODY)}")
@@ -80,6 +84,10 @@ def test_a_wrong_range_is_not_appended(server, part):
     assert part.read_bytes() == BODY
 
 
+@pytest.mark.fault(
+    "Network: connection dropped",
+    "The download goes on where it broke off, and the file is whole.",
+)
 @pytest.mark.parametrize("drop", [drop_halfway, hang_up])
 def test_a_dropped_connection_is_taken_up_again(server, part, drop):
     server.behaviours = [drop, drop]
@@ -87,12 +95,20 @@ def test_a_dropped_connection_is_taken_up_again(server, part, drop):
     assert part.read_bytes() == BODY
 
 
+@pytest.mark.fault(
+    "Network: connection dropped",
+    "The download goes on where it broke off, and the file is whole.",
+)
 def test_after_a_drop_only_the_rest_is_asked_for(server, part):
     server.behaviours = [drop_halfway]
     transfer(server, part)
     assert [wanted for _, wanted in server.requests] == [None, f"bytes={HALF}-"]
 
 
+@pytest.mark.fault(
+    "Network: connection dropped again and again",
+    "It is given up with a sentence; what is there is kept for the next try.",
+)
 def test_a_server_that_always_drops_is_given_up_and_the_part_kept(server, part):
     server.behaviours = [drop_halfway] * 50
     with pytest.raises(
@@ -106,6 +122,10 @@ def test_a_server_that_always_drops_is_given_up_and_the_part_kept(server, part):
     assert part.read_bytes() == BODY
 
 
+@pytest.mark.fault(
+    "Network: connection stalled",
+    "The download goes on where it broke off, and the file is whole.",
+)
 def test_a_stalled_server_times_out_and_is_asked_again(server, part, monkeypatch):
     monkeypatch.setattr(download, "READ_SECONDS", 0.2)
     server.behaviours = [stall_halfway]
@@ -114,6 +134,10 @@ def test_a_stalled_server_times_out_and_is_asked_again(server, part, monkeypatch
     assert server.requests[1] == ("/weights.pt", f"bytes={HALF}-")
 
 
+@pytest.mark.fault(
+    "Network: slow connection",
+    "Each piece shows as progress, and is a moment to cancel.",
+)
 def test_small_pieces_are_delivered_as_they_come(server, part):
     def trickle(handler: Handler) -> None:
         handler.head(200, length=len(BODY))
@@ -129,6 +153,10 @@ def test_small_pieces_are_delivered_as_they_come(server, part):
     assert part.read_bytes() == BODY
 
 
+@pytest.mark.fault(
+    "Stopping: a download cancelled",
+    "The connection closes; what is there is kept for the next try.",
+)
 def test_closing_the_job_closes_the_connection_and_keeps_the_part(server, part):
     server.behaviours = [watch_client_leave]
     job = iter_transfer(f"{server.url}/weights.pt", part, limit=len(BODY))
@@ -156,6 +184,10 @@ def test_a_body_without_a_length_is_taken_to_its_end(server, part):
     assert part.read_bytes() == BODY
 
 
+@pytest.mark.fault(
+    "Network: connection dropped by a proxy",
+    "The download goes on where it broke off, and the file is whole.",
+)
 @pytest.mark.parametrize("cut", [False, True])
 def test_a_body_in_chunks_is_resumed_if_cut_within_one(server, part, cut):
     server.behaviours = [lambda handler: serve_in_chunks(handler, cut=cut)]
@@ -165,6 +197,10 @@ def test_a_body_in_chunks_is_resumed_if_cut_within_one(server, part, cut):
     assert [wanted for _, wanted in server.requests] == [None, *rest]
 
 
+@pytest.mark.fault(
+    "Network: a login page instead of the file",
+    "An error says what was sent; nothing of it is kept.",
+)
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
@@ -191,6 +227,10 @@ def test_a_web_page_leaves_an_earlier_part_alone(server, part):
     assert part.read_bytes() == BODY[:1000]
 
 
+@pytest.mark.fault(
+    "Network: the server refuses",
+    "An error says its status, and how to put the file there by hand.",
+)
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 500, 503])
 def test_a_refusal_says_the_status_and_the_way_out(server, part, status):
     server.behaviours = [answer(status)]
@@ -201,6 +241,10 @@ def test_a_refusal_says_the_status_and_the_way_out(server, part, status):
     assert len(server.requests) == 1
 
 
+@pytest.mark.fault(
+    "Network: far more than the file is sent",
+    "It is refused at a bound; the disk does not fill up.",
+)
 def test_a_size_far_beyond_the_model_is_refused_unread(server, part):
     with pytest.raises(
         DownloadError, match=r"too large .* \(0\.3 MB where at most 0\.1 MB"
@@ -209,6 +253,10 @@ def test_a_size_far_beyond_the_model_is_refused_unread(server, part):
     assert not part.exists()
 
 
+@pytest.mark.fault(
+    "Network: far more than the file is sent",
+    "It is refused at a bound; the disk does not fill up.",
+)
 def test_an_endless_body_is_cut_at_the_limit(server, part):
     def serve_endlessly(handler: Handler) -> None:
         handler.head(200)
@@ -223,6 +271,7 @@ def test_an_endless_body_is_cut_at_the_limit(server, part):
     assert part.read_bytes() == BODY
 
 
+@pytest.mark.fault("Network: a mirror's address that is none", "An error names it.")
 @pytest.mark.parametrize(
     "address",
     [
@@ -239,17 +288,28 @@ def test_an_address_that_is_none_is_named(part, address):
         drain(iter_transfer(address, part, limit=1))
 
 
+@pytest.mark.fault(
+    "Network: offline, or names cannot be resolved",
+    "An error says so, and how to put the file there by hand.",
+)
 def test_without_a_network_the_message_says_what_to_do_by_hand(part):
     with pytest.raises(DownloadError, match="no network.*put the file weights.pt into"):
         drain(iter_transfer("http://no-such-host.invalid/weights.pt", part, limit=1))
 
 
+@pytest.mark.fault(
+    "Network: proxy dead or misconfigured",
+    "An error names the proxy, and how to put the file there by hand.",
+)
 def test_a_dead_proxy_is_named(part, monkeypatch):
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(DownloadError, match="The proxy on the way to example.org"):
         drain(iter_transfer("http://example.org/weights.pt", part, limit=1))
 
 
+@pytest.mark.fault(
+    "Network: proxy dead or misconfigured", "An error says to check these settings."
+)
 @pytest.mark.parametrize(
     ("variable", "value", "scheme"),
     [
@@ -265,6 +325,7 @@ def test_unusable_settings_are_named(part, monkeypatch, variable, value, scheme)
         drain(iter_transfer(f"{scheme}://example.org/x", part, limit=1))
 
 
+@pytest.mark.fault("Network: an address with a password", "No message shows it.")
 def test_no_message_shows_a_password(part):
     for address in ("http://me:secret@host:port/x", "http://me:secret@127.0.0.1:1/x"):
         with pytest.raises(DownloadError) as problem:

@@ -184,6 +184,10 @@ def test_cmyk_becomes_rgb_with_a_notice(tmp_path):
     np.testing.assert_allclose(read.data[13, 2], (0, 0, 0), atol=3)
 
 
+@pytest.mark.fault(
+    "Images: a format that cannot hold the image",
+    "It is refused before the work, with a format that can.",
+)
 @pytest.mark.parametrize(
     ("name", "axes", "shape", "dtype", "words"),
     [
@@ -222,6 +226,10 @@ def test_what_a_format_can_not_hold_is_refused_beforehand(
     assert "lossy" in check_writable("x.jpg", "YX", (4, 4), np.dtype("uint8"))
 
 
+@pytest.mark.fault(
+    "Images: file truncated, empty, missing or no image",
+    "One sentence names the file and what is wrong; no half image is taken.",
+)
 def test_damaged_and_missing_files_get_one_sentence(tmp_path, rng):
     Image.fromarray(noise(rng, (64, 64, 3), "uint8")).save(tmp_path / "whole.png")
     whole = (tmp_path / "whole.png").read_bytes()
@@ -246,6 +254,10 @@ def test_damaged_and_missing_files_get_one_sentence(tmp_path, rng):
         read_image(tmp_path / "none.doc")
 
 
+@pytest.mark.fault(
+    "Disk: an image that cannot be written",
+    "The old file stays, nothing is left behind.",
+)
 def test_a_failed_write_leaves_nothing_and_keeps_the_old_file(
     tmp_path, monkeypatch, rng
 ):

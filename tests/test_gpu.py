@@ -64,6 +64,7 @@ def test_a_stack_in_many_batches_is_as_its_planes(photo):
         assert np.abs(found[number].astype(int) - expected).max() <= 1
 
 
+@pytest.mark.fault("Devices: GPU memory after a run", "All of it is given back.")
 def test_its_memory_is_given_back(photo):
     upscale(photo, "edsr-light-x2", device="cuda")
     kept.release()
@@ -73,6 +74,10 @@ def test_its_memory_is_given_back(photo):
     assert torch.cuda.memory_reserved() <= before
 
 
+@pytest.mark.fault(
+    "Devices: memory of a real GPU runs out",
+    "Smaller tiles finish the run; the pixels are the same, and each is written once.",
+)
 def test_when_memory_runs_out(photo):
     """For real: the process may have little more than it holds already."""
     image = np.pad(photo, ((0, 800), (0, 800), (0, 0)), "symmetric")

@@ -29,6 +29,10 @@ def refused(path, reason):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.fault(
+    "Weights files: tensors that claim more than the file holds",
+    "It is refused before memory is taken.",
+)
 def test_tensors_larger_than_their_file(tmp_path):
     def expanded(tensor):
         return torch.zeros(1).expand(tensor.shape)
@@ -38,6 +42,7 @@ def test_tensors_larger_than_their_file(tmp_path):
     refused(tmp_path / "weights.pth", "no plain numbers")
 
 
+@pytest.mark.fault("Weights files: zip bomb", "It is refused before memory is taken.")
 def test_a_zip_whose_members_overlap(tmp_path):
     path = tmp_path / "weights.pth"
     with zipfile.ZipFile(path, "w") as archive:
@@ -46,6 +51,7 @@ def test_a_zip_whose_members_overlap(tmp_path):
     refused(path, "members are larger than the file")
 
 
+@pytest.mark.fault("Weights files: a pipe instead of a file", "It is refused unopened.")
 def test_an_endless_pipe_is_not_opened(tmp_path):
     if not hasattr(os, "mkfifo"):
         pytest.skip("this system has no named pipes")
@@ -53,6 +59,7 @@ def test_an_endless_pipe_is_not_opened(tmp_path):
     refused(tmp_path / "weights.pth", "no ordinary file")
 
 
+@pytest.mark.fault("Weights files: a file of 1 TB", "It is refused unread.")
 @pytest.mark.parametrize("start", [b"\x80\x02", b"PK\x03\x04"])
 def test_a_file_larger_than_any_model_is_not_read(tmp_path, start):
     path = tmp_path / "weights.pth"
@@ -62,6 +69,10 @@ def test_a_file_larger_than_any_model_is_not_read(tmp_path, start):
     refused(path, "too large")
 
 
+@pytest.mark.fault(
+    "Weights files: names that would command a terminal",
+    "They are shown without what commands.",
+)
 def test_names_that_would_command_a_terminal(tmp_path):
     weights = basicsr()["params"] | {"evil\x1b[31m\nname": torch.zeros(1)}
     torch.save(weights, tmp_path / "weights.pth")
@@ -116,6 +127,10 @@ def _saved(path):
     return path
 
 
+@pytest.mark.fault(
+    "Weights files: senseless settings in a file",
+    "One sentence names the file, what is wrong with it and what to do.",
+)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -141,6 +156,10 @@ def test_senseless_settings_in_a_file_of_ours(tmp_path, monkeypatch, changes):
     refused(path, "description cannot be read")
 
 
+@pytest.mark.fault(
+    "Weights files: senseless settings in a file",
+    "One sentence names the file, what is wrong with it and what to do.",
+)
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [

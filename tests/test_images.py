@@ -47,6 +47,10 @@ def test_a_spec_knows_its_sizes_and_words():
     assert understand(np.zeros((5, 6, 4), "u1")).describe() == "6 x 5, RGBA, uint8"
 
 
+@pytest.mark.fault(
+    "Images: zero-size, ragged, complex, object or one-dimensional arrays",
+    "One sentence says what is wrong with it, before any work.",
+)
 @pytest.mark.parametrize(
     ("image", "axes", "words"),
     [

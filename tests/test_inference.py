@@ -27,6 +27,9 @@ def untiled_grey(model, plane):
     return untiled(model, np.stack([plane] * 3)).mean(0)
 
 
+@pytest.mark.fault(
+    "Images: images of 1×1, 1×N and N×1 pixels", "They are upscaled as any other."
+)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 2), (33, 47), (16, 17)])
 def test_tiles_give_the_untiled_image(scale, shape, tiny_model, rng):
@@ -50,6 +53,10 @@ def test_one_multi_scale_network_does_all_scales(scale, tiny_model, rng):
     assert np.abs(result - expected).max() < 2e-3 * GREY_LEVEL
 
 
+@pytest.mark.fault(
+    "Images: every data type and byte order",
+    "The result has the same type and the right values.",
+)
 @pytest.mark.parametrize(
     "dtype",
     [
@@ -89,6 +96,10 @@ def test_every_type_comes_back_as_it_was(dtype, tiny_model, rng):
         )  # a tie may round either way
 
 
+@pytest.mark.fault(
+    "Images: reversed, Fortran-ordered and read-only arrays",
+    "The result is that of the same pixels in a plain array.",
+)
 def test_strides_order_and_read_only_do_not_matter(tiny_model, rng):
     image = rng.integers(0, 255, (20, 14, 3)).astype("u1")
     image.flags.writeable = False
@@ -159,6 +170,10 @@ def test_intensities_beyond_the_range_pass_through(tiny_model, rng):
     )
 
 
+@pytest.mark.fault(
+    "Images: NaN and infinite pixels",
+    "They come back in their place, do not spread, and a note counts them.",
+)
 def test_nan_comes_back_in_its_place_and_does_not_spread(tiny_model, rng):
     image = rng.random((20, 20)).astype("f4")
     image[4, 5], image[10, 11] = np.nan, np.inf
@@ -169,6 +184,7 @@ def test_nan_comes_back_in_its_place_and_does_not_spread(tiny_model, rng):
     np.testing.assert_array_equal(~np.isfinite(result), expected)
 
 
+@pytest.mark.fault("Images: constant image", "It stays constant.")
 def test_a_constant_image_stays_constant(tiny_model):
     for value in (0, 1e-6, -3.5):
         image = np.full((8, 8), value, "f4")
@@ -239,6 +255,7 @@ def test_progress_names_each_finished_tile(tiny_model, rng):
     np.testing.assert_array_equal(out, upscale(image, tiny_model(), axes="ZYX"))
 
 
+@pytest.mark.fault("Stopping: a run in memory cancelled", "What is done is kept.")
 def test_closing_cancels_and_keeps_what_is_done(tiny_model, rng):
     image = rng.integers(1, 255, (20, 30)).astype("u1")
     out = np.zeros((40, 60), "u1")
@@ -270,6 +287,10 @@ def small_memory(monkeypatch):
     return limit
 
 
+@pytest.mark.fault(
+    "Devices: memory runs out",
+    "Smaller tiles finish the run; the pixels are the same, and each is written once.",
+)
 @pytest.mark.parametrize("ensemble", [False, True])
 @pytest.mark.parametrize(
     "error",
@@ -302,6 +323,10 @@ def test_auto_halves_its_tiles_when_memory_runs_out(
     assert result.metadata["tile"] == (32 if ensemble else "rows")
 
 
+@pytest.mark.fault(
+    "Devices: memory runs out",
+    "Smaller tiles finish the run; the pixels are the same, and each is written once.",
+)
 def test_finished_rows_are_kept_when_memory_runs_out(monkeypatch, tiny_model, rng):
     image = rng.integers(0, 255, (40, 40)).astype("u1")
     expected = upscale(image, tiny_model())
@@ -324,6 +349,10 @@ def test_finished_rows_are_kept_when_memory_runs_out(monkeypatch, tiny_model, rn
     np.testing.assert_array_equal(written, 1)
 
 
+@pytest.mark.fault(
+    "Devices: memory never suffices",
+    "An error says to take smaller tiles, to close programs or to take another device.",
+)
 def test_a_tile_the_user_set_is_never_changed(small_memory, tiny_model, rng):
     sizes = small_memory(10, torch.OutOfMemoryError("CUDA out of memory."))
     with pytest.raises(DeviceError, match="choose a smaller tile or tile='auto'"):
@@ -331,6 +360,10 @@ def test_a_tile_the_user_set_is_never_changed(small_memory, tiny_model, rng):
     assert sizes == [(40, 40)]
 
 
+@pytest.mark.fault(
+    "Devices: memory never suffices",
+    "An error says to take smaller tiles, to close programs or to take another device.",
+)
 def test_memory_that_never_suffices_ends_in_advice(small_memory, tiny_model, rng):
     small_memory(10, torch.OutOfMemoryError("CUDA out of memory."))
     with (
@@ -358,6 +391,9 @@ def test_half_precision_stays_close(precision, tiny_model, rng):
     assert np.abs(difference).max() <= 4
 
 
+@pytest.mark.fault(
+    "Devices: half precision overflows", "Those parts are computed again in fp32."
+)
 def test_overflow_in_half_precision_is_redone_in_fp32(tiny_model, rng):
     model = tiny_model()
     model.conv_first.weight.data *= 1e4
@@ -371,6 +407,10 @@ def test_overflow_in_half_precision_is_redone_in_fp32(tiny_model, rng):
     )
 
 
+@pytest.mark.fault(
+    "Weights files: a network that gives no numbers",
+    "An error says to check range and weights.",
+)
 def test_overflow_in_fp32_is_an_error(tiny_model):
     with pytest.raises(ModelError, match="not finite"):
         upscale(np.full((4, 4), 1e300), tiny_model(), normalize=(0, 1e-30))
@@ -402,6 +442,10 @@ def test_the_model_is_left_as_it_was(tiny_model, rng):
         assert torch.equal(value, before[name])
 
 
+@pytest.mark.fault(
+    "Weights files: wrong scale asked of a model",
+    "The error names the scales it has and a model that fits.",
+)
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [

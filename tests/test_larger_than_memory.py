@@ -72,6 +72,10 @@ print(json.dumps({"added": peak - start, "pixels": pixels, "worst": worst, "unit
 """
 
 
+@pytest.mark.fault(
+    "Images: image larger than the memory",
+    "It is upscaled to a file within a fixed amount of memory.",
+)
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("share", [1000, pytest.param(50, marks=pytest.mark.slow)])

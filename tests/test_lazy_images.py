@@ -86,6 +86,10 @@ def test_only_the_tiles_and_their_context_are_read(tiny, rng):
     assert 0 < image.read < 100 * 100
 
 
+@pytest.mark.fault(
+    "Devices: memory runs out",
+    "Smaller tiles finish the run; the pixels are the same, and each is written once.",
+)
 def test_memory_that_runs_out_on_an_image_on_disk(tiny_model, rng, monkeypatch):
     image = rng.integers(0, 256, (3, 105, 105), dtype="u1")
     model, options = (
@@ -211,6 +215,10 @@ def test_arrays_that_give_no_planes(tiny):
         upscale(scipy.sparse.csr_array(np.eye(12)), tiny)
 
 
+@pytest.mark.fault(
+    "Disk: a result larger than the memory",
+    "It is refused beforehand, with the way to a file.",
+)
 def test_a_result_that_does_not_fit_is_refused_with_the_way_out(tiny):
     image = da.zeros((2**22, 2**22), chunks=2**10, dtype="u1")
     with pytest.raises(ImageError, match=r"takes 70368\.7 GB.*out='result.ome.zarr'"):

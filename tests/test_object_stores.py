@@ -52,6 +52,10 @@ def small_units(monkeypatch):
     monkeypatch.setattr(result, "_RECORD_SECONDS", 0)
 
 
+@pytest.mark.fault(
+    "Stopping: a run to an object store cancelled",
+    "Started again, it goes on and ends with the same bytes as a run in one go.",
+)
 def test_a_run_that_is_stopped_goes_on_and_ends_with_the_same_bytes(
     tiny, rng, tmp_path, bucket, small_units
 ):

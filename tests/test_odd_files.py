@@ -134,6 +134,10 @@ def test_photographs_larger_than_pillow_expects(tmp_path, rng, monkeypatch):
     assert Image.MAX_IMAGE_PIXELS == 500
 
 
+@pytest.mark.fault(
+    "Images: file truncated, empty, missing or no image",
+    "One sentence names the file and what is wrong; no half image is taken.",
+)
 @pytest.mark.parametrize(
     ("name", "contents"),
     [
@@ -150,6 +154,10 @@ def test_damage_is_described_without_a_librarys_insides(tmp_path, name, contents
     assert not any(word in str(caught.value) for word in ("<", "object", "attribute"))
 
 
+@pytest.mark.fault(
+    "Images: file truncated, empty, missing or no image",
+    "One sentence names the file and what is wrong; no half image is taken.",
+)
 def test_a_photograph_that_ends_too_early(tmp_path, rng):
     Image.fromarray(noise(rng, (64, 64, 3))).save(tmp_path / "a.jpg", quality=95)
     whole = (tmp_path / "a.jpg").read_bytes()

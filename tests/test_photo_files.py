@@ -141,6 +141,10 @@ def test_the_content_tells_the_format_not_the_suffix(tmp_path, rng):
     np.testing.assert_array_equal(read_image(tmp_path / "y.tif").data, data)
 
 
+@pytest.mark.fault(
+    "Images: decompression bomb",
+    "It is refused by its header, or once it gives more than its header says.",
+)
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_header_that_claims_a_huge_image_is_refused(bits, tmp_path):
     header = struct.pack(">IIBBBBB", 100_000, 100_000, bits, 2, 0, 0, 0)
@@ -159,6 +163,10 @@ def test_the_first_frame_of_an_animation_is_taken(tmp_path):
     assert np.unique(read.data).tolist() == [40]
 
 
+@pytest.mark.fault(
+    "Images: file truncated, empty, missing or no image",
+    "One sentence names the file and what is wrong; no half image is taken.",
+)
 @pytest.mark.parametrize("share", [0.99, 0.6, 0.2])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP"])
 def test_a_file_cut_short_is_refused(kind, share, tmp_path, rng):

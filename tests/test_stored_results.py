@@ -94,6 +94,10 @@ def test_a_region_and_what_is_not_finite(tiny, rng, tmp_path, small_units):
     np.testing.assert_allclose(np.asarray(result), expected, atol=1e-5)
 
 
+@pytest.mark.fault(
+    "Stopping: a run to OME-Zarr cancelled, again and again",
+    "Started again, it goes on and ends with the same bytes as a run in one go.",
+)
 @pytest.mark.parametrize("tile", ["auto", 24])
 def test_a_run_that_is_stopped_goes_on_and_ends_with_the_same_bytes(
     tiny, rng, tmp_path, small_units, tile
@@ -132,6 +136,10 @@ for event in iter_upscale(image, sys.argv[2], axes="ZYX", out=sys.argv[3]):
 """
 
 
+@pytest.mark.fault(
+    "Stopping: a run to OME-Zarr killed",
+    "Started again, it goes on and ends with the same bytes as a run in one go.",
+)
 @pytest.mark.parametrize("tiles", [1, 14, 30])
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(
     tiny, rng, tmp_path, small_units, tiles
@@ -166,6 +174,10 @@ def test_a_finished_result_is_reported_and_not_made_again(
     np.testing.assert_array_equal(again.image, first.image)
 
 
+@pytest.mark.fault(
+    "Disk: a result of other arguments stands at the output",
+    "It is left alone; the error names what differs.",
+)
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -189,6 +201,10 @@ def test_results_of_other_arguments_are_not_mixed(tiny, rng, tmp_path, changes, 
     assert state_of(out) == "complete"
 
 
+@pytest.mark.fault(
+    "Disk: a result of another model or image stands at the output",
+    "It is left alone; the error names what differs.",
+)
 def test_other_models_and_images_are_not_mixed(tiny_model, rng, tmp_path):
     image, out = rng.integers(0, 256, (40, 40), dtype=np.uint8), tmp_path / "r.ome.zarr"
     upscale(image, tiny_model(), out=out)
@@ -199,6 +215,10 @@ def test_other_models_and_images_are_not_mixed(tiny_model, rng, tmp_path):
         upscale(image, tiny_model(), out=out)
 
 
+@pytest.mark.fault(
+    "Devices: a run goes on where results would differ",
+    "It is refused, and says where to go on.",
+)
 def test_a_machine_that_computes_otherwise_does_not_go_on(
     tiny, rng, tmp_path, small_units, monkeypatch
 ):
@@ -211,6 +231,10 @@ def test_a_machine_that_computes_otherwise_does_not_go_on(
         drain(iter_upscale(image, tiny, out=out))
 
 
+@pytest.mark.fault(
+    "Disk: something else stands at the output",
+    "It is left alone, even if replacing was asked for.",
+)
 def test_what_is_not_ours_is_left_alone(tiny, rng, tmp_path):
     image = rng.integers(0, 256, (40, 40), dtype=np.uint8)
     foreign, group = tmp_path / "f.ome.zarr", tmp_path / "g.ome.zarr"
@@ -390,6 +414,9 @@ def test_views_read_what_is_indexed(tiny, rng, tmp_path, axes):
     np.testing.assert_array_equal(np.asarray(view), expected)
 
 
+@pytest.mark.fault(
+    "Stopping: an unfinished result is opened", "A note says that it is not finished."
+)
 def test_an_unfinished_result_says_so(tiny, rng, tmp_path, small_units):
     image, out = rng.integers(0, 256, (99, 40), dtype=np.uint8), tmp_path / "r.ome.zarr"
     job = iter_upscale(image, tiny, out=out)
@@ -448,6 +475,9 @@ def test_other_libraries_read_it(tiny, rng, tmp_path):
     ]
 
 
+@pytest.mark.fault(
+    "Disk: two programs write one result", "The second is refused; the first goes on."
+)
 def test_two_programs_do_not_write_at_once(tiny, rng, tmp_path, small_units):
     image, out = rng.integers(0, 256, (99, 40), dtype=np.uint8), tmp_path / "r.ome.zarr"
     job = iter_upscale(image, tiny, out=out)
@@ -458,6 +488,10 @@ def test_two_programs_do_not_write_at_once(tiny, rng, tmp_path, small_units):
     assert state_of(out) == "complete"
 
 
+@pytest.mark.fault(
+    "Disk: full in the middle of an OME-Zarr",
+    "An error says to make room; what is done is kept, and a new start goes on.",
+)
 def test_a_full_disk_keeps_what_is_done(tiny, rng, tmp_path, small_units, monkeypatch):
     image = rng.integers(0, 256, (150, 70), dtype=np.uint8)
     whole, out = tmp_path / "w.ome.zarr", tmp_path / "r.ome.zarr"
@@ -485,6 +519,10 @@ def test_what_was_given_up_before_it_had_begun_is_begun_anew(tiny, rng, tmp_path
     np.testing.assert_array_equal(upscale(image, tiny, out=out), upscale(image, tiny))
 
 
+@pytest.mark.fault(
+    "Disk: a result is replaced while another program writes it",
+    "It is refused; the other goes on.",
+)
 def test_a_result_that_is_being_written_is_not_overwritten(
     tiny, rng, tmp_path, small_units
 ):
@@ -496,6 +534,9 @@ def test_a_result_that_is_being_written_is_not_overwritten(
     np.testing.assert_array_equal(drain(job).image, upscale(image, tiny))
 
 
+@pytest.mark.fault(
+    "Disk: the output is the input by another name", "It is refused; the input stays."
+)
 def test_an_image_is_not_replaced_by_its_result(tiny, rng, tmp_path):
     image, out = rng.integers(0, 256, (40, 40), dtype=np.uint8), tmp_path / "r.ome.zarr"
     first = np.asarray(upscale(image, tiny, out=out))
@@ -534,6 +575,7 @@ def test_numbers_of_numpy_and_names_of_a_part(tiny, rng, tmp_path):
     assert found.contrast_limits == [(0, 20), (0, 30)]
 
 
+@pytest.mark.fault("Disk: no such folder", "An error says to make it first.")
 def test_a_folder_that_is_not_there(tiny, tmp_path):
     (tmp_path / "file").write_text("")
     for folder in ("file", "nowhere"):

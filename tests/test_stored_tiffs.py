@@ -124,6 +124,10 @@ cli.main(sys.argv[1:])
 """
 
 
+@pytest.mark.fault(
+    "Stopping: a command that writes a large TIFF killed, interrupted or terminated",
+    "Started again, it goes on and ends with the same bytes as a run in one go.",
+)
 @pytest.mark.parametrize(
     ("name", "code"), [("SIGKILL", -signal.SIGKILL), ("SIGINT", 130), ("SIGTERM", 143)]
 )
@@ -185,6 +189,10 @@ def test_a_finished_file_of_another_run_is_replaced(tiny, rng, tmp_path):
     )
 
 
+@pytest.mark.fault(
+    "Stopping: cancelled while a large TIFF is written",
+    "Nothing is computed again by the next run.",
+)
 def test_closing_while_the_file_is_written_leaves_the_store(
     tiny, rng, tmp_path, tiled, monkeypatch
 ):
@@ -205,6 +213,10 @@ def test_closing_while_the_file_is_written_leaves_the_store(
     np.testing.assert_array_equal(result.image, expected)
 
 
+@pytest.mark.fault(
+    "Disk: full while a large TIFF is written",
+    "Nothing is computed again by the next run.",
+)
 def test_a_disk_that_fills_up_while_the_file_is_written(
     tiny, rng, tmp_path, tiled, monkeypatch
 ):

@@ -61,6 +61,10 @@ def test_paths_are_relative_to_the_file_and_numbers_may_be_texts(tmp_path, monke
     assert "~" not in config.data.lr[1]
 
 
+@pytest.mark.fault(
+    "Settings: a training configuration that makes no sense",
+    "An error names the file and the setting.",
+)
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -133,6 +133,10 @@ for event in iter_train(config(), [PHOTO], folder=Path(sys.argv[1])):
 """
 
 
+@pytest.mark.fault(
+    "Stopping: training killed",
+    "Started again, it goes on to exactly the same weights; nothing is left behind.",
+)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX only")
 @pytest.mark.parametrize("last", ["StepDone 2", "Validated", "StepDone 5"])
 def test_a_killed_run_goes_on_to_the_same_end(tmp_path, last):
@@ -167,6 +171,9 @@ def test_a_validation_that_was_broken_off_is_made_up_for(tmp_path, last):
     assert_same(weights(whole.model), weights(resumed.model))
 
 
+@pytest.mark.fault(
+    "Stopping: training interrupted within a step", "Half a step is never saved."
+)
 def test_an_interrupt_within_a_step_does_not_save_half_of_it(tmp_path, monkeypatch):
     from torch.optim.swa_utils import AveragedModel
 
@@ -185,6 +192,10 @@ def test_an_interrupt_within_a_step_does_not_save_half_of_it(tmp_path, monkeypat
     assert_same(weights(train(config(), [PHOTO]).model), weights(result.model))
 
 
+@pytest.mark.fault(
+    "Weights files: training state damaged, or of another run",
+    "An error names it; it is left alone.",
+)
 def test_a_saved_run_is_not_mixed_with_another(tmp_path):
     train(config(), [PHOTO], folder=tmp_path)
     with pytest.raises(TrainingError, match=r"other settings \(rate, seed\)"):
@@ -308,6 +319,10 @@ def test_steps_that_are_not_finite_are_skipped_and_counted(monkeypatch):
     assert all(value.isfinite().all() for value in weights(result.model).values())
 
 
+@pytest.mark.fault(
+    "Weights files: training that diverges",
+    "It stops, saying to lower the rate or to check the images.",
+)
 def test_a_run_that_stays_non_finite_stops_and_says_what_to_do(monkeypatch):
     poison(monkeypatch, range(5, 1000))
     with pytest.raises(
@@ -408,6 +423,10 @@ def test_nothing_to_measure_on_keeps_the_last_weights():
     assert any("nothing is measured" in note for note in planned.notes)
 
 
+@pytest.mark.fault(
+    "Images: nothing but a constant image to learn from",
+    "An error says to add one with contrast.",
+)
 def test_nothing_to_train_on():
     flat = Source("flat", lambda: ImageFile(np.full((32, 32), 3, "uint16"), "YX"))
     with pytest.raises(TrainingError, match="no image to train on"):

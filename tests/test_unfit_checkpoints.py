@@ -66,6 +66,10 @@ CONTENTS = {
 }
 
 
+@pytest.mark.fault(
+    "Weights files: empty, a web page, text, or a header that claims 100 GB",
+    "One sentence names the file, what is wrong with it and what to do.",
+)
 @pytest.mark.parametrize("name", CONTENTS)
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_files_that_hold_no_weights(tmp_path, name, suffix):
@@ -75,6 +79,10 @@ def test_files_that_hold_no_weights(tmp_path, name, suffix):
     assert reason in refusal(path)
 
 
+@pytest.mark.fault(
+    "Weights files: missing, or a folder",
+    "One sentence names the file, what is wrong with it and what to do.",
+)
 def test_missing_files_and_folders(tmp_path):
     assert "No such file" in refusal(tmp_path / "missing.pth")
     assert "is a folder" in refusal(tmp_path)
@@ -85,6 +93,10 @@ def test_missing_file_named_by_a_relative_string(tmp_path, monkeypatch):
     assert "No such file" in refusal("missing.weights")
 
 
+@pytest.mark.fault(
+    "Weights files: truncated",
+    "One sentence names the file, what is wrong with it and what to do.",
+)
 @pytest.mark.parametrize("zipped", [True, False])
 def test_truncated_files(tmp_path, zipped):
     path = saved(tmp_path, state(), _use_new_zipfile_serialization=zipped)
@@ -94,6 +106,10 @@ def test_truncated_files(tmp_path, zipped):
         assert any(word in refusal(path) for word in ("damaged", "not a weights file"))
 
 
+@pytest.mark.fault(
+    "Weights files: truncated",
+    "One sentence names the file, what is wrong with it and what to do.",
+)
 def test_truncated_safetensors(tmp_path):
     path = tmp_path / "w.safetensors"
     save_file({"conv_first.weight": torch.zeros(8, 3, 3, 3)}, path)
@@ -103,6 +119,10 @@ def test_truncated_safetensors(tmp_path):
         assert "damaged or incomplete" in refusal(path)
 
 
+@pytest.mark.fault(
+    "Weights files: bits flipped",
+    "One sentence names the file, what is wrong with it and what to do.",
+)
 def test_flipped_bytes_of_a_zip(tmp_path):
     path = saved(tmp_path, state())
     data = path.read_bytes()
@@ -159,6 +179,9 @@ class Attribute(Payload):
         return (getattr(pathlib.Path(self.sentinel), "touch"), ())  # noqa: B009
 
 
+@pytest.mark.fault(
+    "Weights files: malicious pickle", "It is refused, and its payload never runs."
+)
 @pytest.mark.parametrize("kind", [Payload, Shell, Evaluated, Attribute])
 @pytest.mark.parametrize("zipped", [True, False])
 def test_malicious_pickles_run_nothing(tmp_path, kind, zipped):
@@ -170,6 +193,10 @@ def test_malicious_pickles_run_nothing(tmp_path, kind, zipped):
     assert not sentinel.exists()
 
 
+@pytest.mark.fault(
+    "Weights files: a pickled program object",
+    "It is refused, saying to save the state_dict.",
+)
 def test_whole_modules_are_refused(tmp_path):
     path = saved(tmp_path, torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3)))
     message = refusal(path)
@@ -336,6 +363,10 @@ CHANGES = {
 }
 
 
+@pytest.mark.fault(
+    "Weights files: NaN weights, scale 1, scale 8, missing or misshapen tensors",
+    "One sentence names the file, what is wrong with it and what to do.",
+)
 @pytest.mark.parametrize("change", CHANGES)
 def test_unfit_tensors_are_named(tmp_path, change):
     changed, reason = CHANGES[change]
@@ -361,12 +392,17 @@ OTHERS = {
 }
 
 
+@pytest.mark.fault("Weights files: another architecture", "The error names it.")
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_architectures_are_named(tmp_path, name):
     contents = {key: torch.zeros(8, 3, 3, 3) for key in OTHERS[name]}
     assert name in refusal(saved(tmp_path, contents))
 
 
+@pytest.mark.fault(
+    "Weights files: bits flipped",
+    "One sentence names the file, what is wrong with it and what to do.",
+)
 def test_damage_anywhere_gives_a_checkpoint_error_or_a_model(tmp_path):
     """A legacy file has no checksums, so that some damage cannot be seen."""
     rng = np.random.default_rng(1)

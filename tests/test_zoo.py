@@ -86,6 +86,10 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "models"
 
 
+@pytest.mark.fault(
+    "Weights files: one bit of a built-in model flipped",
+    "It is recognised before each use; the error says to install again.",
+)
 def test_one_flipped_bit_in_a_built_in_file_is_found(installed):
     path = zoo.fetch("edsr-light-x2")
     assert path == installed / "edsr_light_x2.safetensors"
@@ -97,6 +101,9 @@ def test_one_flipped_bit_in_a_built_in_file_is_found(installed):
     assert path.read_bytes() == content
 
 
+@pytest.mark.fault(
+    "Weights files: a built-in model missing", "The error says to install again."
+)
 def test_a_missing_built_in_file_is_named(installed):
     (installed / "edsr_light_x2.safetensors").unlink()
     with pytest.raises(
@@ -120,12 +127,19 @@ def test_an_imported_model_is_listed_between_the_others(own_cache):
     assert zoo.fetch("mine") == own_cache / "imported" / "mine.safetensors"
 
 
+@pytest.mark.fault(
+    "Weights files: one bit of an imported model flipped",
+    "It is recognised before each use; the error says to import it again.",
+)
 def test_one_flipped_bit_in_an_imported_file_is_found():
     add("mine").path.write_bytes(b"weighty")
     with pytest.raises(DownloadError, match="damaged .*import it again"):
         zoo.fetch("mine")
 
 
+@pytest.mark.fault(
+    "Weights files: an imported model missing", "The error says to import it again."
+)
 def test_a_vanished_imported_file_is_named():
     add("mine").path.unlink()
     with pytest.raises(DownloadError, match="mine cannot be read .*import it again"):
@@ -147,6 +161,10 @@ def test_a_taken_name_is_refused_unless_it_is_to_be_replaced():
         zoo.import_target("edsr-light-x2", replace_existing=True)
 
 
+@pytest.mark.fault(
+    "Settings: one entry of the model folder's record is damaged",
+    "Only that model is hidden, and a warning names it.",
+)
 @pytest.mark.parametrize(
     "entry",
     [
@@ -172,6 +190,9 @@ def test_a_damaged_entry_hides_only_its_own_model(own_cache, entry):
     assert names == ["good"]
 
 
+@pytest.mark.fault(
+    "Weights files: a record that leads out of the model folder", "It is refused."
+)
 def test_a_recorded_name_can_not_lead_out_of_the_folder(own_cache):
     card = add("good")
     path = own_cache / "registry.json"
@@ -192,6 +213,10 @@ def test_importing_keeps_what_was_recorded_before(own_cache):
     ]
 
 
+@pytest.mark.fault(
+    "Disk: model folder that cannot be made or written",
+    "An error names the folder and the setting for another.",
+)
 def test_a_cache_folder_that_can_not_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NAPARI_EDSR_CACHE", str(tmp_path / "file"))
@@ -200,6 +225,10 @@ def test_a_cache_folder_that_can_not_be_written_is_named(tmp_path, monkeypatch):
     assert len(zoo.list_cards()) == 15
 
 
+@pytest.mark.fault(
+    "Disk: model folder that cannot be read",
+    "A warning names it; built-in models work.",
+)
 def test_a_folder_that_can_not_be_looked_into_is_named(tmp_path, monkeypatch):
     # Too long a name: looking fails with an error even for root.
     monkeypatch.setenv("NAPARI_EDSR_CACHE", str(tmp_path / ("x" * 300)))
@@ -214,6 +243,10 @@ def test_a_folder_that_can_not_be_looked_into_is_named(tmp_path, monkeypatch):
         zoo.fetch("snu/mdsr")
 
 
+@pytest.mark.fault(
+    "Disk: read-only model folder",
+    "Files in it are used, and a warning says what was not recorded.",
+)
 def test_a_read_only_folder_still_serves_its_files(own_cache, monkeypatch):
     content = b"put here by an administrator"
     digits = hashlib.sha256(content).hexdigest()[:8]

@@ -54,6 +54,10 @@ def test_fetch_places_the_file_and_leaves_no_part(server, card, own_cache):
     assert server.requests == [("/models/weights.pt", None)]
 
 
+@pytest.mark.fault(
+    "Stopping: a download cancelled",
+    "The connection closes; what is there is kept for the next try.",
+)
 def test_a_cancelled_download_goes_on_from_its_part(server, card, own_cache):
     server.behaviours = [watch_client_leave]
     job = zoo.iter_download(card)
@@ -73,6 +77,10 @@ def test_a_finished_part_is_not_fetched_again(server, card, own_cache):
     assert server.requests == []
 
 
+@pytest.mark.fault(
+    "Network: another file, or a part of it, is sent",
+    "It is recognised by its sha256 and deleted.",
+)
 @pytest.mark.parametrize(
     "wrong", [BODY[:-1] + b"!", BODY[:HALF], b""], ids=["altered", "truncated", "empty"]
 )
@@ -91,6 +99,10 @@ def test_a_part_of_another_file_is_thrown_away(server, card, own_cache):
     assert [wanted for _, wanted in server.requests] == ["bytes=1000-", None]
 
 
+@pytest.mark.fault(
+    "Weights files: a downloaded file changed on disk",
+    "It is recognised before each use and set aside; the error gives the command to fetch it.",
+)
 def test_a_damaged_file_is_set_aside_and_can_be_fetched_again(server, card, own_cache):
     path = zoo.fetch(card)
     flip_last_byte(path)
@@ -141,6 +153,10 @@ def test_a_full_hash_is_recorded_for_a_file_put_by_hand(card, own_cache):
     assert record["sha256"] == {"weights.pt": SHA256}
 
 
+@pytest.mark.fault(
+    "Settings: the record of the model folder is damaged",
+    "A warning says so; models work, and the record is made anew.",
+)
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": 3}', "\x00\xff"])
 def test_a_corrupt_record_is_ignored_with_a_warning(server, card, own_cache, text):
     (own_cache / "registry.json").write_text(text)
@@ -175,6 +191,10 @@ def test_a_file_of_unknown_size_may_be_as_large_as_a_training_state(server, card
             zoo.fetch(unknown)
 
 
+@pytest.mark.fault(
+    "Network: two downloads of one file at once",
+    "The second waits and takes the file of the first.",
+)
 def test_a_second_download_waits_for_the_first_and_uses_its_file(server, card):
     first, second = zoo.iter_download(card), zoo.iter_download(card)
     assert next(first) == BytesDone(0, len(BODY))
@@ -184,6 +204,10 @@ def test_a_second_download_waits_for_the_first_and_uses_its_file(server, card):
     assert len(server.requests) == 1
 
 
+@pytest.mark.fault(
+    "Network: two downloads of one file at once",
+    "The second waits and takes the file of the first.",
+)
 def test_two_threads_asking_at_once_get_one_good_file(server, card):
     found: list[bytes] = []
     threads = [
@@ -205,6 +229,10 @@ def test_a_cancelled_download_frees_the_file_for_others(server, card):
     assert next(zoo.iter_download(card)) == BytesDone(0, len(BODY))
 
 
+@pytest.mark.fault(
+    "Disk: model folder that cannot be made or written",
+    "An error names the folder and the setting for another.",
+)
 def test_a_cache_folder_that_can_not_be_made_is_named(card, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NAPARI_EDSR_CACHE", str(tmp_path / "file" / "cache"))
@@ -212,6 +240,10 @@ def test_a_cache_folder_that_can_not_be_made_is_named(card, tmp_path, monkeypatc
         zoo.fetch(card)
 
 
+@pytest.mark.fault(
+    "Disk: full during a download",
+    "An error says to free space or to set another folder.",
+)
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_is_named(server, card, own_cache):
     (own_cache / "weights.pt.part").symlink_to("/dev/full")

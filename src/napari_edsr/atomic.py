@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -10,6 +11,29 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_edsr.errors import FileError
+
+#: "7200 requested and 1728 written" is what numpy says on a disk that is full.
+_NUMPY_IS_SHORT = " requested and "
+_REMEDIES = {
+    errno.ENOSPC: "make room",
+    getattr(errno, "EDQUOT", errno.ENOSPC): "make room",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def remedy(error: OSError) -> str:
+    """What helps where something cannot be written."""
+    return _REMEDIES.get(error.errno or 0, "choose another place")
+
+
+def underlying(error: OSError) -> OSError:
+    """What the system said, where an error of ours or of numpy tells of it."""
+    cause = error.__cause__
+    if isinstance(error, FileError) and isinstance(cause, OSError):
+        error = cause
+    if error.errno is None and _NUMPY_IS_SHORT in str(error):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return error
 
 
 @contextmanager
@@ -35,8 +59,11 @@ def replacing(path: Path) -> Iterator[Path]:
     except FileError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise FileError(f"{path} cannot be written: {reason}.") from error
+        told = underlying(error)
+        reason = told.strerror or str(told)
+        raise FileError(
+            f"{path} cannot be written: {reason}; {remedy(told)}."
+        ) from error
     finally:
         with suppress(OSError):  # a file may stand where its folder should
             partial.unlink(missing_ok=True)

@@ -14,8 +14,8 @@ from typing import Any
 import pooch
 from filelock import FileLock, Timeout
 
-from napari_edsr.atomic import replacing
-from napari_edsr.errors import DownloadError, EDSRWarning, FileError
+from napari_edsr.atomic import replacing, underlying
+from napari_edsr.errors import DownloadError, EDSRWarning
 from napari_edsr.events import BytesDone
 
 CACHE_VARIABLE = "NAPARI_EDSR_CACHE"
@@ -72,8 +72,7 @@ def writing() -> Iterator[None]:
 
 
 def _why_not_written(error: OSError) -> str:
-    if isinstance(error, FileError) and isinstance(error.__cause__, OSError):
-        error = error.__cause__
+    error = underlying(error)
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return (
             f"The disk is full: free some space, or set {CACHE_VARIABLE} to a folder on "

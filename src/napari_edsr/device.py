@@ -21,6 +21,8 @@ from napari_edsr.errors import DeviceError
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _INSTALL_PAGE = "https://pytorch.org/get-started/locally"
 _CUDA_INDEX = "https://download.pytorch.org/whl/cu130"
+#: How torch begins to tell of them, where it has no type for them.
+_FAILURES = ("CUDA error", "HIP error", "cuDNN error")
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,33 @@ def is_out_of_memory(error: BaseException) -> bool:
         words in text
         for words in ("out of memory", "can't allocate memory", "not enough memory")
     )
+
+
+@contextlib.contextmanager
+def loss_named(devices: torch.device | str) -> Iterator[None]:
+    """Turn the failure of a device, which ends its use in this program, into a sentence.
+
+    Parameters
+    ----------
+    devices : torch.device or str
+        At work meanwhile.
+
+    Raises
+    ------
+    DeviceError
+        In place of what torch raises when a GPU is lost or its driver stops it.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        said = str(error).partition("\n")[0]
+        is_loss = isinstance(error, torch.AcceleratorError)
+        if not (is_loss or said.startswith(_FAILURES)):
+            raise
+        raise DeviceError(
+            f"The device {devices} failed ({said}); start the program again, or choose "
+            "another device, such as cpu."
+        ) from error
 
 
 class _ExactFp32:

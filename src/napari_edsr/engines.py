@@ -15,7 +15,7 @@ from napari_edsr import fast
 from napari_edsr.batches import make_run
 from napari_edsr.canvas import Canvas
 from napari_edsr.config import EDSRConfig, upsampling_steps
-from napari_edsr.device import free_memory, resolve_devices
+from napari_edsr.device import free_memory, loss_named, resolve_devices
 from napari_edsr.engine import Engine
 from napari_edsr.errors import DeviceError, ModelError
 from napari_edsr.intensities import Range
@@ -49,7 +49,8 @@ def make_engines(
     if str(device) == fast.NAME:
         return [_fast_engine(kept, factor, precision, self_ensemble)]
     targets = resolve_devices(device)
-    settled = resolve_precision(precision, kept, factor, targets[0], dtype)
+    with loss_named(targets[0]):
+        settled = resolve_precision(precision, kept, factor, targets[0], dtype)
     return [
         Engine(
             *(kept.model, factor, target, settled),
@@ -132,16 +133,22 @@ def iter_run(
     -------
     dict
         How the result was made, as plain values.
+
+    Raises
+    ------
+    DeviceError
+        If a device fails, or its memory does not suffice.
     """
     for note in engines[0].notes:
         canvas.note(note)
     run = make_run(canvas, engines, tiling, parts)
     started = time.perf_counter()
-    try:
-        yield from run.events()
-    finally:
-        run.close()
-        canvas.target.close()
+    with loss_named(run.devices):
+        try:
+            yield from run.events()
+        finally:
+            run.close()
+            canvas.target.close()
     return {
         **model_metadata(engines[0].model),
         **run.metadata(),

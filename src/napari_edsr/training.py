@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from napari_edsr.atomic import make_folder
-from napari_edsr.device import exact_fp32, has_fast_bf16, release_memory
+from napari_edsr.device import exact_fp32, has_fast_bf16, loss_named, release_memory
 from napari_edsr.errors import TrainingError
 from napari_edsr.events import (
     ImageDone,
@@ -93,7 +93,11 @@ def iter_train(
     CVPR Workshops 2017, section 4.
     """
     network = starting_network(config)
-    with assemble(config.device, has_branches=network.config.multi_scale) as team:
+    multi_scale = network.config.multi_scale
+    with (
+        assemble(config.device, has_branches=multi_scale) as team,
+        loss_named(team.device),
+    ):
         pairs, kept = yield from _iter_data(config, network, sources, validation)
         network = network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         run = _Run(config, network, pairs, kept, folder, team)

@@ -114,3 +114,18 @@ def run(qtbot):
 @pytest.fixture
 def image(rng):
     return rng.integers(0, 2**16, (20, 24), np.uint16)
+
+
+@pytest.fixture
+def begin(qtbot, widget, viewer, image):
+    """`begin(engine, tiles)`: a run on the layer "cells", with some tiles done."""
+
+    def press(engine, tiles=2, button=None):
+        if "cells" not in viewer.layers:
+            viewer.add_image(image, name="cells")
+        (button or widget.panel.upscale).click()
+        engine.let_on(tiles)
+        qtbot.waitUntil(lambda: widget.session._done == tiles, timeout=WAIT)
+        return viewer.layers[-1]
+
+    return press

@@ -343,6 +343,10 @@ def test_download_shows_progress_and_frees_the_button(
     assert fresh.panel.upscale.isEnabled()
 
 
+@pytest.mark.fault(
+    "Stopping: a download stopped in the dock",
+    "It stops within a piece and can be started again.",
+)
 def test_download_can_be_stopped(fresh, qtbot, monkeypatch):
     transfer = Transfer(monkeypatch)
     models = fresh.controls.models
@@ -359,6 +363,10 @@ def test_download_can_be_stopped(fresh, qtbot, monkeypatch):
     assert models.download.text() == "Download 5.5 MB"
 
 
+@pytest.mark.fault(
+    "Network: a download that fails in the dock",
+    "The dock says why until something else works.",
+)
 def test_failed_download_says_so(fresh, qtbot, monkeypatch, errors_shown):
     transfer = Transfer(monkeypatch, DownloadError("The server is silent; try again."))
     models = fresh.controls.models
@@ -402,6 +410,10 @@ def test_weights_file_of_another_scale_brings_its_scale(
     assert fresh.controls.choices().model.key == model_file(3).key
 
 
+@pytest.mark.fault(
+    "Weights files: a file without weights chosen in the dock",
+    "The dock says so and keeps the model it had.",
+)
 def test_no_weights_in_the_file(fresh, qtbot, monkeypatch, tmp_path, errors_shown):
     path = tmp_path / "note.pth"
     path.write_text("not weights")
@@ -495,6 +507,10 @@ def test_remembered_weights_file_comes_back(viewer, qtbot, model_file):
     assert widget.controls.models.value().key == model_file(2).key
 
 
+@pytest.mark.fault(
+    "Settings: what is remembered of speeds is damaged",
+    "The dock opens and measures anew.",
+)
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"cpu": "fast"}', '{"cpu": null}'])
 def test_broken_memory_of_speeds_is_forgotten(viewer, qtbot, text):
     settings.save("remembered", speeds=text)
@@ -503,6 +519,9 @@ def test_broken_memory_of_speeds_is_forgotten(viewer, qtbot, text):
     assert widget._speeds == {}
 
 
+@pytest.mark.fault(
+    "Settings: napari does not know the plugin", "The docks open with the defaults."
+)
 def test_defaults_without_the_plugin_being_known(monkeypatch):
     expected = settings.load()
     monkeypatch.setattr(settings, "_PLUGIN", "not-installed")

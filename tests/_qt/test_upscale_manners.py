@@ -17,21 +17,6 @@ from napari_edsr.errors import DeviceError
 WAIT = 30_000
 
 
-@pytest.fixture
-def begin(qtbot, widget, viewer, image):
-    """`begin(engine, tiles)`: a run on the layer "cells", with some tiles done."""
-
-    def press(engine, tiles=2, button=None):
-        if "cells" not in viewer.layers:
-            viewer.add_image(image, name="cells")
-        (button or widget.panel.upscale).click()
-        engine.let_on(tiles)
-        qtbot.waitUntil(lambda: widget.session._done == tiles, timeout=WAIT)
-        return viewer.layers[-1]
-
-    return press
-
-
 def wait_for_end(qtbot, widget, engine):
     with qtbot.waitSignal(widget.session.ended, timeout=WAIT):
         engine.let_on(1000)
@@ -53,6 +38,10 @@ def test_placeholder_is_the_enlarged_source_and_sharpens_in_place(
     assert (array == 7).all()
 
 
+@pytest.mark.fault(
+    "Stopping: cancelled in the dock",
+    "It stops within a part; what is done is kept and marked as partial.",
+)
 def test_cancel_stops_within_a_tile_and_keeps_what_is_done(
     qtbot, widget, viewer, image, engine, begin
 ):
@@ -76,6 +65,9 @@ def test_cancel_stops_within_a_tile_and_keeps_what_is_done(
     assert widget.panel.upscale.isEnabled()
 
 
+@pytest.mark.fault(
+    "Stopping: cancelled before the first part is done", "No layer is left."
+)
 def test_cancel_before_the_first_tile_leaves_no_layer(
     qtbot, widget, viewer, engine, image
 ):
@@ -92,6 +84,9 @@ def test_cancel_before_the_first_tile_leaves_no_layer(
     assert len(viewer.layers) == 1
 
 
+@pytest.mark.fault(
+    "Stopping: cancelled with more layers waiting", "None of those begins."
+)
 def test_cancel_empties_the_queue(qtbot, widget, viewer, engine, begin, image):
     for name in "ab":
         viewer.add_image(image, name=name)
@@ -112,6 +107,10 @@ def test_cancel_empties_the_queue(qtbot, widget, viewer, engine, begin, image):
     assert cells in viewer.layers
 
 
+@pytest.mark.fault(
+    "Stopping: cancelled in napari's activity dock",
+    "It stops as by the dock's own button.",
+)
 def test_cancel_in_the_activity_dock(qtbot, widget, engine, begin):
     from napari.utils.progress import progress
 
@@ -147,6 +146,10 @@ def test_controls_are_locked_and_say_why(qtbot, widget, engine, begin):
     assert panel.outcome.text() == "Done: 0.1 s, CPU fp32, tiny_x2 ×2"
 
 
+@pytest.mark.fault(
+    "Layers and docks: two runs at once in one program",
+    "The second is refused, saying what is under way; the first goes on.",
+)
 def test_second_dock_is_refused_while_one_runs(
     qtbot, widget, make_widget, viewer, engine, begin, errors_shown
 ):
@@ -164,6 +167,10 @@ def test_second_dock_is_refused_while_one_runs(
         """The lock is free again."""
 
 
+@pytest.mark.fault(
+    "Layers and docks: source layer deleted mid-run",
+    "The run goes on to its end from the pixels it was given.",
+)
 def test_removed_source_does_not_stop_the_run(qtbot, widget, viewer, engine, begin):
     fake = engine()
     result = begin(fake)
@@ -175,6 +182,10 @@ def test_removed_source_does_not_stop_the_run(qtbot, widget, viewer, engine, beg
     assert (result.data == 7).all()
 
 
+@pytest.mark.fault(
+    "Layers and docks: result layer deleted mid-run",
+    "The run stops within a part, and the layer does not come back.",
+)
 def test_deleting_the_result_stops_the_run(qtbot, widget, viewer, engine, begin):
     fake = engine()
     result = begin(fake)
@@ -188,6 +199,10 @@ def test_deleting_the_result_stops_the_run(qtbot, widget, viewer, engine, begin)
     assert widget.panel.save.isHidden()
 
 
+@pytest.mark.fault(
+    "Layers and docks: any error in a run",
+    "The dock shows it in a sentence with details to copy; what is done is kept.",
+)
 @pytest.mark.parametrize(
     "error",
     [
@@ -219,6 +234,9 @@ def test_error_in_a_run_is_shown_and_ends_it(
     assert "\ncpu: " in copied  # as torch was asked for it
 
 
+@pytest.mark.fault(
+    "Layers and docks: an error before the first part is done", "No layer is left."
+)
 def test_error_before_the_first_tile_leaves_no_layer(
     qtbot, widget, viewer, image, engine, errors_shown
 ):
@@ -246,6 +264,9 @@ def test_error_goes_with_the_next_run(
     wait_for_end(qtbot, widget, fake)
 
 
+@pytest.mark.fault(
+    "Layers and docks: an error with more layers waiting", "The others are upscaled."
+)
 def test_queue_goes_on_after_an_error(
     qtbot, widget, viewer, engine, begin, image, errors_shown
 ):
@@ -268,6 +289,10 @@ def stopped(engine, qtbot):
     return engine.tiles_begun
 
 
+@pytest.mark.fault(
+    "Layers and docks: dock closed mid-run",
+    "The run stops within a part; what is done stays, and the viewer lives on.",
+)
 def test_taking_the_widget_out_of_its_dock_stops_the_run(qtbot, widget, engine, begin):
     from qtpy.QtWidgets import QWidget
 
@@ -283,6 +308,10 @@ def test_taking_the_widget_out_of_its_dock_stops_the_run(qtbot, widget, engine, 
     assert stopped(fake, qtbot) == 3
 
 
+@pytest.mark.fault(
+    "Layers and docks: dock destroyed mid-run",
+    "The run stops within a part; what is done stays, and the viewer lives on.",
+)
 def test_destroying_the_widget_stops_the_run(qtbot, viewer, image, engine, make_widget):
     widget = make_widget(close=False)
     viewer.add_image(image)
@@ -299,6 +328,10 @@ def test_destroying_the_widget_stops_the_run(qtbot, viewer, image, engine, make_
     viewer.layers.clear()
 
 
+@pytest.mark.fault(
+    "Layers and docks: application quit mid-run",
+    "The run stops within a part, and no thread is left.",
+)
 def test_quitting_the_application_stops_the_run(qtbot, widget, engine, begin):
     fake = engine()
     begin(fake)

@@ -125,6 +125,9 @@ def test_one_plane_of_a_stack_on_disk_is_read_alone(widget, viewer, run):
     np.testing.assert_array_equal(viewer.layers[-1].data, result)
 
 
+@pytest.mark.fault(
+    "Stopping: cancelled while a stack is read", "It stops within a plane."
+)
 def test_a_stack_on_disk_can_be_given_up_while_it_is_read(widget, viewer):
     disk = Disk(40)
     viewer.add_image(disk.array, contrast_limits=(0, 255))
@@ -178,6 +181,10 @@ def test_a_choice_made_meanwhile_goes_before_the_remembered_file(
     assert widget.controls.models.value().key == "edsr-light-x2"
 
 
+@pytest.mark.fault(
+    "Settings: the remembered weights file is damaged",
+    "The dock says so and offers the built-in model.",
+)
 def test_a_remembered_file_that_is_damaged_frees_the_dock(
     viewer, qtbot, tmp_path, image, errors_shown
 ):
@@ -208,6 +215,10 @@ def test_an_error_goes_when_something_else_is_chosen_or_works(widget, viewer, im
     assert widget.panel.error.isHidden()
 
 
+@pytest.mark.fault(
+    "Layers and docks: a job that is told to exit",
+    "The job ends with an error, and the dock is told.",
+)
 def test_a_worker_that_is_told_to_exit_ends_its_job(qtbot):
     def leaves():
         yield
@@ -238,6 +249,10 @@ def test_the_button_stays_in_its_place_when_it_is_pressed(
     assert after == before
 
 
+@pytest.mark.fault(
+    "Network: a download that fails in the dock",
+    "The dock says why until something else works.",
+)
 def test_a_failed_download_stays_said(widget, viewer, qtbot, monkeypatch, errors_shown):
     def broken(card):
         yield BytesDone(0, 10)

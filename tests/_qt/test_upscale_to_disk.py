@@ -229,6 +229,10 @@ def test_the_source_is_seen_where_nothing_is_done_yet(
     assert viewer.layers["cells"].colormap.low_color is None
 
 
+@pytest.mark.fault(
+    "Stopping: a run to a file cancelled in the dock",
+    "Started again, it goes on and ends with the same bytes as a run in one go.",
+)
 def test_cancel_keeps_what_is_done_and_resume_ends_with_the_same_bytes(
     qtbot, widget, viewer, run, image, path, tmp_path
 ):
@@ -314,6 +318,10 @@ def test_another_image_is_told_and_can_start_anew(
     )
 
 
+@pytest.mark.fault(
+    "Disk: something else stands at the output",
+    "It is left alone, and the dock says to choose another.",
+)
 def test_what_is_not_from_here_stays(widget, viewer, image, path):
     path.mkdir()
     viewer.add_image(image, name="cells")
@@ -352,6 +360,10 @@ def test_where_memory_does_not_suffice_a_file_is_used(
     assert output.note.text() == ""
 
 
+@pytest.mark.fault(
+    "Disk: a result larger than the memory",
+    "It is refused beforehand, with the way to a file.",
+)
 def test_in_memory_it_is_refused_with_the_way_out(widget, viewer, image, monkeypatch):
     viewer.add_image(image, name="cells")
     monkeypatch.setattr(planning, "free_memory", lambda: 100_000)
@@ -400,6 +412,10 @@ def test_several_layers_go_to_a_folder(widget, viewer, run, image, tmp_path):
         )
 
 
+@pytest.mark.fault(
+    "Disk: a place that cannot be written chosen in the dock",
+    "The dock says so before the run.",
+)
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -463,6 +479,10 @@ def test_nothing_of_a_lazy_layer_is_computed_on_the_main_thread(
     )
 
 
+@pytest.mark.fault(
+    "Disk: saving a layer larger than the memory",
+    "An error says to save a part or to copy the file.",
+)
 def test_saving_what_does_not_fit_into_memory_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "free_memory", lambda: 1000)
     with pytest.raises(FileError, match="save a part of it"):

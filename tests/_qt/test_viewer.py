@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from fake_engine import Gate
 from napari.utils.progress import progress
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar
@@ -82,34 +82,6 @@ def activity_bars():
     return [bar.desc.partition(":")[0] for bar in progress._all_instances]
 
 
-class Gate:
-    """An engine that waits at its tiles."""
-
-    def __init__(self, monkeypatch):
-        from napari_edsr import inference
-
-        self.semaphore, self.closed = threading.Semaphore(0), threading.Event()
-        self.real = inference.iter_upscale
-        monkeypatch.setattr(inference, "iter_upscale", self.run)
-
-    def run(self, *args, **options):
-        try:
-            job = self.real(*args, **options)
-            while True:
-                try:
-                    event = next(job)
-                except StopIteration as stop:
-                    return stop.value
-                yield event
-                assert self.semaphore.acquire(timeout=20)
-        finally:
-            self.closed.set()
-
-    def let_on(self, steps=1):
-        for _ in range(steps):
-            self.semaphore.release()
-
-
 def started(qtbot, docked, image, monkeypatch):
     viewer, widget = docked
     viewer.add_image(image, name="cells")
@@ -134,6 +106,10 @@ def test_the_sign_of_activity_turns_slowly(docked, qtbot, image, monkeypatch):
         gate.let_on()
 
 
+@pytest.mark.fault(
+    "Layers and docks: dock closed mid-run",
+    "The run stops within a part; what is done stays, and the viewer lives on.",
+)
 @pytest.mark.gui
 def test_closing_the_dock_stops_the_run(docked, qtbot, image, monkeypatch):
     viewer, widget = docked
@@ -160,6 +136,10 @@ def test_activity_dock_shows_parts_of_a_tile(docked):
     bar.close()
 
 
+@pytest.mark.fault(
+    "Layers and docks: viewer closed mid-run",
+    "The run stops within a part, and no thread is left.",
+)
 @pytest.mark.gui
 def test_closing_the_viewer_stops_the_run(docked, qtbot, image, monkeypatch):
     viewer, _ = docked
@@ -172,6 +152,9 @@ def test_closing_the_viewer_stops_the_run(docked, qtbot, image, monkeypatch):
     assert QThreadPool.globalInstance().waitForDone(WAIT)
 
 
+@pytest.mark.fault(
+    "Layers and docks: dock hidden mid-run", "The run goes on to its end."
+)
 @pytest.mark.gui
 def test_hiding_the_dock_lets_the_run_go_on(docked, qtbot, image, monkeypatch):
     viewer, widget = docked
@@ -210,6 +193,10 @@ def test_saved_file_keeps_pixels_and_their_size(
     assert widget.panel.outcome.text() == "Saved out.tif."
 
 
+@pytest.mark.fault(
+    "Disk: a result that cannot be saved from the dock",
+    "The dock says why; the layer stays.",
+)
 @pytest.mark.gui
 def test_failed_save_says_so(docked, qtbot, image, tmp_path, errors_shown):
     viewer, widget = docked

@@ -70,6 +70,10 @@ def test_signals_arrive_in_order_on_the_main_thread(qtbot):
     assert counting.closed_in is not threading.main_thread()
 
 
+@pytest.mark.fault(
+    "Layers and docks: an error that napari's workers swallow",
+    "The job ends with it, and the dock is told.",
+)
 @pytest.mark.parametrize("message", ["CUDA error: out of memory\nat line 3", ""])
 def test_runtime_error_ends_the_job_as_an_error_of_ours(qtbot, message):
     error = RuntimeError(message)
@@ -114,6 +118,10 @@ def test_stopping_closes_the_generator_in_its_thread_before_the_end(qtbot):
     assert closed_at_end[0] is not threading.main_thread()
 
 
+@pytest.mark.fault(
+    "Layers and docks: dock destroyed during any job",
+    "The job is closed within a step.",
+)
 def test_destroying_its_parent_stops_the_job(qtbot):
     counting = Counting(1000)
     parent = QObject()
@@ -129,6 +137,10 @@ def test_destroying_its_parent_stops_the_job(qtbot):
     qtbot.waitUntil(lambda: counting.closed_in is not None)
 
 
+@pytest.mark.fault(
+    "Layers and docks: application quit during any job",
+    "The job is closed within a step.",
+)
 def test_quitting_the_application_stops_the_job(qtbot):
     counting = Counting(1000)
     job = Job(counting.run())
@@ -311,6 +323,10 @@ def test_a_quick_job_waits_for_the_main_thread(qtbot):
     assert max(ahead) <= 100
 
 
+@pytest.mark.fault(
+    "Stopping: stopped while the window is busy",
+    "The job is closed without waiting for the window.",
+)
 def test_a_job_that_waits_for_the_main_thread_can_be_stopped(qtbot):
     made, closed = threading.Semaphore(0), threading.Event()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,9 @@ _VARIABLES = {
     "threads": "OMP_NUM_THREADS",  # torch reads it once, when it is imported
 }
 _applied: dict[str, str] = {}
+_WAY_OUT = "check the files in napari's settings folder, or delete them"
 _is_set_aside = False
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -39,8 +42,8 @@ def set_aside() -> Iterator[None]:
 def load(category: str = "upscale") -> dict[str, Any]:
     """Remembered values of a category of the manifest's configurations.
 
-    The manifest's defaults where they are set aside, or napari does not know the plugin
-    (run from its folder without having been installed, or switched off).
+    The manifest's defaults where they are set aside, cannot be read, or napari does not
+    know the plugin (run from its folder without having been installed, or switched off).
     """
     model = _model(category)
     if model is not None:
@@ -58,7 +61,12 @@ def save(category: str = "upscale", **values: Any) -> None:
         return
     for key, value in values.items():
         if getattr(model, key) != value:
-            setattr(model, key, value)
+            try:
+                setattr(model, key, value)
+            except OSError as error:  # they hold for as long as the program runs
+                _log.warning(
+                    "The settings cannot be written (%s); %s.", error, _WAY_OUT
+                )
 
 
 def apply_system() -> None:
@@ -83,4 +91,7 @@ def _model(category: str) -> Any:
     try:
         return getattr(get_plugin_settings(_PLUGIN), category)
     except KeyError:
+        return None
+    except Exception as error:  # napari lets through some of what a damaged file raises
+        _log.warning("The settings cannot be read (%s); %s.", error, _WAY_OUT)
         return None

@@ -22,6 +22,8 @@ from napari_edsr.stores.plan import Wanted, difference
 _NOT_INSTALLED = (
     "Results in files need the extra 'large': pip install 'napari-edsr[large]'."
 )
+#: Bytes; systems end at 255, and a suffix and what stands there meanwhile take some.
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Found:
 
 def plain_name(layer_name: str) -> str:
     """A layer's name as the name of a file that every system takes."""
-    plain = layer_name.replace("×", "x")
-    return re.sub(r"[^\w.-]+", "_", plain).strip("_") or "image"
+    plain = re.sub(r"[^\w.-]+", "_", layer_name.replace("×", "x")).strip("_")
+    return plain.encode()[:_LONGEST_NAME].decode(errors="ignore") or "image"
 
 
 def suggested_path(layers: Sequence[Image], scale: int) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from napari_edsr.atomic import remedy, underlying
 from napari_edsr.errors import FileError
 from napari_edsr.files.common import PROVENANCE
 from napari_edsr.images import as_dask
@@ -45,7 +47,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
     FileError
         If something else stands there.
     """
-    if not path.exists():
+    if not _exists(path):
         return None
     try:  # without the library, which takes a moment to load
         group = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
@@ -57,6 +59,15 @@ def read_state(path: Path) -> dict[str, Any] | None:
             f"{path} is there, and not from here; name another output, or remove it."
         )
     return about
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # its name is too long, or its folder closed
+        raise FileError(
+            f"{path} cannot be looked at ({error.strerror or error}); {remedy(error)}."
+        ) from error
 
 
 def share_done(path: Path, about: Mapping[str, Any]) -> float:
@@ -110,11 +121,32 @@ def create(
     if not is_remote(path) and not path.parent.is_dir():
         raise FileError(f"There is no folder {path.parent}; make it first.")
     partial = path if is_remote(path) else unfinished(path)
+    with _writing(path):
+        try:
+            _fill(partial, axes, shape, dtype, place, about, chunk)
+            if partial != path:
+                sync_files(partial.rglob("zarr.json"), partial)
+                partial.rename(path)
+        finally:
+            if partial != path:  # it is there no more, unless something went wrong
+                shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fill(
+    path: Path,
+    axes: str,
+    shape: Sequence[int],
+    dtype: np.dtype,
+    place: ngff.Place,
+    about: Mapping[str, Any],
+    chunk: int,
+) -> None:
+    """Levels without pixels, and then what is said of them; as `create`."""
     stored = ngff.stored_axes(axes)
     lengths = [shape[axes.index(axis)] for axis in stored]
     factors = level_factors(*lengths[-2:])
     begun = {PROVENANCE: {"state": "creating", "asked": {}}}
-    group = open_group(partial, mode="w", zarr_format=3, attributes=begun)
+    group = open_group(path, mode="w", zarr_format=3, attributes=begun)
     for level, factor in enumerate(factors):
         _add_level(
             group, str(level), stored, _shrunk(stored, lengths, factor), dtype, chunk
@@ -129,9 +161,6 @@ def create(
             PROVENANCE: dict(about),
         }
     )
-    if partial != path:
-        sync_files(partial.rglob("zarr.json"), partial)
-        partial.rename(path)
 
 
 def _shrunk(stored: str, lengths: Sequence[int], factor: int) -> list[int]:
@@ -289,10 +318,11 @@ class StoredResult:
     def finish(self, about: Mapping[str, Any]) -> None:
         """Say that it is complete, and how it was made."""
         self.record()
-        self.opened.group.attrs[PROVENANCE] = dict(about)
-        sync_files([self.path / "zarr.json"], self.path)
-        for name in (_DONE, _BEHIND):
-            (self.path / name).unlink(missing_ok=True)
+        with _writing(self.path):
+            self.opened.group.attrs[PROVENANCE] = dict(about)
+            sync_files([self.path / "zarr.json"], self.path)
+            for name in (_DONE, _BEHIND):
+                (self.path / name).unlink(missing_ok=True)
         self._is_finished = True
 
     def close(self) -> None:
@@ -335,10 +365,11 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
+        told = underlying(error)
+        reason = told.strerror or str(told)
         raise FileError(
-            f"{path} cannot be written: {reason}. Make room, and start again: what is "
-            "done is kept."
+            f"{path} cannot be written: {reason}. {remedy(told).capitalize()}, and "
+            "start again: what is done is kept."
         ) from error
 
 

@@ -143,6 +143,10 @@ def test_own_meaning_of_a_key_comes_back(dock, viewer, press):
     assert called == ["own"]
 
 
+@pytest.mark.fault(
+    "Layers and docks: compared layer deleted",
+    "The others stay side by side; the last one ends the comparison with a sentence.",
+)
 def test_a_layer_deleted_meanwhile_is_no_error(dock, pair, viewer, rng):
     third = viewer.add_image(rng.random((5, 5)), name="third")
     dock.controls.ticks.tick_only(id(pair[0]), id(pair[1]), id(third))
@@ -316,6 +320,10 @@ def test_layer_that_cannot_be_read_is_an_error_in_the_dock(
     assert viewer.mouse_move_callbacks == []
 
 
+@pytest.mark.fault(
+    "Layers and docks: compared layer that can no longer be read",
+    "The comparison ends with a sentence.",
+)
 @pytest.mark.parametrize("mode", [CURTAIN, BLINK, LOUPE])
 def test_layer_that_can_no_longer_be_read_ends_the_comparison(
     viewer, make_dock, mode, qtbot

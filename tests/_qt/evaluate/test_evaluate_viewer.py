@@ -81,6 +81,10 @@ def test_every_line_of_the_table_can_be_read(docked, press, truth, noisy, theme)
     assert len(grounds) == 1
 
 
+@pytest.mark.fault(
+    "Layers and docks: dock closed while it measures",
+    "The job is closed within a step.",
+)
 @pytest.mark.gui
 def test_closing_the_dock_stops_the_job(docked, press, qtbot, monkeypatch, truth):
     viewer, dock = docked

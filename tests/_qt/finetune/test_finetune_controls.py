@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtWidgets import QMainWindow, QWidget
+from test_faults_cancel import closed_at_each_yield
 
 from napari_edsr import zoo
 from napari_edsr._qt import settings
 from napari_edsr._qt.busy import computing
+from napari_edsr._qt.finetune import planning
+from napari_edsr._qt.finetune.requests import iter_finetune
 from napari_edsr.train_config import Degradation
 
 WAIT = 60_000
@@ -197,6 +200,10 @@ def test_controls_are_locked_while_it_runs(dock, viewer, photo, qtbot):
     assert dock.controls.form.isEnabled() and not dock.panel.start.isHidden()
 
 
+@pytest.mark.fault(
+    "Layers and docks: two runs at once in one program",
+    "The second is refused, saying what is under way; the first goes on.",
+)
 def test_two_computations_are_refused(dock, viewer, photo, train):
     viewer.add_image(photo, name="cells")
     with computing("Upscaling of scans"):
@@ -205,6 +212,9 @@ def test_two_computations_are_refused(dock, viewer, photo, train):
     assert train(dock).registered
 
 
+@pytest.mark.fault(
+    "Layers and docks: layers deleted mid-training", "Training goes on to its end."
+)
 def test_source_deleted_while_it_runs(dock, viewer, photo, qtbot):
     layer = viewer.add_image(photo, name="cells")
     with qtbot.waitSignal(dock.session.ended, timeout=WAIT):
@@ -216,6 +226,10 @@ def test_source_deleted_while_it_runs(dock, viewer, photo, qtbot):
     assert [layer.name for layer in viewer.layers] == ["cells kept aside, now"]
 
 
+@pytest.mark.fault(
+    "Layers and docks: dock closed mid-training",
+    "Training ends, and the best weights are kept if they help.",
+)
 def test_closing_the_dock_ends_the_run_and_keeps_the_best(
     make_dock, viewer, photo, qtbot
 ):
@@ -240,6 +254,10 @@ def test_closing_the_dock_ends_the_run_and_keeps_the_best(
     assert "Tick a sharp image" in dock.panel.reason.text()
 
 
+@pytest.mark.fault(
+    "Layers and docks: dock destroyed mid-training",
+    "Training ends, and the device is free for others.",
+)
 def test_destroyed_dock_stops_its_run(make_dock, viewer, photo, qtbot):
     dock = make_dock(close=False)
     dock.controls.training.steps.setValue(100_000)
@@ -428,3 +446,22 @@ def test_hidden_jpeg_qualities_do_not_block_real_pairs(dock):
     assert options.value().jpeg == (90, 90)
     options.photons.setValue(0)
     assert not options.read_noise.isEnabled()
+
+
+@pytest.mark.fault(
+    "Stopping: a fine-tuning of the dock cancelled at every moment",
+    "No half model is listed, and the device is free for others.",
+)
+def test_a_fine_tuning_closed_at_each_yield(dock, viewer, photo):
+    layer = viewer.add_image(photo, name="cells")
+    dock.controls.training.steps.setValue(2)
+    request = planning.plan(viewer, [layer], dock.choices())
+    sizes = []
+    for events in closed_at_each_yield(lambda: iter_finetune(request)):
+        with computing("A test"):
+            """Nothing else is under way."""
+        sizes.append(len(events))
+        if len(sizes) == sizes[-1]:  # it was not at its end
+            assert zoo.find_card(request.config.name) is None
+            assert not list(zoo.import_target("any").parent.iterdir())
+    assert len(sizes) > 4

@@ -232,6 +232,10 @@ def test_pause_and_go_on(dock, viewer, photo, qtbot):
     assert seen == list(range(1, 7))
 
 
+@pytest.mark.fault(
+    "Stopping: training stopped in the dock",
+    "The best weights are kept; resumed, it ends as in one go.",
+)
 def test_stop_keeps_the_best_and_resume_ends_as_an_uninterrupted_run(
     dock, viewer, photo, qtbot, train
 ):
@@ -427,6 +431,10 @@ def test_blend_lies_between_and_can_be_kept(dock, viewer, train, photo, qtbot):
     assert dock.panel.blend.caption.text() == "Kept as cells-x2-70."
 
 
+@pytest.mark.fault(
+    "Devices: GPU memory runs out in training",
+    "The dock says so, and the run can go on from its saved state.",
+)
 def test_out_of_memory_is_a_sentence_and_the_run_can_go_on(
     dock, viewer, train, photo, monkeypatch
 ):
