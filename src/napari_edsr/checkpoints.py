@@ -315,16 +315,29 @@ def save_model(
             f"Layout {layout!r} cannot be written; choose one of: {choices}."
         )
     chosen, path = LAYOUTS[layout], Path(path)
-    weights = _renamed(model, chosen)
     if layout == "napari-edsr":
-        texts = _texts(model, metadata or {})
-        texts[_DIGEST_KEY] = _digest(texts, weights)
-        data = safetensors.torch.save(weights, texts)
+        data = safetensors.torch.save(*own_contents(model, metadata))
     else:
-        data = _pickled(chosen, weights)
+        data = _pickled(chosen, _renamed(model, chosen))
     with replacing(path) as partial:
         partial.write_bytes(data)
     return path
+
+
+def own_contents(
+    model: EDSR | MDSR, metadata: Mapping[str, Any] | None = None
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors by name, and what is said about them, as a file of ours has them.
+
+    Parameters
+    ----------
+    model : EDSR or MDSR
+    metadata : mapping, optional
+        As for `save_model`.
+    """
+    weights = _renamed(model, LAYOUTS["napari-edsr"])
+    texts = _texts(model, metadata or {})
+    return weights, {**texts, _DIGEST_KEY: _digest(texts, weights)}
 
 
 def _pickled(layout: Layout, weights: State) -> bytes:
