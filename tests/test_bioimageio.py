@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import io
-import os
 import warnings
 import zipfile
 from dataclasses import replace
@@ -28,10 +27,11 @@ LIGHT = ["edsr-light-x2", "edsr-light-x3", "edsr-light-x4", "edsr-light-x2-micro
 @pytest.fixture(scope="module")
 def core(tmp_path_factory):
     """bioimageio.core, which keeps its cache to itself; some of it warns when loaded."""
-    os.environ["BIOIMAGEIO_CACHE_PATH"] = str(tmp_path_factory.mktemp("bioimageio"))
-    with warnings.catch_warnings():
+    folder = tmp_path_factory.mktemp("bioimageio")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setenv("BIOIMAGEIO_CACHE_PATH", str(folder))
         warnings.simplefilter("ignore")
-        return pytest.importorskip("bioimageio.core")
+        yield pytest.importorskip("bioimageio.core")
 
 
 @pytest.fixture(scope="module")
@@ -324,7 +324,9 @@ def test_loading_one_that_others_wrote_anew(core, tmp_path, tiny_model, package)
     again = repacked(path, tmp_path / "again.zip", compression=zipfile.ZIP_BZIP2)
     assert_same(load_model(again), load_model(path))
     found = core.load_model_description(path)
-    theirs = core.save_bioimageio_package(found, output_path=tmp_path / "their_package.zip")
+    theirs = core.save_bioimageio_package(
+        found, output_path=tmp_path / "their_package.zip"
+    )
     assert_same(load_model(theirs), load_model(path))
 
 

@@ -10,13 +10,14 @@ from napari_edsr.bioimageio.facts import CITATIONS, HOME, LIMITS, Facts
 from napari_edsr.packages import OWN_KEY
 from napari_edsr.zoo import count_parameters
 
-FORMAT = "0.5.3"
+#: Of 0.5 an early one, which all its readers take; nothing here is newer.
+_FORMAT = "0.5.3"
 _WHITE = 255.0
 _COLORS = {1: ("intensity",), 3: ("red", "green", "blue")}
 
 
 def describe(
-    facts: Facts, files: Mapping[str, bytes], texts: Mapping[str, str], torch: str
+    facts: Facts, files: Mapping[str, bytes], texts: Mapping[str, str], version: str
 ) -> dict[str, Any]:
     """The description as plain values.
 
@@ -27,8 +28,8 @@ def describe(
         All others of the package.
     texts : mapping of str to str
         What `load_model` takes from it, as from a file of ours.
-    torch : str
-        Version that wrote the weights.
+    version : str
+        Of the torch that wrote the weights.
     """
 
     def file(name: str) -> dict[str, str]:
@@ -36,7 +37,7 @@ def describe(
 
     licence = {"license": facts.spdx} if facts.spdx else {}
     return {
-        "format_version": FORMAT,
+        "format_version": _FORMAT,
         "type": "model",
         "name": facts.name,
         "description": _summary(facts),
@@ -58,12 +59,12 @@ def describe(
                     "callable": "EDSR",
                     "kwargs": network_settings(facts),
                 },
-                "pytorch_version": torch,
+                "pytorch_version": version,
             },
             "torchscript": {
                 **file("edsr_torchscript.pt"),
                 "parent": "pytorch_state_dict",
-                "pytorch_version": torch,
+                "pytorch_version": version,
             },
         },
         "config": {"bioimageio": _details(facts), OWN_KEY: dict(texts)},
@@ -75,14 +76,6 @@ def network_settings(facts: Facts) -> dict[str, Any]:
     settings = facts.config.to_dict()
     del settings["scales"]
     return {"scale": facts.scale, **settings}
-
-
-def least_side(facts: Facts) -> int:
-    """Pixels of the shortest side that may be described.
-
-    The network takes any, but a pixel must be left once the halo is cut off.
-    """
-    return 2 * facts.config.receptive_field(facts.scale) + 1
 
 
 def _summary(facts: Facts) -> str:
@@ -111,7 +104,7 @@ def _details(facts: Facts) -> dict[str, Any]:
 
 def _input(facts: Facts, test: Any, sample: Any) -> dict[str, Any]:
     def place(axis: str) -> dict[str, Any]:
-        size = {"min": least_side(facts), "step": 1}
+        size = {"min": facts.least_side, "step": 1}
         # A whole number, so that what others divide by it is one, too.
         return {"type": "space", "id": axis, "size": size, "scale": float(facts.scale)}
 
@@ -130,7 +123,7 @@ def _input(facts: Facts, test: Any, sample: Any) -> dict[str, Any]:
 
 
 def _output(facts: Facts, test: Any, sample: Any) -> dict[str, Any]:
-    halo = facts.config.receptive_field(facts.scale) * facts.scale
+    halo = facts.halo * facts.scale
 
     def place(axis: str) -> dict[str, Any]:
         size = {"tensor_id": "lr", "axis_id": axis, "offset": 0}

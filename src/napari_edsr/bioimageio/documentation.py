@@ -36,8 +36,7 @@ def readme(facts: Facts) -> str:
 
 
 def _lines(facts: Facts) -> Iterator[str]:
-    config, scale = facts.config, facts.scale
-    halo = config.receptive_field(scale)
+    config, scale, halo = facts.config, facts.scale, facts.halo
     yield from (f"# {facts.name}", "")
     yield f"Super-resolution x{scale} by EDSR, exported by [napari-edsr]({HOME}). {LIMITS}"
     yield from ("", "## Use", "", _INTENSITIES, "")
@@ -46,7 +45,9 @@ def _lines(facts: Facts) -> Iterator[str]:
         f"{count_parameters(config):,} parameters and {config.n_colors} "
         f"channel{'s' * (config.n_colors > 1)}. What lies more than {halo} pixels away in "
         f"the input does not reach a pixel of the output: tiles need {halo} pixels of "
-        f"context a side, which are {halo * scale} of the output, the halo described."
+        f"context a side, which are {halo * scale} of the output, the halo described. "
+        f"bioimageio.core takes images of at least {facts.least_side} pixels a side, and "
+        "mirrors them by the halo at their border, where the network itself sees zeros."
     )
     yield from ("", "## Validation", "", _HOW_TO_VALIDATE.format(scale=scale))
     yield from _table(facts.scores)

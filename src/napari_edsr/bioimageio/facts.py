@@ -69,6 +69,19 @@ class Facts:
         return self.config.scales[0]
 
     @property
+    def halo(self) -> int:
+        """Pixels of the input around a tile without which it would differ."""
+        return self.config.receptive_field(self.scale)
+
+    @property
+    def least_side(self) -> int:
+        """Pixels of the shortest side that may be described.
+
+        The network takes any, but one must be left once the halo is cut off.
+        """
+        return 2 * self.halo + 1
+
+    @property
     def spdx(self) -> str | None:
         """The licence, if SPDX has a name for it that is known here."""
         return self.licence if self.licence in _SPDX else None

@@ -18,11 +18,11 @@ import yaml
 from numpy.typing import NDArray
 
 from napari_edsr.atomic import replacing
-from napari_edsr.bioimageio.description import describe, least_side, network_settings
+from napari_edsr.bioimageio.description import describe, network_settings
 from napari_edsr.bioimageio.documentation import readme
 from napari_edsr.bioimageio.facts import Facts, facts_of
 from napari_edsr.bioimageio.network import EDSR as Network
-from napari_edsr.bioimageio.pictures import pictures
+from napari_edsr.bioimageio.pictures import OnLevels, pictures
 from napari_edsr.checkpoints import own_contents
 from napari_edsr.engines import checked_scale
 from napari_edsr.layouts import State
@@ -99,7 +99,7 @@ def _members(model: EDSR | MDSR, facts: Facts) -> dict[str, bytes]:
         "edsr.pt": _saved(weights),
         "edsr_torchscript.pt": _script(network),
         **pictures(
-            _on_levels(network), facts.config.n_colors, facts.scale, least_side(facts)
+            _on_levels(network), facts.config.n_colors, facts.scale, facts.least_side
         ),
     }
     if _CREDITS in facts.credit:
@@ -141,7 +141,7 @@ def _without_paths(script: io.BytesIO) -> bytes:
         return _zipped({i.filename: archive.read(i) for i in kept}, zipfile.ZIP_STORED)
 
 
-def _on_levels(network: Network) -> Any:
+def _on_levels(network: Network) -> OnLevels:
     """The network on one image of 0-255, as the description says."""
 
     def run(planes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from PIL import Image
 from napari_edsr import samples
 
 #: (C, H, W) intensities to those of the result, both float32 with 255 for white.
-Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+OnLevels = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 #: Height and width of the sample, and of its part that is tested. They differ, so that
 #: exchanged axes fail.
 Size = tuple[int, int]
@@ -22,7 +22,7 @@ _COVER = 256  # pixels of its height
 
 
 def pictures(
-    network: Network, n_colors: int, scale: int, least: int
+    network: OnLevels, n_colors: int, scale: int, least: int
 ) -> Mapping[str, bytes]:
     """Files of a package by name: test tensors, samples and a cover.
 
