@@ -31,7 +31,7 @@ def core(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         patch.setenv("BIOIMAGEIO_CACHE_PATH", str(folder))
         warnings.simplefilter("ignore")
-        yield pytest.importorskip("bioimageio.core")
+        return pytest.importorskip("bioimageio.core")
 
 
 @pytest.fixture(scope="module")
