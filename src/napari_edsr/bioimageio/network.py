@@ -12,6 +12,9 @@ from torch import Tensor, nn
 class MeanShift(nn.Module):
     """A 1x1 transform of the colours, ``weight @ colour + bias``, which is not trained."""
 
+    weight: Tensor
+    bias: Tensor
+
     def __init__(self, n_colors: int) -> None:
         super().__init__()
         self.register_buffer("weight", torch.zeros(n_colors, n_colors, 1, 1))
