@@ -64,7 +64,7 @@ def test_the_command_writes_a_built_in_model_with_its_credit(run, tmp_path, rng)
     [
         (
             ("m.onnx", "--format", "tflite"),
-            "The format is weights or onnx, not 'tflite'",
+            "The format 'tflite' is unknown; choose one of: weights, onnx",
         ),
         (("m.pb", "--format", "onnx"), "m.pb must end in .onnx"),
         (("m.onnx", "--format", "onnx", "--scale", "3"), "The model upscales x2"),

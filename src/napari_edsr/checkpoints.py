@@ -31,8 +31,9 @@ from napari_edsr.layouts import (
     tensor_names,
 )
 from napari_edsr.model import EDSR, MDSR, Provenance, build_model
+from napari_edsr.packages import read_network_file
 from napari_edsr.recognition import canonicalise, detect, infer_config, unwrap
-from napari_edsr.safe_loading import WeightsFile, read_weights_file
+from napari_edsr.safe_loading import WeightsFile
 
 #: Layouts that `save_model` writes.
 SAVED_LAYOUTS = ("napari-edsr", "mmagic", "edsr-pytorch", "basicsr")
@@ -46,7 +47,7 @@ _ABOUT = ("name", "licence", "credit", "source")
 
 @dataclass(frozen=True)
 class _Description:
-    """What `save_model` wrote beside the weights."""
+    """What a file says beside the weights."""
 
     config: EDSRConfig
     about: Mapping[str, str]
@@ -63,7 +64,8 @@ def load_model(
     """Load a network by its name in the zoo, or from a weights file.
 
     Width, depth, colours and scale are told from the tensors, and the layout from
-    their names; nothing in the file is run.
+    their names; nothing in the file is run. A file may be a BioImage.IO package with
+    the weights ``pytorch_state_dict``.
 
     Parameters
     ----------
@@ -97,19 +99,22 @@ def load_model(
     """
     _check_settings(layout, res_scale, rgb_range)
     path, card = locate(name_or_path)
-    file = read_weights_file(path)
+    file, package = read_network_file(path)
+    place = package.place if package else path
     try:
         own = _described(file)
         state = unwrap(file.contents)
-        kind = LAYOUTS[_layout_name(path, own, state, layout)]
+        kind = LAYOUTS[_layout_name(place, own, state, layout)]
         config = infer_config(state, kind)
         asked = {"res_scale": res_scale, "rgb_range": rgb_range}
         known = [entry.config for entry in (card, own) if entry is not None]
-        config = _settled(config, known, _beside(path, kind), asked)
+        told = package.settings if package else _beside(path, kind)
+        config = _settled(config, known, told, asked)
         model = _built(config, canonicalise(state, kind, config))
     except CheckpointError as error:
         raise CheckpointError(f"{path} cannot be used: {error}.") from error
-    model.provenance = _provenance(path, file, kind, card, own)
+    said = own or _Description(config, package.about if package else {}, {})
+    model.provenance = _provenance(path, file, kind, card, said)
     return model
 
 
@@ -252,17 +257,17 @@ def _provenance(
     file: WeightsFile,
     layout: Layout,
     card: ModelCard | None,
-    own: _Description | None,
+    said: _Description,
 ) -> Provenance:
     """The card's word counts, then the file's."""
-    about = dict(own.about) if own else {}
+    about = dict(said.about)
     if card is not None:
         about |= {key: getattr(card, key) for key in _ABOUT if getattr(card, key)}
     return Provenance(
         path=str(path),
         sha256=file.sha256,
         layout=layout.name,
-        extra=own.extra if own else {},
+        extra=said.extra,
         **{"name": path.stem, **about},
     )
 
@@ -310,16 +315,29 @@ def save_model(
             f"Layout {layout!r} cannot be written; choose one of: {choices}."
         )
     chosen, path = LAYOUTS[layout], Path(path)
-    weights = _renamed(model, chosen)
     if layout == "napari-edsr":
-        texts = _texts(model, metadata or {})
-        texts[_DIGEST_KEY] = _digest(texts, weights)
-        data = safetensors.torch.save(weights, texts)
+        data = safetensors.torch.save(*own_contents(model, metadata))
     else:
-        data = _pickled(chosen, weights)
+        data = _pickled(chosen, _renamed(model, chosen))
     with replacing(path) as partial:
         partial.write_bytes(data)
     return path
+
+
+def own_contents(
+    model: EDSR | MDSR, metadata: Mapping[str, Any] | None = None
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors by name, and what is said about them, as a file of ours has them.
+
+    Parameters
+    ----------
+    model : EDSR or MDSR
+    metadata : mapping, optional
+        As for `save_model`.
+    """
+    weights = _renamed(model, LAYOUTS["napari-edsr"])
+    texts = _texts(model, metadata or {})
+    return weights, {**texts, _DIGEST_KEY: _digest(texts, weights)}
 
 
 def _pickled(layout: Layout, weights: State) -> bytes:

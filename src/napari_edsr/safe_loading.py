@@ -24,8 +24,9 @@ from napari_edsr.errors import CheckpointError
 
 _AGAIN = "download or copy it again"
 _ZIP, _PICKLE = b"PK", b"\x80"
+_START = 512  # bytes that tell what a file is
 #: Bytes; the largest published file, with an optimiser's state, has a tenth of them.
-_LARGEST = 5_000_000_000
+LARGEST = 5_000_000_000
 #: Torch's allow-list and Python's warning filters belong to the whole process.
 _LOCK = threading.Lock()
 
@@ -61,7 +62,24 @@ def read_weights_file(path: Path) -> WeightsFile:
         If the file cannot be read, is damaged, is no weights file, or holds
         anything but plain values and tensors.
     """
-    data = _read_bytes(path)
+    return parse_weights(path, read_bytes(path))
+
+
+def parse_weights(path: Path, data: bytes) -> WeightsFile:
+    """What the bytes of a weights file hold, see `read_weights_file`.
+
+    Parameters
+    ----------
+    path : Path
+        What messages call it.
+    data : bytes
+
+    Raises
+    ------
+    CheckpointError
+        As `read_weights_file`.
+    """
+    _check_start(path, data[:_START])
     sha256 = hashlib.sha256(data).hexdigest()
     if _is_safetensors(data):
         tensors, metadata = _parse_safetensors(path, data)
@@ -71,13 +89,20 @@ def read_weights_file(path: Path) -> WeightsFile:
     return WeightsFile(_unpickle(path, data), sha256)
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """All of a file that can be one of weights, judging by its size and first bytes.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read, or is none.
+    """
     if os.path.isdir(path):
         raise CheckpointError(f"{path} is a folder; name the weights file in it.")
     try:
         _check_kind(path, path.stat())
         with path.open("rb") as stream:
-            start = stream.read(512)
+            start = stream.read(_START)
             _check_start(path, start)
             return start + stream.read()
     except (OSError, ValueError) as error:  # the latter for a name with a NUL
@@ -90,7 +115,7 @@ def _read_bytes(path: Path) -> bytes:
 def _check_kind(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise CheckpointError(f"{path} is no ordinary file; name a weights file.")
-    if status.st_size > _LARGEST:
+    if status.st_size > LARGEST:
         raise CheckpointError(
             f"{path} is too large to be an EDSR or MDSR ({status.st_size / 1e9:.0f} GB); "
             "name its weights file."
@@ -126,7 +151,7 @@ def _parse_safetensors(
     try:
         tensors = safetensors.torch.load(data)
     except Exception as error:  # the library raises several types for a bad header
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     length = int.from_bytes(data[:8], "little")
     return tensors, json.loads(data[8 : 8 + length]).get("__metadata__") or {}
 
@@ -140,9 +165,9 @@ def _check_zip(path: Path, data: bytes) -> None:
     except CheckpointError:
         raise
     except Exception as error:  # a flipped byte can surface as nearly any type
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     if broken:
-        raise _damaged(path, f"the checksum of {broken} differs")
+        raise damaged(path, f"the checksum of {broken} differs")
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:
@@ -155,10 +180,11 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], size: int) -> Non
     packed = any(member.compress_type for member in members)
     if packed or "data.pkl" not in names:
         raise CheckpointError(
-            f"{path} is a zip archive but not one of torch's; unpack it first."
+            f"{path} is a zip archive but not one of torch's, nor a BioImage.IO package; "
+            "unpack it first."
         )
     if sum(member.file_size for member in members) > size:
-        raise _damaged(path, "its members are larger than the file")
+        raise damaged(path, "its members are larger than the file")
 
 
 def _unpickle(path: Path, data: bytes) -> object:
@@ -182,14 +208,15 @@ def _not_loadable(path: Path, error: Exception) -> CheckpointError:
         )
     refused = re.search(r"GLOBAL (\S+)", str(error))
     if not refused:
-        return _damaged(path, error)
+        return damaged(path, error)
     return CheckpointError(
         f"{path} was refused because it holds Python objects that could run code when "
         f"loaded ({refused[1]}); save only the model's state_dict() and load that."
     )
 
 
-def _damaged(path: Path, reason: object) -> CheckpointError:
+def damaged(path: Path, reason: object) -> CheckpointError:
+    """The error for a file that is not what was written."""
     said = str(reason).split("WeightsUnpickler error: ")[-1].strip()
     brief = " ".join(said.split("\n")[0].split())[:120] or type(reason).__name__
     return CheckpointError(f"{path} is damaged or incomplete ({brief}); {_AGAIN}.")

@@ -27,7 +27,7 @@ from napari_edsr.errors import ModelError
 from napari_edsr.zoo import ModelCard
 
 _FILE = "choose a file"
-_FILE_TYPES = "Weights (*.safetensors *.pth *.pt);;All files (*)"
+_FILE_TYPES = "Weights (*.safetensors *.pth *.pt *.zip);;All files (*)"
 _STEPS = 1000
 
 

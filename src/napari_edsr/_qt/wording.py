@@ -45,7 +45,7 @@ def model_label(model: str) -> str:
 
 
 def _is_file(model: str) -> bool:
-    return Path(model).suffix in (".safetensors", ".pth", ".pt")
+    return Path(model).suffix in (".safetensors", ".pth", ".pt", ".zip")
 
 
 def result_name(source: str, scale: int, model: str) -> str:

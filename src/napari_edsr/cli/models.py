@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from napari_edsr.model import EDSR, MDSR
 
 SAFETENSORS = ".safetensors"
+#: What ``--format`` may be, with the suffix of its files; weights have several.
+FORMATS = {"weights": "", "onnx": ".onnx", "bioimageio": ".zip"}
 
 app = typer.Typer(
     help="List, inspect, download, import and export models.",
@@ -82,7 +84,11 @@ def download(
 @app.command("import")
 def import_model(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="An EDSR or MDSR weights file.")
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help="An EDSR or MDSR weights file, or a BioImage.IO package.",
+        ),
     ],
     name: Annotated[
         str | None, typer.Option(help="What to call it; by default the file's name.")
@@ -137,21 +143,21 @@ def export(
     file_format: Annotated[
         str,
         typer.Option(
-            "--format", help="weights, or onnx: a graph for any height and width."
+            "--format",
+            help="weights; onnx: a graph for any height and width; or bioimageio: a "
+            "package of the BioImage Model Zoo.",
         ),
     ] = "weights",
     scale: Annotated[
         int | None,
-        typer.Option(help="For onnx: 2, 3 or 4.", show_default="that of the model"),
+        typer.Option(
+            help="For onnx and bioimageio: 2, 3 or 4.",
+            show_default="that of the model",
+        ),
     ] = None,
 ) -> None:
-    """Write a model to a file, in our own layout, in another package's or as ONNX."""
-    if file_format not in ("weights", "onnx"):
-        raise ModelError(f"The format is weights or onnx, not {file_format!r}.")
-    if file_format == "weights":
-        _check_suffix(output, layout)
-    elif output.suffix.lower() != ".onnx":
-        raise ModelError(f"{output.name} must end in .onnx.")
+    """Write a model to a file: ours, another package's, ONNX or for BioImage.IO."""
+    _check_format(output, file_format, layout)
     model = _load(name_or_path)
     if output.exists() and os.path.samefile(output, model.provenance.path):
         raise ModelError(
@@ -159,6 +165,8 @@ def export(
         )
     if file_format == "onnx":
         _write_onnx(model, output, scale)
+    elif file_format == "bioimageio":
+        _write_bioimageio(model, output, scale)
     else:
         _write_weights(model, output, layout)
 
@@ -170,6 +178,21 @@ def _write_onnx(model: EDSR | MDSR, output: Path, scale: int | None) -> None:
     factor = checked_scale(model.config, scale)
     save_onnx(model, output, factor)
     typer.echo(f"{output}: {_shape(model.config)}, x{factor}, written as ONNX.")
+
+
+def _write_bioimageio(model: EDSR | MDSR, output: Path, scale: int | None) -> None:
+    from napari_edsr.bioimageio import save_bioimageio
+    from napari_edsr.engines import checked_scale
+
+    factor = checked_scale(model.config, scale)
+    save_bioimageio(model, output, factor)
+    about = model.provenance
+    if about.licence in ("", "unknown") or not about.credit:
+        typer.echo(
+            "Note: who made this model, or under which licence, is not known; add it to "
+            "rdf.yaml before you pass the package on."
+        )
+    typer.echo(f"{output}: {_shape(model.config)}, x{factor}, written for BioImage.IO.")
 
 
 def _write_weights(model: EDSR | MDSR, output: Path, layout: str) -> None:
@@ -193,6 +216,19 @@ def _load(name_or_path: str) -> EDSR | MDSR:
 def _file(path: Path) -> Path:
     """The path made absolute, so that it is never taken for a model's name."""
     return path.expanduser().absolute()
+
+
+def _check_format(output: Path, file_format: str, layout: str) -> None:
+    if file_format not in FORMATS:
+        choices = ", ".join(FORMATS)
+        raise ModelError(
+            f"The format {file_format!r} is unknown; choose one of: {choices}."
+        )
+    suffix = FORMATS[file_format]
+    if not suffix:
+        _check_suffix(output, layout)
+    elif output.suffix.lower() != suffix:
+        raise ModelError(f"{output.name} must end in {suffix}.")
 
 
 def _check_suffix(output: Path, layout: str) -> None:
