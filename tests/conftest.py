@@ -6,6 +6,7 @@
 - `tiny`: such a network's file; `run`: calls the command line;
 - `server`: an HTTP server that misbehaves on request, asked again without a pause;
 - `set5`: reads the Set5 benchmark; skips the test where it is not at hand;
+- `one_thread`: lets torch compute in one thread;
 - `nothing_kept`: forgets the models of runs before, and of the test;
 - `no_leaked_threads`: fails a test whose workers outlive it.
 """
@@ -172,6 +173,18 @@ def _refuse_remote(host: str | bytes | None) -> None:
         loopback = False
     if not loopback:
         raise socket.gaierror(socket.EAI_NONAME, f"tests run offline, without {name}")
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Threads cost more than they bring on tensors this small, here and in what it runs."""
+    import torch
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

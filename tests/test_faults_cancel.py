@@ -22,6 +22,8 @@ from napari_edsr.stores import plan as store_plan
 from napari_edsr.training import iter_train, train
 from napari_edsr.trust import iter_consistency
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def closed_at_each_yield(begin):
     """Begin a job, close it after 1, 2, 3 ... of its yields, and say what it had yielded.

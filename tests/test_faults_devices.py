@@ -18,6 +18,8 @@ from napari_edsr.events import StepDone, TileDone
 from napari_edsr.streaming import RowStream
 from napari_edsr.training import _Run, iter_train, train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LOST = "CUDA error: unspecified launch failure\nCompile with `TORCH_USE_CUDA_DSA`"
 FAILURES = [torch.AcceleratorError(LOST), RuntimeError(LOST)]
 

@@ -24,6 +24,8 @@ from napari_edsr.stores import plan as store_plan
 from napari_edsr.training import train
 from napari_edsr.zoo import download_url, fetch, get_card
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LIMIT = 2000
 
 

@@ -24,6 +24,8 @@ from napari_edsr.files import ImageFile, read_image, write_image
 from napari_edsr.train_config import load_config, save_config
 from napari_edsr.training import train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def refused(path, reason):
     with pytest.raises(CheckpointError, match=reason) as caught:

@@ -16,6 +16,8 @@ from napari_edsr import upscale
 from napari_edsr.errors import EDSRWarning, FileError, ImageError
 from napari_edsr.files import read_image
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 OFFSET = 7  # bytes of a file before its pixels
 
 

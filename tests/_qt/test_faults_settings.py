@@ -20,6 +20,8 @@ from napari_edsr._qt.finetune.widget import FinetuneWidget
 from napari_edsr._qt.layers import METADATA_KEY
 from napari_edsr._qt.upscale_widget import UpscaleWidget
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 MANIFEST = Path(__file__).parents[2] / "src" / "napari_edsr" / "napari.yaml"
 DOCKS = [UpscaleWidget, FinetuneWidget, EvaluateWidget, CompareWidget]
 

@@ -23,6 +23,8 @@ from napari_edsr._qt.requests import iter_request
 from napari_edsr._qt.saving import file_name
 from napari_edsr.streaming import RowStream
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WAIT = 30_000
 OFFICIAL = "snu/edsr_baseline_x2"
 
