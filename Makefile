@@ -6,7 +6,7 @@ WINDOW = libgl1 libegl1 libfontconfig1 libglib2.0-0 libdbus-1-3 libxkbcommon-x11
 	libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
 XVFB = xvfb xauth
 
-.PHONY: demo demo-gui test slow lint bench clean
+.PHONY: demo demo-gui test slow lint docs bench clean
 
 demo:
 	@scripts/bootstrap
@@ -26,11 +26,16 @@ lint:
 	@scripts/bootstrap
 	$(TOX) -e lint
 
+# The pages end up in site/; open site/index.html.
+docs:
+	@scripts/bootstrap
+	$(TOX) -e docs
+
 # Arguments go in ARGS, as in: make bench ARGS=--full
 bench:
 	@scripts/bootstrap
 	$(TOX) -e bench -- $(ARGS)
 
 clean:
-	rm -rf .bootstrap .tox build dist demo-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .bootstrap .tox build dist site demo-output .pytest_cache .mypy_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
