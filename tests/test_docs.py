@@ -167,7 +167,12 @@ def test_configurations_can_be_read(path):
 
 
 @pytest.mark.parametrize(
-    "name", ["howto/python.md", "tutorials/evaluate.md", "tutorials/command-line.md"]
+    "name",
+    [
+        "howto/python.md",
+        pytest.param("tutorials/evaluate.md", marks=pytest.mark.slow),
+        pytest.param("tutorials/command-line.md", marks=pytest.mark.slow),
+    ],
 )
 def test_a_page_runs_as_it_stands(name, tmp_path):
     pages.run_page(DOCS / name, tmp_path)
@@ -186,6 +191,7 @@ def test_a_command_of_a_page_that_fails_is_named(tmp_path):
 # what readers are shown
 
 
+@pytest.mark.slow
 def test_the_tutorial_for_microscopy_gives_what_it_shows(tmp_path):
     page = text_of(tutorial_figures.PAGE)
     found = tutorial_figures.numbers(tutorial_figures.follow(tmp_path))
