@@ -6,7 +6,7 @@ WINDOW = libgl1 libegl1 libfontconfig1 libglib2.0-0 libdbus-1-3 libxkbcommon-x11
 	libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
 XVFB = xvfb xauth
 
-.PHONY: demo demo-gui test slow soak fuzz lint bench dist clean
+.PHONY: demo demo-gui test slow soak fuzz lint docs bench dist clean
 
 demo:
 	@scripts/bootstrap
@@ -26,6 +26,11 @@ lint:
 	@scripts/bootstrap
 	$(TOX) -e lint
 
+# The pages end up in site/; open site/index.html.
+docs:
+	@scripts/bootstrap
+	$(TOX) -e docs
+
 # Arguments go in ARGS, as in: make bench ARGS=--full
 bench:
 	@scripts/bootstrap
@@ -36,5 +41,5 @@ dist:
 	$(TOX) -e dist
 
 clean:
-	rm -rf .bootstrap .tox build dist demo-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .bootstrap .tox build dist site demo-output .pytest_cache .mypy_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Makes the pictures of the README: a real viewer, driven by the dock's own buttons.
+"""Makes the pictures of the README and the pages: a real viewer, driven by its own buttons.
 
 On a machine without a screen:
 ``QT_QPA_PLATFORM=xcb xvfb-run -s "-screen 0 1400x1000x24" python docs/screenshots.py``.
@@ -6,7 +6,9 @@ On a machine without a screen:
 
 from __future__ import annotations
 
+import contextlib
 import os
+import runpy
 import tempfile
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from skimage import data
 from napari_edsr._qt import settings
 from napari_edsr._qt.launch import open_demo
 from napari_edsr._qt.upscale_widget import UpscaleWidget
+from napari_edsr.files import read_image
 
 FOLDER = Path(__file__).parent / "images"
 SIZE = (1280, 720)
@@ -59,6 +62,7 @@ def main() -> None:
         os.environ["NAPARI_EDSR_CACHE"] = models
         _take_upscale()
         _take_evaluate()
+        _take_trust(Path(models))
         _take_finetune()
 
 
@@ -91,6 +95,28 @@ def _take_evaluate() -> None:
         wait(widget.session.changed, lambda: not widget.session.is_running)
     viewer.fit_to_view()
     take(viewer, "evaluate")
+    viewer.close()
+
+
+def _take_trust(folder: Path) -> None:
+    """The stack of the tutorial for microscopy, and what its result leaves of it."""
+    with contextlib.chdir(folder):
+        runpy.run_path(str(FOLDER.parent / "tutorials" / "simulate_stack.py"))
+    viewer = napari.Viewer()
+    viewer.window.resize(*SIZE)
+    viewer.add_image(read_image(folder / "stack.tif").data, name="stack")
+    viewer.dims.set_point(0, 0)
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-edsr", "Upscale")
+    widget.controls.models.take_hint.click()
+    widget.controls.quality.uncertainty.setChecked(True)
+    widget.panel.upscale.click()
+    wait(widget.session.ended)
+    viewer.window.remove_dock_widget(dock)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-edsr", "Evaluate")
+    widget.panel.consistency.click()
+    wait(widget.session.changed, lambda: not widget.session.is_running)
+    viewer.fit_to_view()
+    take(viewer, "trust")
     viewer.close()
 
 

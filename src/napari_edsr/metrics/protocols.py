@@ -137,14 +137,11 @@ def score(
 ) -> Score:
     """Compare by a named protocol of the literature.
 
-    ============ ======= ============= ========== ==================================
-    protocol     colour  border        rounded    truth
-    ============ ======= ============= ========== ==================================
-    mmagic       as is   `scale`       to 8 bits  as large as the prediction
-    edsr-y       Y       `scale`       to 8 bits  cropped to the prediction
-    edsr-div2k   as is   `scale` + 6   to 8 bits  cropped to the prediction
-    microscopy   as is   0             no         as large as the prediction
-    ============ ======= ============= ========== ==================================
+        protocol     colour  border     rounded    truth
+        mmagic       as is   scale      to 8 bits  as large as the prediction
+        edsr-y       Y       scale      to 8 bits  cropped to the prediction
+        edsr-div2k   as is   scale + 6  to 8 bits  cropped to the prediction
+        microscopy   as is   0          no         as large as the prediction
 
     A border or colour that is given replaces the protocol's. Tables of ``edsr-div2k``
     have no SSIM; here it is measured as elsewhere. Alpha is never measured.
