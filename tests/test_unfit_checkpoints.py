@@ -21,14 +21,7 @@ from safetensors.torch import save_file
 from napari_edsr.checkpoints import load_model, save_model
 from napari_edsr.errors import CheckpointError
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads cost more than they bring on tensors this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def state(scale=2):
