@@ -8,6 +8,7 @@
 - `set5`: reads the Set5 benchmark; skips the test where it is not at hand;
 - `one_thread`: lets torch compute in one thread;
 - `nothing_kept`: forgets the models of runs before, and of the test;
+- `one_thread`: lets torch compute in one thread;
 - `no_leaked_threads`: fails a test whose workers outlive it.
 """
 
@@ -194,6 +195,17 @@ def nothing_kept() -> Iterator[None]:
     kept.release()
     yield
     kept.release()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Threads cost more than they bring on small tensors."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from napari_edsr import load_model, save_model, zoo
 from napari_edsr.bioimageio import save_bioimageio
 from napari_edsr.errors import CheckpointError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 FORMAT = ("--format", "bioimageio")
 
 

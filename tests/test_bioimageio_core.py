@@ -14,6 +14,7 @@ from bioimageio_packages import LEVELS, assert_same, member, ours, picture, repa
 from napari_edsr import load_model, zoo
 from napari_edsr.bioimageio import save_bioimageio
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 LIGHT = ["edsr-light-x2", "edsr-light-x3", "edsr-light-x4", "edsr-light-x2-microscopy"]
 
 

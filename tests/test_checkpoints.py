@@ -20,14 +20,7 @@ from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import CheckpointError, FileError, ModelError
 from napari_edsr.model import Provenance, build_model
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads cost more than they bring on tensors this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 SIZES = {"tiny": (2, 8), "light": (16, 32), "baseline": (16, 64)}

@@ -9,14 +9,7 @@ from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ModelError
 from napari_edsr.model import EDSR, MDSR, MeanShift, build_model
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads cost more than they bring on tensors this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 TINY = EDSRConfig(n_resblocks=2, n_feats=8)

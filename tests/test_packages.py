@@ -18,6 +18,7 @@ from safetensors.torch import save
 from napari_edsr import EDSRWarning, load_model
 from napari_edsr.errors import CheckpointError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SCALE = 3
 WEIGHTS = Weights.random(SCALE, dtype=torch.float32)
 CODE = "import pathlib\npathlib.Path({marker!r}).touch()\nclass Net: pass\n"
