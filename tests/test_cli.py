@@ -180,7 +180,7 @@ def test_warnings_and_logs_stay_off_the_error_output(run, monkeypatch, tmp_path)
         warnings.simplefilter("default")
         code, out, err = run("upscale", photo, tmp_path / "y.png")
     assert (code, err) == (1, "napari-edsr: Stop.\n")
-    assert "Note: A pixel is odd." in out
+    assert "A pixel is odd." in out
 
 
 @pytest.mark.fault(

@@ -133,7 +133,8 @@ def test_a_download(server, own_cache):
     assert card.path.read_bytes() == BODY
     assert not part.exists()
     asked = [int((span or "bytes=0-")[6:-1]) for _, span in server.requests]
-    assert asked == sizes
+    # What was closed after its last byte is there, and asks for nothing.
+    assert asked == [size for size in sizes if size < len(BODY)]
 
 
 @pytest.mark.fault(

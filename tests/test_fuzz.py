@@ -189,7 +189,7 @@ def test_odd_arguments_give_a_result_or_a_sentence(files_of_the_calls, run, rng)
         words = odd(COMMANDS[rng.integers(len(COMMANDS))].split(), rng)
         try:
             code, _, error = run(*words)
-        except BaseException:
+        except BaseException:  # the words that led to it are worth more than the trace
             print(json.dumps(words))  # noqa: T201
             raise
         assert code in (0, 1, 2), words

@@ -98,7 +98,7 @@ class FolderOptions(QWidget):
             "there are replaced."
         )
         self.found = Caption()
-        self.run = QPushButton("Upscale the fol&der")
+        self.run = QPushButton("Upscale the folder")
         self.run.setToolTip(
             "Upscale image by image with the settings above, each into a file."
         )
