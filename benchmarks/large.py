@@ -200,7 +200,8 @@ def sharing(folder: Path) -> Iterator[str]:
         with connected(None, count) as client:
             address = client.scheduler.address
             options = {"scheduler": address, "out": folder / f"{count}.ome.zarr"}
-            drain(iter_upscale(photo(300), LIGHT, **options))  # torch is loaded then
+            # Torch is loaded then, by each of them.
+            drain(iter_upscale(photo(1024), LIGHT, **options))
             options["overwrite"] = True
             seconds[count] = _watched(image, options, lambda event: None)
             if count == 2:

@@ -198,17 +198,6 @@ def nothing_kept() -> Iterator[None]:
 
 
 @pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Threads cost more than they bring on small tensors."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
 def no_leaked_threads() -> Iterator[None]:
     from qtpy.QtCore import QThreadPool
 

@@ -230,3 +230,16 @@ def test_without_dask_a_sentence_says_what_to_install(tiny, tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "napari_edsr.cluster", None)
     with pytest.raises(DeviceError, match=r"pip install 'napari-edsr\[large\]'"):
         upscale(np.zeros((9, 9), "u1"), tiny, out=tmp_path / "r.ome.zarr", workers=2)
+
+
+def test_own_workers_share_the_cores_of_whatever_ran_before(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+
+    def threads():
+        return os.environ["OMP_NUM_THREADS"]
+
+    for count, share in ((1, "4"), (2, "2")):
+        with cluster.connected(None, count) as client:
+            assert set(client.run(threads).values()) == {share}
+    assert "OMP_NUM_THREADS" not in os.environ

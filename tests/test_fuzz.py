@@ -26,6 +26,7 @@ from napari_edsr.errors import EDSRError
 
 SECONDS = float(os.environ.get("NAPARI_EDSR_FUZZ_SECONDS", 300))
 _log = logging.getLogger(__name__)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 #: Of each command one call that works, in files of the test.
 COMMANDS = (
@@ -84,14 +85,6 @@ def rng():
     seed = int(os.environ.get("NAPARI_EDSR_FUZZ_SEED", secrets.randbits(32)))
     print(f"NAPARI_EDSR_FUZZ_SEED={seed}")  # noqa: T201
     return np.random.default_rng(seed)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def damaged(contents, others, rng):

@@ -38,6 +38,7 @@ _UNITS = 8
 _AHEAD = 3
 _SECONDS_TO_JOIN = 60
 _HEARTBEAT = 0.5
+_THREADS = "OMP_NUM_THREADS"
 _SUMS = ("tiles", "flop", "tiles_redone_in_fp32")
 
 
@@ -85,11 +86,17 @@ def connected(scheduler: str | None, n_workers: int) -> Iterator[Client]:
 @contextmanager
 def _own_workers(count: int) -> Iterator[LocalCluster]:
     threads = max(1, (os.cpu_count() or 1) // max(1, count))
-    environment = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+    before = os.environ.get(_THREADS)
+    environment = {_THREADS: before or str(threads)}
     settings = {"distributed.nanny.pre-spawn-environ": environment}
     options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
-    with dask.config.set(settings), LocalCluster(n_workers=count, **options) as own:
-        yield own
+    try:
+        with dask.config.set(settings), LocalCluster(n_workers=count, **options) as own:
+            yield own
+    finally:  # dask sets it in this process as well, and others would inherit it
+        os.environ.pop(_THREADS, None)
+        if before is not None:
+            os.environ[_THREADS] = before
 
 
 class Cluster:

@@ -304,6 +304,19 @@ def test_what_cannot_be_done_is_said_beforehand(
     assert not options.run.isEnabled()
 
 
+def test_a_model_that_is_missing_is_said_until_there_is_one(
+    widget, choose, folder, model_file
+):
+    options = choose(widget, folder)
+    models = widget.controls.models
+    models.set_value("snu/edsr_baseline_x2")
+    assert options.found.text().startswith("Download the model first")
+    assert not options.run.isEnabled()
+    models.set_value(model_file().key)
+    assert options.found.text().startswith("3 images,")
+    assert options.run.isEnabled()
+
+
 def test_nothing_is_asked_for_before_a_folder_is_chosen(widget):
     options = widget.controls.folder
     assert options.found.text() == "Choose a folder of images."

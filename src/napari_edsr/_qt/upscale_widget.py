@@ -206,6 +206,7 @@ class UpscaleWidget(ModelDock):
     def _on_choices(self) -> None:
         self.panel.error.hide()
         self.controls.folder.set_scale(self.controls.choices().scale)
+        self.folder.refresh()
         settings.save(**self.controls.settings())
         self._update()
 

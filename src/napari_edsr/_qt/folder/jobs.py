@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari_edsr import disk, zoo
+from napari_edsr import disk
 from napari_edsr._qt.busy import computing
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.wording import duration
@@ -146,7 +146,7 @@ def iter_survey(request: FolderRequest) -> Generator[None, None, Survey]:
 
 def iter_folder(
     request: FolderRequest,
-) -> Generator[FolderProgress | FileOutcome | Any, None, float]:
+) -> Generator[FolderProgress | FileOutcome | None, None, float]:
     """Upscale what is left to do, image by image; the job of a worker.
 
     Yields
@@ -174,7 +174,9 @@ def iter_folder(
         known = [header for header in headers if header is not None]
         disk.check_room(Path(request.output), together(known))
         make_folders(left)
-        network = yield from _iter_model(request.model)
+        from napari_edsr.kept import kept_model
+
+        network = kept_model(request.model).model
         return (yield from _iter_files(request, network, left, headers))
 
 
@@ -189,16 +191,6 @@ def _iter_headers(
             headers[-1] = Header.of(job, scale)
         yield
     return headers
-
-
-def _iter_model(name: str) -> Generator[Any, None, Any]:
-    """The model, downloaded if it must be."""
-    card = zoo.find_card(name)
-    if card is not None and not zoo.is_available(card):
-        yield from zoo.iter_download(card)
-    from napari_edsr.kept import kept_model
-
-    return kept_model(name).model
 
 
 def _iter_files(

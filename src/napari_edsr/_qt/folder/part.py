@@ -64,6 +64,7 @@ class FolderPart(QObject):
         self.session, self.scout = FolderSession(self), FolderScout(self)
         self.opener = ResultOpener(viewer, self)
         self._is_busy = False
+        self._survey: Survey | None = None
         self._found, self._obstacle = "", _NO_FOLDER
         self._connect()
 
@@ -144,35 +145,42 @@ class FolderPart(QObject):
         self.results.add(outcome)
 
     def _on_obstacle(self, reason: str) -> None:
-        self._found, self._obstacle = "", reason
+        self._survey, self._found, self._obstacle = None, "", reason
         self._show()
 
-    def _on_found(self, request: FolderRequest, survey: Survey) -> None:
-        self._obstacle = "" if survey.specs else _nothing_left(survey)
-        self._found = self._describe(survey)
-        self._show()
+    def _on_found(self, survey: Survey) -> None:
+        self._survey = survey
+        self.refresh()
 
-    def _describe(self, survey: Survey) -> str:
-        """E.g. ``"12 images, 48 MP – up to 600 MB, about 6 min"``."""
-        count = len(survey.specs)
-        pixels = sum(math.prod(spec.plane) * spec.n_planes for spec in survey.specs)
+    def refresh(self) -> None:
+        """Say what the run will take with the model and the device of now."""
+        survey = self._survey
+        if survey is None:
+            return
         try:
-            seconds = self._foresee(survey.specs)
-        except EDSRError as error:  # of the model, which its chooser says as well
-            self._obstacle = self._obstacle or str(error)
-            return ""
-        cost = [f"up to {in_bytes(survey.output_bytes)}"]
-        cost += [about(seconds)] if seconds is not None else []
-        text = f"{count} image{'s' * (count != 1)}, {pixels / 1e6:.2g} MP"
-        others = [f"{survey.n_skipped} are there already"] * bool(survey.n_skipped)
-        others += [f"{survey.n_unfit} cannot be upscaled"] * bool(survey.n_unfit)
-        lines = [f"{text} – {', '.join(cost)}", ", ".join(others), survey.note]
-        return "\n".join(line for line in lines if line)
+            self._found = _described(survey, self._foresee(survey.specs))
+            self._obstacle = "" if survey.specs else _nothing_left(survey)
+        except EDSRError as error:  # there is no model
+            self._obstacle = str(error)
+        self._show()
 
     def _show(self) -> None:
         busy = "A run is under way; cancel it to start another."
         obstacle = busy if self._is_busy else self._obstacle
         self.options.show_plan(self._found, obstacle)
+
+
+def _described(survey: Survey, seconds: float | None) -> str:
+    """E.g. ``"12 images, 48 MP – up to 600 MB, about 6 min"``."""
+    count = len(survey.specs)
+    pixels = sum(math.prod(spec.plane) * spec.n_planes for spec in survey.specs)
+    cost = [f"up to {in_bytes(survey.output_bytes)}"]
+    cost += [about(seconds)] if seconds is not None else []
+    text = f"{count} image{'s' * (count != 1)}, {pixels / 1e6:.2g} MP"
+    others = [f"{survey.n_skipped} are there already"] * bool(survey.n_skipped)
+    others += [f"{survey.n_unfit} cannot be upscaled"] * bool(survey.n_unfit)
+    lines = [f"{text} – {', '.join(cost)}", ", ".join(others), survey.note]
+    return "\n".join(line for line in lines if line)
 
 
 def _nothing_left(survey: Survey) -> str:

@@ -129,18 +129,17 @@ class FolderScout(QObject):
 
     Signals
     -------
-    found(FolderRequest, Survey)
+    found(Survey)
     failed(str)
         Why nothing can be done with the folder.
     """
 
-    found = Signal(object, object)
+    found = Signal(object)
     failed = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._job: Job | None = None
-        self._asked: FolderRequest | None = None
         self._next: FolderRequest | None = None
 
     def look(self, request: FolderRequest) -> None:
@@ -149,7 +148,6 @@ class FolderScout(QObject):
             self._next = request
             self._job.stop()
             return
-        self._asked = request
         self._job = job = Job(iter_survey(request), parent=self)
         job.returned.connect(self._on_survey)
         job.failed.connect(self._on_failed)
@@ -164,7 +162,7 @@ class FolderScout(QObject):
 
     def _on_survey(self, survey: Survey) -> None:
         if self._next is None:
-            self.found.emit(self._asked, survey)
+            self.found.emit(survey)
 
     def _on_failed(self, error: Exception) -> None:
         if self._next is None:
