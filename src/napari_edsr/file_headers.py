@@ -52,14 +52,14 @@ class Header:
         return cls(job, spec, need(job, image, spec, scale, stored), stored)
 
 
-def read(source: Path, axes: str | None, *, pixels: bool = True) -> ImageFile:
+def read(source: Path, axes: str | None = None, *, pixels: bool = True) -> ImageFile:
     """Read an image file or an OME-Zarr.
 
     Parameters
     ----------
     source : Path
         Of an object store only an OME-Zarr.
-    axes : str or None
+    axes : str, optional
         Instead of those in the file.
     pixels : bool
         Whether these are wanted.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.colormaps import Colormap
 from qtpy.QtCore import QObject, Signal
 
-from napari_edsr import files
 from napari_edsr._qt.job_slot import JobSlot
 from napari_edsr._qt.layers import METADATA_KEY
 from napari_edsr._qt.live import file_of, note_file
+from napari_edsr.file_headers import read
 from napari_edsr.files import ImageFile
-from napari_edsr.stores.read import is_zarr, read_zarr
+from napari_edsr.stores.read import is_zarr
+from napari_edsr.stores.result import levels
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -35,13 +37,9 @@ def iter_open(path: str) -> Generator[None, None, Opened]:
     """Read a result; the job of a worker."""
     yield
     place = Path(path)
-    if is_zarr(place):
-        from napari_edsr.stores.result import levels
-
-        image = read_zarr(place)
-        return Opened(path, levels(place, image.axes), layer_settings(image, place))
-    image = files.read_image(place)
-    return Opened(path, image.data, layer_settings(image, place))
+    image = read(place)
+    data = levels(place, image.axes) if is_zarr(place) else image.data
+    return Opened(path, data, layer_settings(image, place))
 
 
 def layer_settings(image: ImageFile, path: Path) -> dict[str, Any]:
@@ -115,16 +113,30 @@ class ResultOpener(JobSlot):
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self._waiting: deque[str] = deque()
 
     def open(self, path: str) -> None:
         """Open a result, or select the layers that show it."""
         if layers := self._layers_of(path):
             self._viewer.layers.selection = set(layers)
             return
+        if self.is_running:
+            self._waiting.append(path)
+            return
         job = self.make(iter_open(path), f"Opening {Path(path).name}")
         if job is not None:
             job.returned.connect(self._on_read)
             job.start()
+
+    def stop(self) -> None:
+        """Break off what is being read, and forget what waits."""
+        self._waiting.clear()
+        super().stop()
+
+    def _on_ended(self) -> None:
+        super()._on_ended()
+        while self._waiting and not self.is_running:
+            self.open(self._waiting.popleft())
 
     def forget(self, path: str) -> None:
         """Let a result that was made anew be read anew."""

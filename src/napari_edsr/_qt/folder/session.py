@@ -61,7 +61,7 @@ class FolderSession(JobSlot):
         self._total, self._seconds = 0, None
         job.yielded.connect(self._on_event)
         job.returned.connect(self._on_returned)
-        self.changed.connect(self._on_changed)
+        job.ended.connect(self._on_over)  # after the slot has let go of it
         self.began.emit(f"Looking through {name}…")
         job.start()
 
@@ -86,11 +86,7 @@ class FolderSession(JobSlot):
     def _on_returned(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def _on_changed(self) -> None:
-        """The job is over."""
-        if self.is_running:
-            return
-        self.changed.disconnect(self._on_changed)
+    def _on_over(self) -> None:
         if self._failures:
             self.failed.emit(self._failure())
         self.ended.emit(self._words())
