@@ -83,6 +83,15 @@ class Stalls:
         self.late.append(max(0.0, 1000 * (now - self._last) - TICK))
         self._last = now
 
+    @contextmanager
+    def blind(self) -> Iterator[None]:
+        """Leave out what is done meanwhile, and what is painted for it."""
+        self._timer.stop()
+        yield
+        rest(0.2)
+        self._last = time.perf_counter()
+        self._timer.start()
+
     def end(self) -> list[float]:
         """Stop, and give what was seen."""
         self._timer.stop()
@@ -241,7 +250,8 @@ def drive(seconds: float, folder: Path, screenshots: Path | None) -> None:
     hand, stalls = Hand(viewer), Stalls()
     panel.upscale.click()
     rest(seconds / 2)
-    take("running")
+    with stalls.blind():
+        take("running")
     until(session.ended, panel.progress.cancel.click)
     say(f"panning beside a run: {told(stalls.end())}")
     rest(1)

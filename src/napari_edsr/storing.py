@@ -29,6 +29,7 @@ from napari_edsr.stores.plan import (
     Wanted,
     check_same,
     chunk_step,
+    for_store,
     iter_input_key,
     unit_rows,
 )
@@ -238,7 +239,7 @@ class StoredJob:
         """What holds from the first tile to the last, on such devices."""
         wanted = self.wanted
         step = chunk_step(wanted.tile, wanted.scale)
-        tiling = replace(tiling_for(wanted.tile, engines), step=step, shrinks=False)
+        tiling = for_store(tiling_for(wanted.tile, engines), step)
         columns = self.slices["X"]
         ranges = intensities.intensity_ranges(
             self.image, self.spec.axes, wanted.normalize, wanted.contrast_limits

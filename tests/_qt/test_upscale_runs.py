@@ -186,6 +186,18 @@ def test_source_stays_selected_and_untouched(widget, viewer, run, image):
     assert len({layer.name for layer in viewer.layers}) == 3
 
 
+def test_result_does_not_become_the_source_where_nothing_is_selected(
+    widget, viewer, run, image
+):
+    source = viewer.add_image(image)
+    viewer.layers.selection.clear()
+
+    run(widget)
+
+    assert viewer.layers.selection == set()
+    assert widget.layers() == [source]
+
+
 def test_all_selected_layers_in_the_order_of_the_list(widget, viewer, run, image):
     layers = [viewer.add_image(image + i, name=f"a{i}") for i in range(3)]
     viewer.add_labels(np.zeros((4, 4), int))

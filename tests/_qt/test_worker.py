@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from napari.utils.progress import progress
 from qtpy.QtCore import QCoreApplication, QObject, QThread
 
-from napari_edsr._qt.worker import ActivityBar, Job, JobFailedError
+from napari_edsr._qt.worker import ActivityBar, Awaited, Job, JobFailedError
 from napari_edsr.errors import EDSRError, EDSRWarning
 
 
@@ -346,3 +349,55 @@ def test_a_job_that_waits_for_the_main_thread_can_be_stopped(qtbot):
     assert closed.wait(timeout=10)  # without an event loop
     with qtbot.waitSignal(job.ended, timeout=10_000):
         pass
+
+
+def test_a_job_goes_on_after_an_awaited_event_was_dealt_with(qtbot):
+    order = []
+
+    def show_and_compute():
+        yield Awaited()
+        order.append("computes")
+        yield "tile"
+
+    job = Job(show_and_compute())
+    job.yielded.connect(lambda event: order.append(type(event).__name__))
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        job.start()
+    assert order == ["Awaited", "computes", "str"]
+
+
+def test_an_awaited_event_does_not_keep_a_job_from_being_stopped(qtbot):
+    shown, closed = threading.Event(), threading.Event()
+
+    def show():
+        try:
+            shown.set()
+            yield Awaited()
+            yield
+        finally:
+            closed.set()
+
+    job = Job(show())
+    job.start()
+    assert shown.wait(timeout=10)
+    job.stop()
+    assert closed.wait(timeout=10)  # without an event loop
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+def test_threads_of_a_job_give_way_to_the_window(qtbot):
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def compute():
+        with ThreadPoolExecutor(1) as pool:
+            yield niceness(), pool.submit(niceness).result()
+
+    job, before = Job(compute()), niceness()
+    log = Log(job)
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        job.start()
+    (found,) = log.values["yielded"]
+    assert min(found) > before == niceness()

@@ -238,11 +238,15 @@ def placed_settings(
 
 
 def add_unselected(viewer: ViewerModel, layer: Image) -> None:
-    """Add a layer, and leave selected what is."""
-    chosen = set(viewer.layers.selection)
-    viewer.add_layer(layer)
-    if chosen:
-        viewer.layers.selection = chosen
+    """Add a layer, and leave selected what is; the first of a viewer is selected."""
+    selection = viewer.layers.selection
+    if not viewer.layers:
+        viewer.add_layer(layer)
+        return
+    chosen = set(selection)
+    with selection.events.changed.blocker():  # docks would go over to what is selected
+        viewer.add_layer(layer)
+    viewer.layers.selection = chosen
 
 
 def view_region(layer: Image) -> Region | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari_edsr import zoo
 from napari_edsr._qt.busy import computing
 from napari_edsr._qt.layers import iter_enlarge
+from napari_edsr._qt.worker import Awaited
 from napari_edsr.estimate import region_shape, region_slices
 from napari_edsr.events import BytesDone, PassDone, TileDone, UpscalePlanned
 from napari_edsr.images import Region, understand
@@ -94,7 +95,7 @@ class UpscaleRequest:
 
 
 @dataclass(frozen=True)
-class Placeholder:
+class Placeholder(Awaited):
     """What shows the result while it is made.
 
     Attributes

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ _PROBED = 16
 _CHUNK = 512
 #: Of the input, at most, that are lost when a run is killed; if chunks are as small.
 UNIT_PIXELS = 2**18
+#: Columns of a stripe: fewer than in memory, as a row of chunks is the least to be stored.
+_WIDEST_STRIPE = 2048
 #: What is asked for, in the order in which differences are told.
 _WORDS = {
     "model_key": "model {}",
@@ -205,6 +207,14 @@ def chunk_step(tile: int | str, scale: int) -> int:
     fewest = math.ceil(side * scale / _CHUNK)
     parts = (n for n in range(fewest, 3 * fewest + 1) if side % n == 0)
     return side // next(parts, 1)  # or all of a tile, whatever its size
+
+
+def for_store(tiling: Tiling, step: int) -> Tiling:
+    """As planned for a result in memory, but cut at the chunks of a store."""
+    rows, columns = tiling.size
+    if tiling.by_rows:
+        columns = min(columns, _WIDEST_STRIPE)
+    return replace(tiling, size=(rows, columns), step=step, shrinks=False)
 
 
 def unit_rows(tiling: Tiling, width: int) -> int:
