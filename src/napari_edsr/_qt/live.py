@@ -133,14 +133,22 @@ class LiveResult:
         add_unselected(viewer, self.layer)
 
     def _with_coarsest_at_hand(self, levels: list[Any]) -> list[Any]:
-        """Read the coarsest level into an array that redraws bring up to date.
+        """With an array as the coarsest level, which redraws bring up to date.
 
         Of an image without a stack napari would read it once, and keep it.
         """
         if understand(levels[0], self.request.axes).n_planes > 1:
             return levels
-        self._coarsest = levels[-1], np.array(levels[-1])
-        return [*levels[:-1], self._coarsest[1]]
+        shown = np.zeros(levels[-1].shape, levels[-1].dtype)
+        self._coarsest = levels[-1], shown
+        if self.request.done_before:
+            self._read_coarsest()
+        return [*levels[:-1], shown]
+
+    def _read_coarsest(self) -> None:
+        if self._coarsest is not None:
+            source, shown = self._coarsest
+            shown[...] = source[...]
 
     def describe(self, metadata: Mapping[str, Any]) -> None:
         """Put the provenance of the result into the layer's metadata."""
@@ -163,9 +171,7 @@ class LiveResult:
         """Refresh the layer; it is over when the event loop has painted it."""
         self._redrawing = True
         finish = self.budget.start()
-        if self._coarsest is not None:
-            source, shown = self._coarsest
-            shown[...] = source[...]
+        self._read_coarsest()
         self.layer.refresh(thumbnail=thumbnail, extent=False, highlight=False)
         layer_news().redrawn.emit(self.layer)
 

@@ -286,7 +286,7 @@ class Job(QObject):
             if self._message is not None:
                 self._worker.send(self._message)
         self.yielded.emit(event)
-        self._worker.note_dealt_with()
+        QTimer.singleShot(0, self._worker.note_dealt_with)  # when it has been painted
 
     @property
     def is_stopping(self) -> bool:
