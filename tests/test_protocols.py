@@ -306,13 +306,18 @@ def test_of_an_image_smaller_than_the_window_ssim_alone_is_not_measured(truth, o
 def test_a_prediction_on_0_to_1_beside_integers_is_pointed_out(truth, other):
     with pytest.warns(EDSRWarning, match="nothing above 1, but the truth does"):
         score(other / 255, truth, scale=2)
-    with pytest.warns(EDSRWarning, match="to the units of the truth first.$") as seen:
+    with pytest.warns(EDSRWarning, match="to the units of the truth first.$"):
         score(np.ones(truth.shape), truth, scale=2)
-    assert seen[0].filename == __file__
     score(np.ones(truth.shape), np.ones_like(truth), scale=2)
     score(other / 255, truth / 255, scale=2, data_range=1)
     score(other * 1.0, truth, scale=2)
     score(np.zeros(truth.shape), np.zeros_like(truth), scale=2)
+
+
+def test_a_warning_names_the_line_that_asked(truth):
+    with pytest.warns(EDSRWarning) as seen:
+        score(truth / 255, truth, scale=2)
+    assert seen[0].filename == __file__
 
 
 @pytest.mark.parametrize(
