@@ -6,7 +6,7 @@ WINDOW = libgl1 libegl1 libfontconfig1 libglib2.0-0 libdbus-1-3 libxkbcommon-x11
 	libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
 XVFB = xvfb xauth
 
-.PHONY: demo demo-gui test slow soak fuzz lint docs bench dist clean
+.PHONY: demo demo-gui test slow soak fuzz mutation lint docs bench dist clean
 
 demo:
 	@scripts/bootstrap
@@ -21,6 +21,11 @@ demo-gui:
 test slow soak fuzz:
 	@scripts/bootstrap $(WINDOW) $(XVFB)
 	scripts/with-display $(TOX) -e $@
+
+# pytest-qt asks for Qt, without showing any of it.
+mutation:
+	@scripts/bootstrap $(WINDOW)
+	$(TOX) -e mutation
 
 lint:
 	@scripts/bootstrap
@@ -41,5 +46,5 @@ dist:
 	$(TOX) -e dist
 
 clean:
-	rm -rf .bootstrap .tox build dist site demo-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .bootstrap .tox build dist site mutants demo-output .pytest_cache .mypy_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,9 +4,18 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from napari_edsr.errors import EDSRWarning, ImageError
-from napari_edsr.images import plane_view, understand
+from napari_edsr.images import (
+    as_array,
+    as_dask,
+    as_source,
+    leading_axes,
+    plane_view,
+    read_plane,
+    understand,
+)
 from napari_edsr.intensities import (
     fill_nonfinite,
     from_unit,
@@ -14,6 +23,7 @@ from napari_edsr.intensities import (
     to_unit,
 )
 
+LONG = np.dtype(np.longdouble)  # on some systems float64
 INTEGERS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"]
 
 
@@ -45,6 +55,57 @@ def test_a_spec_knows_its_sizes_and_words():
     assert spec.output_shape(3) == (4, 2, 15, 18)
     assert spec.describe() == "6 x 5, 2 channels, 4 planes, uint16"
     assert understand(np.zeros((5, 6, 4), "u1")).describe() == "6 x 5, RGBA, uint8"
+    alone = understand(np.zeros((1, 5, 6), "f4"), "CYX")
+    assert alone.describe() == "6 x 5, float32"
+
+
+def test_sizes_follow_the_axes_wherever_they_are():
+    spec = understand(np.zeros((4, 6, 1, 5, 3), "u1"), "XTZYS")
+    assert (spec.plane, spec.samples, spec.colors) == ((5, 4), 3, (0, 1, 2))
+    assert (spec.leading, spec.leading_shape, spec.stack_shape) == ("TZ", (6, 1), (6,))
+    assert (spec.n_planes, spec.size("C"), spec.size("T")) == (6, 1, 6)
+    assert spec.output_shape(2) == (8, 6, 1, 10, 3)
+    assert understand(np.zeros((2, 5, 6)), "SYX").colors == (0,)
+    assert understand(np.zeros((4, 5, 6)), "SYX").colors == (0, 1, 2)
+    assert understand(np.zeros((5, 6)), "YX").colors == (0,)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "note"),
+    [
+        ((5, 6, 3), "u1", "YXS: the last one, of length 3, as colour samples."),
+        ((2, 5, 6), "u1", "ZYX: every plane is upscaled by itself."),
+        ((5, 6, 3), "f4", "ZYX: every plane is upscaled by itself (name axes if"),
+    ],
+)
+def test_notes_say_what_was_assumed(shape, dtype, note):
+    (said,) = understand(np.zeros(shape, dtype)).notes
+    assert said.startswith(f"Axes taken as {note}")
+    assert said.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("count", "labels", "expected"),
+    [
+        (1, (), "Z"),
+        (2, (), "TZ"),
+        (2, ("c", "Q"), "CQ"),
+        (2, ("c", "q", "y", "x"), "CQ"),
+        (2, ("c",), "TZ"),
+        (2, ("c", "c"), "TZ"),
+        (2, ("y", "c"), "TZ"),
+        (2, ("t", "time"), "TZ"),
+        (2, (7, "c"), "TZ"),
+        (22, (), "ABDEFGHIJKLMNOPQRUVWTZ"),
+    ],
+)
+def test_axes_before_y_and_x_take_their_labels_where_these_fit(count, labels, expected):
+    assert leading_axes(count, labels) == expected
+
+
+def test_more_axes_than_letters_are_refused():
+    with pytest.raises(ImageError, match="An image of 25 axes is more"):
+        leading_axes(23)
 
 
 @pytest.mark.fault(
@@ -64,7 +125,15 @@ def test_a_spec_knows_its_sizes_and_words():
         (np.zeros((4, 4)), "YXS", "name 3 axes, but the image has 2"),
         (np.zeros((4, 4)), "ZX", "Y and X among them"),
         (np.zeros((4, 4, 4)), "YXX", "different letters"),
-        (np.zeros((4, 4, 5)), "YXS", "a pixel has 1 to 4"),
+        (np.zeros((4, 4, 5)), "YXS", "S holds 5 samples, but a pixel has 1 to 4; name"),
+        (np.zeros((4, 4, 4)), "Y1X", "'Y1X' must be different letters"),
+        (np.zeros((4, 4)), 2, "Axes are named by letters such as 'TCYX', not 2"),
+        pytest.param(
+            np.zeros((4, 4), LONG),
+            None,
+            f"{LONG} cannot be used",
+            marks=pytest.mark.skipif(LONG.itemsize == 8, reason="is float64 here"),
+        ),
     ],
 )
 def test_what_is_no_image_gets_one_sentence(image, axes, words):
@@ -79,6 +148,132 @@ def test_plane_view_moves_axes_without_copying(rng):
     assert view.shape == (3, 2, 5, 6, 1)
     view[1, 1, 2, 3, 0] = 77
     assert image[1, 2, 1, 3] == 77
+
+
+class OnDisk:
+    """As zarr and h5py have it: a shape, a dtype, and parts on demand."""
+
+    def __init__(self, array, **more):
+        self._array = array
+        self.shape, self.dtype = array.shape, array.dtype
+        self.read = 0
+        vars(self).update(more)
+
+    def __getitem__(self, index):
+        self.read += self._array[index].size
+        return self._array[index]
+
+
+@pytest.mark.parametrize(
+    ("axes", "lead"), [("YX", ()), ("XTY", (1,)), ("CSXTY", (2, 1)), ("TYXS", (3,))]
+)
+def test_a_plane_on_disk_is_read_alone(axes, lead, rng):
+    shape = tuple({"Y": 8, "X": 9, "S": 3}.get(axis, 4) for axis in axes)
+    image = rng.integers(0, 255, shape)
+    samples = 3 if "S" in axes else 1
+    expected = plane_view(image, axes)[lead]
+    assert expected.shape == (8, 9, samples)
+    box = (slice(2, 7), slice(1, 4))
+    lazy = OnDisk(image)
+    np.testing.assert_array_equal(read_plane(lazy, axes, lead, box), expected[box])
+    assert lazy.read == 5 * 3 * samples
+    np.testing.assert_array_equal(read_plane(lazy, axes, lead), expected)
+    view = read_plane(image, axes, lead)
+    assert np.shares_memory(view, image)
+
+
+def test_what_gives_no_plain_planes_is_refused():
+    sparse = scipy.sparse.eye_array(5, format="csr")
+    with pytest.raises(ImageError, match="A csr_array gives no plain planes; make"):
+        read_plane(sparse, "YX", ())
+
+
+def test_what_lies_on_disk_is_understood_without_being_read():
+    lazy = OnDisk(np.zeros((4, 5, 6), "u2"))
+    spec = understand(lazy)
+    assert (spec.shape, spec.dtype, spec.axes) == ((4, 5, 6), np.dtype("u2"), "ZYX")
+    assert as_source(lazy) is lazy
+    assert lazy.read == 0
+    with pytest.raises(ImageError, match="not an image: invalid literal"):
+        understand(OnDisk(np.zeros((4, 5)), shape=(4, "five")))
+
+
+def test_arrays_lose_what_is_no_pixel():
+    image = np.arange(12).reshape(3, 4)
+    source = as_source(np.ma.masked_less(image, 5))
+    assert type(source) is np.ndarray
+    np.testing.assert_array_equal(source, image)
+    assert as_source(image) is image
+    np.testing.assert_array_equal(as_source([[1, 2], [3, 4]]), [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize("name", ["shape", "dtype", "__getitem__"])
+def test_what_can_not_be_read_in_parts_is_made_an_array(name):
+    image = np.arange(12).reshape(3, 4)
+    members = {"shape": (3, 4), "dtype": image.dtype, "__getitem__": image.__getitem__}
+    members |= {"__array__": lambda self: image}
+    whole = type("Whole", (), members)()
+    assert as_source(whole) is whole
+    of_another_kind = type("Tensor", (), {**members, "dtype": "int64"})()
+    assert as_source(of_another_kind) is image
+    del members[name]
+    assert as_source(type("Part", (), members)()) is image
+
+
+@pytest.mark.parametrize("convert", [as_array, as_source, understand])
+def test_what_is_no_array_is_refused(convert):
+    with pytest.raises(ImageError, match="^This is not an image: .*inhomogeneous"):
+        convert([[1, 2], [3]])
+
+
+class Levels(list):
+    """As napari has the levels of a layer."""
+
+    shape = (40, 30)
+
+
+def test_the_first_of_some_resolutions_is_the_image():
+    images = [np.zeros((2, *plane)) for plane in ((40, 30), (20, 15), (10, 15))]
+    assert as_source(images) is images[0]
+    assert as_source(tuple(images[1:])) is images[1]
+    assert as_source(Levels(images[:1])) is images[0]
+    for planes in ([images[0]] * 2, images[:1]):
+        np.testing.assert_array_equal(as_source(planes), np.stack(planes))
+    others = (images[0][0], np.zeros((2, 30, 45)), np.zeros((2, 50, 15)))
+    for other in others:  # of images of their own none is left out unseen
+        for no_levels in ([images[0], other], [*images, other], images[::-1]):
+            with pytest.raises(ImageError, match="not an image"):
+                as_source(no_levels)
+
+
+class Group(dict):
+    """As zarr has it: arrays by their paths, and attributes."""
+
+    def __init__(self, attrs, **arrays):
+        super().__init__(arrays)
+        self.attrs = attrs
+
+
+@pytest.mark.parametrize("version", [0.4, 0.5])
+def test_the_first_array_of_an_ome_zarr_is_the_image(version):
+    datasets = [{"path": "full"}, {"path": "half"}]
+    about = {"multiscales": [{"datasets": datasets}, {"datasets": datasets[1:]}]}
+    full, half = OnDisk(np.zeros((4, 4))), OnDisk(np.zeros((2, 2)))
+    attrs = about if version == 0.4 else {"ome": about}
+    assert as_source(Group(attrs, full=full, half=half)) is full
+    for broken in ({}, {"multiscales": []}, {"multiscales": None}, attrs):
+        with pytest.raises(ImageError, match="^The group is no OME-Zarr; give one of"):
+            as_source(Group(broken))
+
+
+def test_dask_reads_in_the_chunks_of_the_source(rng):
+    image = rng.integers(0, 255, (6, 8))
+    in_parts = as_dask(OnDisk(image, chunks=(4, 5), ndim=2))
+    assert in_parts.chunks == ((4, 2), (5, 3))
+    whole = as_dask(OnDisk(image, ndim=2))
+    assert whole.chunks == ((6,), (8,))
+    for lazy in (in_parts, whole):
+        np.testing.assert_array_equal(lazy.compute(scheduler="sync"), image)
 
 
 @pytest.mark.parametrize("dtype", [*INTEGERS, ">u2", ">i4", "?"])

@@ -147,6 +147,10 @@ def test_squares_that_leave_the_range_of_floats_do_no_harm(pair, factor):
     assert range_invariant_psnr(truth, truth.copy()) == math.inf
     expected = range_invariant_psnr(*pair)
     assert range_invariant_psnr(prediction, truth) == pytest.approx(expected)
+    similarity = ssim(prediction, truth, data_range=1)
+    assert math.isnan(similarity) if factor > 1 else similarity == pytest.approx(1)
+    error = psnr(prediction, truth, data_range=1)
+    assert math.isnan(error) if factor > 1 else error == math.inf
 
 
 def test_constant_images_that_differ_have_the_scores_of_the_formulas():
@@ -240,6 +244,7 @@ def test_unknown_pixels_of_the_truth_are_left_out(pair, hole):
         rest = [image[known][:, None] for image in (prediction, truth)]
         assert measure(prediction, gapped) == pytest.approx(measure(*rest))
     np.testing.assert_array_equal(np.isnan(error_map(prediction, gapped)), ~known)
+    assert mae(gapped, gapped.copy()) == rmse(gapped, gapped.copy()) == 0
 
 
 def test_one_unknown_sample_makes_the_pixel_unknown(rng):
@@ -289,6 +294,12 @@ def test_y_spans_the_studio_range_and_is_not_rounded():
     np.testing.assert_allclose(unit, np.array(expected) / 255, rtol=1e-12)
 
 
+@pytest.mark.parametrize("image", [5, np.zeros((3, 4)), np.zeros((3, 3, 4))])
+def test_luma_is_made_of_three_channels(image):
+    with pytest.raises(ImageError, match="three channels on the last axis, not "):
+        to_y(image)
+
+
 GREY = np.zeros((12, 14))
 
 
@@ -328,6 +339,7 @@ def test_a_mask_is_not_lost_unseen():
 def test_a_border_must_leave_something(border):
     with pytest.raises(ImageError, match=f"inside a border of {border}"):
         psnr(GREY, GREY, data_range=1, border=border)
+    assert psnr(GREY, GREY, data_range=1, border=5) == math.inf
 
 
 @pytest.mark.parametrize("border", [1.5, 2.0, "2", None])

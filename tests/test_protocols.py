@@ -141,6 +141,8 @@ def test_the_border_follows_the_scale_or_is_given(protocol, truth):
     with pytest.raises(ImageError, match="1 or more, not 0"):
         score(truth, truth, protocol=protocol, scale=0)
     assert score(truth, truth, protocol=protocol, border=3).border == 3
+    margin = 6 if protocol == "edsr-div2k" else 0
+    assert score(truth, truth, protocol=protocol, scale=1).border == 1 + margin
 
 
 @pytest.mark.parametrize("protocol", OF_THE_SCALE)
@@ -174,6 +176,14 @@ def test_alpha_is_not_measured(protocol, truth, other, rng):
         assert score(*veiled, **options) == score(*images, **options)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_floats_are_rounded_as_the_numbers_they_are(dtype, truth, other):
+    images = [(image / 255).astype(dtype) for image in (other, truth)]
+    options = {"scale": 2, "data_range": 1.003}
+    expected = score(*(image.astype("float64") for image in images), **options)
+    assert score(*images, **options) == expected
+
+
 def test_predictions_are_clipped_and_rounded_first():
     truth = np.full((24, 24), 255, np.uint8)
 
@@ -196,6 +206,23 @@ def test_other_ranges_are_measured_on_8_bits(protocol, truth, other):
     as_16_bits = score(other * np.uint16(257), truth * np.uint16(257), **options)
 
     assert as_floats == as_16_bits == eight_bits
+    dark = [image // 3 for image in (other, truth)]
+    tripled = [image * np.uint8(3) for image in dark]
+    assert score(*dark, data_range=85, **options) == score(*tripled, **options)
+
+
+def test_black_is_0_where_8_bits_are_made_of_signed_integers(truth, other):
+    images = [image.astype("int16") * 128 for image in (other, truth)]
+    as_floats = [image / 32767 for image in images]
+    assert score(*images, scale=2) == score(*as_floats, scale=2, data_range=1)
+
+
+def test_luma_begins_at_its_black_on_every_range(truth, other):
+    options = {"protocol": "microscopy", "colour": "Y"}
+    expected = score(other, truth, **options)
+    unit = score(other / 255, truth / 255, data_range=1, **options)
+    assert unit.ssim == pytest.approx(expected.ssim)
+    assert unit.psnr == pytest.approx(expected.psnr)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +265,11 @@ def test_the_byte_order_is_no_other_type(truth, other):
 def test_the_protocols_of_edsr_crop_a_truth_that_is_a_little_larger(protocol, truth):
     options = {"scale": 3, "protocol": protocol}
     if protocol.startswith("edsr"):
-        assert score(truth[:38, :42], truth, **options).psnr == math.inf
+        for rows, columns in ((38, 42), (39, 44), (40, 43)):
+            cropped = truth[:rows, :columns]
+            assert score(cropped, truth, **options).psnr == math.inf
+        with pytest.raises(ImageError, match="42 x 38 pixels and the truth 44 x 40"):
+            score(truth[:38, :42], truth, protocol=protocol, border=3)
     else:
         with pytest.raises(ImageError, match="42 x 38 pixels and the truth 44 x 40"):
             score(truth[:38, :42], truth, **options)
@@ -268,14 +299,25 @@ def test_of_an_image_smaller_than_the_window_ssim_alone_is_not_measured(truth, o
     assert math.isnan(measured.ssim)
     expected = psnr(other[:14], truth[:14], data_range=255, border=2)
     assert measured.psnr == expected
+    fits = [image[:15, :20] for image in (other, truth)]
+    assert score(*fits, scale=2).ssim == ssim(*fits, data_range=255, border=2)
 
 
 def test_a_prediction_on_0_to_1_beside_integers_is_pointed_out(truth, other):
     with pytest.warns(EDSRWarning, match="nothing above 1, but the truth does"):
         score(other / 255, truth, scale=2)
+    with pytest.warns(EDSRWarning, match="to the units of the truth first.$"):
+        score(np.ones(truth.shape), truth, scale=2)
+    score(np.ones(truth.shape), np.ones_like(truth), scale=2)
     score(other / 255, truth / 255, scale=2, data_range=1)
     score(other * 1.0, truth, scale=2)
     score(np.zeros(truth.shape), np.zeros_like(truth), scale=2)
+
+
+def test_a_warning_names_the_line_that_asked(truth):
+    with pytest.warns(EDSRWarning) as seen:
+        score(truth / 255, truth, scale=2)
+    assert seen[0].filename == __file__
 
 
 @pytest.mark.parametrize(
@@ -285,6 +327,7 @@ def test_a_prediction_on_0_to_1_beside_integers_is_pointed_out(truth, other):
         ((24, 24), {"scale": 2, "data_range": 0}, "positive"),
         ((24, 24), {"scale": 2, "colour": "red"}, "not as 'red'"),
         ((3, 24, 24), {"scale": 2}, "grey or RGB"),
+        ((24, 24, 5), {"scale": 2}, r"grey or RGB images, not \(24, 24, 5\)"),
         ((24,), {"scale": 2}, r"not \(24,\)"),
         ((4, 24), {"scale": 2}, "border of 2"),
         ((24, 24), {"border": -1}, "border of -1"),

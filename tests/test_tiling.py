@@ -1,10 +1,22 @@
-"""Tiles cover a plane once, are near-equal, and land where they belong."""
+"""Tiles cover a plane once, are near-equal, and land where they belong; so do bands."""
+
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 
 from napari_edsr.errors import ImageError
-from napari_edsr.tiling import plan_tiles
+from napari_edsr.tiling import (
+    Tile,
+    area,
+    count_bands,
+    grown,
+    holds,
+    overlap,
+    plan_bands,
+    plan_tiles,
+    relative,
+)
 
 SHAPES = [(1, 1), (1, 50), (17, 3), (64, 64), (65, 129), (100, 37)]
 
@@ -64,6 +76,44 @@ def test_a_split_tile_keeps_its_pixels_and_halo():
         (15, 30, 10, 20),
     ]
     assert {part.halo for part in parts} == {4}
+    assert parts[0].source == (slice(0, 19), slice(0, 14))
+
+
+def test_parts_begin_at_multiples_of_a_step_from_the_first_pixel():
+    parts = Tile(3, 33, 5, 25, (40, 40), 2).split((16, 10), step=4)
+    rows = [(3, 19), (19, 33)]
+    columns = [(5, 9), (9, 17), (17, 25)]
+    assert [(p.y0, p.y1, p.x0, p.x1) for p in parts] == [
+        (*row, *column) for row in rows for column in columns
+    ]
+    narrow = Tile(0, 9, 0, 4, (40, 40), 2).split((3, 3), step=4)
+    assert [(p.y0, p.y1) for p in narrow] == [(0, 4), (4, 8), (8, 9)]
+
+
+def test_equal_tiles_read_as_much_each_with_more_context_at_the_edges():
+    parts = plan_tiles((50, 33), tile=(20, 12), halo=3, equal=True)
+    rows = [slice(0, 23), slice(13, 36), slice(27, 50)]
+    columns = [slice(0, 17), slice(8, 25), slice(16, 33)]
+    assert [part.source for part in parts] == list(product(rows, columns))
+    usual = plan_tiles((50, 33), tile=(20, 12), halo=3)
+    assert [part.box for part in parts] == [part.box for part in usual]
+    (small,) = plan_tiles((20, 9), tile=20, halo=3, equal=True)
+    assert small.source == (slice(0, 20), slice(0, 9))
+
+
+def test_the_part_of_a_tile_inside_a_box_is_a_tile():
+    tile = Tile(10, 20, 30, 40, (50, 60), 4)
+    part = tile.within((slice(0, 15), slice(35, 90)))
+    assert part == Tile(10, 15, 35, 40, (50, 60), 4)
+    assert tile.within((slice(12, 50), slice(0, 31))).box == (
+        slice(12, 20),
+        slice(30, 31),
+    )
+
+
+def test_without_a_halo_a_tile_reads_itself():
+    for tile in plan_tiles((9, 7), tile=4, halo=0):
+        assert tile.source == tile.box
 
 
 @pytest.mark.parametrize(
@@ -72,3 +122,71 @@ def test_a_split_tile_keeps_its_pixels_and_halo():
 def test_impossible_plans_are_refused(shape, tile, halo):
     with pytest.raises(ImageError, match="No tiles"):
         plan_tiles(shape, tile=tile, halo=halo)
+
+
+BOXES = [
+    (slice(*rows), slice(*columns))
+    for rows, columns in product(combinations(range(4), 2), repeat=2)
+]
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_boxes_relate_as_their_pixels_do(box):
+    plane = np.arange(9).reshape(3, 3)
+    tile = Tile(box[0].start, box[0].stop, box[1].start, box[1].stop, (3, 3), 0)
+    assert area(box) == plane[box].size
+    for other in BOXES:
+        shared = np.intersect1d(plane[box], plane[other])
+        assert tile.intersects(other) == (shared.size > 0)
+        assert holds(box, other) == (shared.size == plane[other].size)
+        if shared.size:
+            assert plane[overlap(box, other)].ravel().tolist() == shared.tolist()
+        if holds(box, other):
+            inner = plane[box][relative(other, box)]
+            np.testing.assert_array_equal(inner, plane[other])
+
+
+def test_a_margin_ends_at_the_limits():
+    limits = (slice(4, 20), slice(0, 11))
+    assert grown((slice(5, 7), slice(1, 3)), 2, limits) == (slice(4, 9), slice(0, 5))
+    assert grown((slice(9, 19), slice(4, 10)), 2, limits) == (
+        slice(7, 20),
+        slice(2, 11),
+    )
+
+
+def test_bands_begin_one_early_and_end_when_the_tile_is_done():
+    bands = plan_bands(Tile(25, 33, 4, 15, (60, 24), 3), 8)
+    assert [band.source for band in bands] == [
+        (slice(top, top + 8), slice(1, 18)) for top in (8, 16, 24, 32)
+    ]
+    assert [band.last for band in bands] == [False] * 4
+    parts = [band.tile and (band.tile.y0, band.tile.y1, band.skip) for band in bands]
+    assert parts == [None, None, (25, 29, 4), (29, 33, 0)]
+    above = plan_bands(Tile(2, 7, 0, 24, (60, 24), 3), 8)
+    assert [band.source[0] for band in above] == [slice(0, 8), slice(8, 16)]
+
+
+@pytest.mark.parametrize(("y0", "y1"), [(0, 60), (25, 33), (47, 60), (0, 5)])
+@pytest.mark.parametrize("height", [1, 8, 24, 100])
+@pytest.mark.parametrize("halo", [0, 3, 9])
+def test_rows_that_lag_behind_what_is_read_make_up_the_tile(y0, y1, height, halo, rng):
+    plane = rng.integers(0, 1000, (60, 24))
+    tile = Tile(y0, y1, 4, 15, plane.shape, halo)
+    result = np.zeros((y1 - y0, 11), int).repeat(2, 0).repeat(2, 1)
+    bands = plan_bands(tile, height)
+    done = read = bands[0].source[0].start
+    for band in bands:
+        rows, columns = band.source
+        assert rows.start == read
+        assert band.last == (rows.stop == 60)
+        read, known = rows.stop, 60 if band.last else max(done, rows.stop - halo)
+        if band.tile is not None:
+            _, target = band.tile.placed(tile.box, 2)
+            given = plane[done:known, columns].repeat(2, 0).repeat(2, 1)
+            result[target] = given[band.crop(2)]
+        done = known
+    np.testing.assert_array_equal(result, plane[tile.box].repeat(2, 0).repeat(2, 1))
+    parts = [band.tile for band in bands if band.tile is not None]
+    assert all(part.y0 < part.y1 for part in parts)
+    assert count_bands(tile, height) == (read - bands[0].source[0].start, len(parts))

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import ge
 from string import ascii_uppercase
 from typing import Any
 
@@ -184,7 +185,9 @@ def _finest(image: Any) -> Any:
 def _shrinks(levels: Sequence[Any]) -> bool:
     """Whether each of some arrays is smaller than the one before; layers say so."""
     shapes = [tuple(getattr(level, "shape", ())) for level in levels]
-    smaller = (len(a) == len(b) and a != b and a >= b for a, b in pairwise(shapes))
+    smaller = (
+        len(a) == len(b) and a != b and all(map(ge, a, b)) for a, b in pairwise(shapes)
+    )
     return hasattr(levels, "shape") or (len(shapes) > 1 and all(smaller))
 
 
