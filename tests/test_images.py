@@ -81,6 +81,7 @@ def test_plane_view_moves_axes_without_copying(rng):
     assert image[1, 2, 1, 3] == 77
 
 
+@pytest.mark.promise("16-bit images keep their grey levels", "undone exactly")
 @pytest.mark.parametrize("dtype", [*INTEGERS, ">u2", ">i4", "?"])
 def test_every_integer_comes_back_exactly(dtype, rng):
     values = rng.integers(0, 2 if dtype == "?" else 100, (6, 7)).astype(dtype)
@@ -112,6 +113,7 @@ def test_a_value_too_large_for_half_precision_stays_finite():
     assert np.isfinite(from_unit(np.float32([1e9]), (0.0, 1.0), np.dtype("f2"))).all()
 
 
+@pytest.mark.promise("the type's range for 8-bit and RGB")
 @pytest.mark.parametrize(
     ("shape", "dtype", "expected"),
     [
@@ -132,6 +134,7 @@ def test_auto_is_percentiles_for_a_camera_image(rng):
     assert intensity_ranges(image) == [(lo, hi)]
 
 
+@pytest.mark.promise("else percentiles of the whole stack")
 def test_one_range_per_channel_and_one_for_a_stack(rng):
     image = rng.normal(size=(4, 2, 30, 30)) * np.array([1, 100])[:, None, None]
     ranges = intensity_ranges(image, "TCYX")

@@ -47,6 +47,7 @@ def assert_blocks_lie_on_their_pixels(layer, result, scale, origin):
         )
 
 
+@pytest.mark.promise("Pixel size, units, rotation, contrast and colormap go along")
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("place", PLACES)
@@ -88,6 +89,7 @@ def test_outer_corners_are_the_same():
         )
 
 
+@pytest.mark.promise("Pixel size, units, rotation, contrast and colormap go along")
 def test_result_looks_like_its_source():
     layer = Image(
         np.zeros((3, 5, 7), np.uint16),
