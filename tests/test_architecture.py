@@ -70,6 +70,9 @@ def test_importing_the_package_loads_nothing_heavy():
     run(sys.executable, "-c", IMPORT_AND_LOOK, *HEAVY)
 
 
+@pytest.mark.promise(
+    "without `[all]` you get the Python package and the command line alone"
+)
 def test_base_dependencies_name_no_gui():
     names = {re.split(r"[^\w-]", line)[0].lower() for line in PROJECT["dependencies"]}
     gui = {

@@ -164,6 +164,9 @@ def test_an_image_smaller_than_a_batch_is_not_filled_up(begun, tiny_model, rng):
     assert begun[0].values.shape == (1, 16, 16, 1)
 
 
+@pytest.mark.promise(
+    "With several GPUs `--device cuda:0,cuda:1` shares the work between them."
+)
 def test_several_devices_take_turns(begun, tiny_model, rng, monkeypatch):
     image = picture(rng)
     expected = upscale(image, tiny_model(), **OPTIONS)

@@ -57,6 +57,11 @@ def test_the_row_of_bicubic_and_the_shipped_one(folder, scale):
     assert mean.model.psnr == pytest.approx(SHIPPED[scale], abs=2e-3)
 
 
+@pytest.mark.promise(
+    "(`--protocol edsr-y` for Y)",
+    "`--mod 12` crops as the published tables do",
+    "HR cropped to multiples of the scale, `scale` pixels shaved from each border.",
+)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize(
     ("table", "options", "colour"),
@@ -81,6 +86,12 @@ def test_the_command_makes_every_table_of_bicubic(
         assert measured["published"] == vars(PUBLISHED["set5", scale])
 
 
+@pytest.mark.promise(
+    "[`edsr-light-x2`](docs/models/edsr-light-x2.md)",
+    "[`edsr-light-x3`](docs/models/edsr-light-x3.md)",
+    "[`edsr-light-x4`](docs/models/edsr-light-x4.md)",
+    "`python benchmarks/set5_table.py Set5` measures this table",
+)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_table_of_the_readme_is_what_is_measured(folder, scale):
     model = load_model(f"edsr-light-x{scale}")
@@ -116,6 +127,12 @@ def test_progress_names_the_image_at_work(photos, tiny_model):
     assert set(events) == {ImageDone(n, 3) for n in range(4)}
 
 
+@pytest.mark.promise(
+    "`benchmark` does it all for a folder of high-resolution images: makes "
+    "them small, upscales them, and sets the model beside bicubic "
+    "interpolation.",
+    "beside the published figure of the paper's larger baseline",
+)
 def test_the_command_prints_a_row_each_the_mean_and_what_was_published(
     run, photos, tiny
 ):
@@ -127,6 +144,13 @@ def test_the_command_prints_a_row_each_the_mean_and_what_was_published(
     assert "31.4290 dB, 0.8874" in lines[-1]
 
 
+@pytest.mark.promise(
+    "every table states its own",
+    "| `mmagic` | RGB | scale | rounded to 8 bits |",
+    "| `edsr-y` | Y | scale | rounded to 8 bits |",
+    "| `edsr-div2k` | RGB | scale + 6 | rounded to 8 bits |",
+    "| `microscopy` | as it is |",
+)
 @pytest.mark.parametrize(
     ("protocol", "how"),
     [

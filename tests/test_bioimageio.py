@@ -34,6 +34,7 @@ def light(tmp_path_factory):
     return save_bioimageio(load_model("edsr-light-x2"), path)
 
 
+@pytest.mark.promise("licence, credit, citations")
 def test_the_documentation_credits_cites_and_warns(light):
     text = member(light, "README.md").decode()
     card = zoo.get_card("edsr-light-x2")
@@ -44,6 +45,7 @@ def test_the_documentation_credits_cites_and_warns(light):
     assert b"Berasategi" in member(light, "CREDITS.md")
 
 
+@pytest.mark.promise("a sample with its result, test tensors and a cover")
 def test_samples_and_cover_are_the_model_at_work(light):
     model = load_model("edsr-light-x2")
     tensors = (member(light, f"test_{end}.npy") for end in ("input", "output"))
@@ -61,6 +63,7 @@ def test_samples_and_cover_are_the_model_at_work(light):
     assert np.abs(before - after).mean() < 10
 
 
+@pytest.mark.promise("the network as a Python file that needs torch alone")
 def test_the_network_in_it_needs_torch_alone(package, tiny_model):
     path = package(tiny_model(2))
     tree = ast.walk(ast.parse(member(path, "edsr.py")))
@@ -84,6 +87,9 @@ def test_it_names_no_folder_of_this_machine(package, tiny_model):
         assert b"/src/napari_edsr" not in content
 
 
+@pytest.mark.promise(
+    "`save_bioimageio` in `napari_edsr.bioimageio` does the same from Python."
+)
 def test_one_file_is_the_same_each_time(package, tiny_model):
     model = tiny_model(2)
     assert package(model).read_bytes() == package(model).read_bytes()
@@ -114,6 +120,12 @@ def test_an_altered_description_is_noticed(tmp_path, tiny_model, package):
         load_model(repacked(path, tmp_path / "altered.zip", alter))
 
 
+@pytest.mark.promise(
+    "`--format bioimageio` writes a [package](#models-for-other-programs) for "
+    "Fiji, ilastik and others",
+    "napari-edsr models export edsr-light-x2 light.zip --format bioimageio",
+    "napari-edsr models import their-package.zip --name theirs",
+)
 def test_the_command_exports_and_imports(run, tmp_path, tiny_model):
     path = tmp_path / "light.zip"
     code, out, err = run("models", "export", "edsr-light-x2", path, *FORMAT)
@@ -150,6 +162,7 @@ def test_what_cannot_be_exported(output, options, words, run, tiny, tmp_path):
     assert list(tmp_path.iterdir()) == [Path(tiny)]
 
 
+@pytest.mark.promise("Of an MDSR it holds one `--scale`.")
 def test_an_mdsr_is_exported_for_one_scale(run, tmp_path, tiny_model):
     mdsr = tiny_model(scales=(2, 3, 4), multi_scale=True)
     file = save_model(mdsr, tmp_path / "mdsr.safetensors")

@@ -74,6 +74,9 @@ def theirs(core, description, image, **options):
     return result.members["sr"].data.values
 
 
+@pytest.mark.promise(
+    "a package of the [BioImage Model Zoo](https://bioimage.io), format 0.5"
+)
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("name", ["edsr-light-x2", "mdsr"])
 def test_a_package_passes_their_test(name, core, network):
@@ -85,6 +88,12 @@ def test_a_package_passes_their_test(name, core, network):
     assert tested == {"pytorch_state_dict", "torchscript"}
 
 
+@pytest.mark.promise(
+    "the weights as a state dict and as TorchScript",
+    "Intensities are 0 to 255 in and out: 8-bit images as they are",
+    "`bioimageio.core` then gives the pixels of `upscale`, to a thousandth of "
+    "a grey level",
+)
 @pytest.mark.parametrize("name", [*LIGHT, "mdsr"])
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_others_get_our_pixels(name, core, network):
@@ -104,6 +113,9 @@ def test_others_get_our_pixels(name, core, network):
         np.testing.assert_allclose(result, expected, rtol=0, atol=LEVELS)
 
 
+@pytest.mark.promise(
+    "where it mirrors the image by the network's halo as it does with all models"
+)
 @pytest.mark.parametrize("name", ["edsr-light-x2", "mdsr"])
 def test_whole_images_are_mirrored_at_their_border(name, core, network):
     """As bioimageio.core does with each network that has a halo."""
@@ -120,6 +132,7 @@ def test_whole_images_are_mirrored_at_their_border(name, core, network):
     np.testing.assert_allclose(result[..., cut, cut], inner, rtol=0, atol=LEVELS)
 
 
+@pytest.mark.promise("whole and in blocks alike")
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_blocks_give_what_the_whole_image_gives(scale, core, package, tiny_model):
     model = tiny_model(scale)
@@ -149,6 +162,7 @@ def test_a_halo_that_is_too_small_would_show(core, package, tiny_model, tmp_path
     assert np.abs(parts - theirs(core, found, image)).max() > 100 * LEVELS
 
 
+@pytest.mark.promise("Intensities are 0 to 255 in and out")
 def test_what_a_package_says_of_a_built_in_model(core, package):
     found = core.load_model_description(package("edsr-light-x3"))
     card = zoo.get_card("edsr-light-x3")

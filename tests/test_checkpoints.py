@@ -74,6 +74,11 @@ def expected_outputs(weights, x, scale, res_scale=1.0):
     }
 
 
+@pytest.mark.promise(
+    "Reads the published EDSR and MDSR weights of EDSR-PyTorch, super-image, "
+    "BasicSR and mmagic",
+    "`load_model(name_or_path)` returns the network as a torch module",
+)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
@@ -130,6 +135,7 @@ def test_res_scale_is_kept_in_our_files(tmp_path):
     assert load_model(tmp_path / "odd.safetensors", res_scale=1).config.res_scale == 1
 
 
+@pytest.mark.promise("Reads the published EDSR and MDSR weights")
 @pytest.mark.parametrize("scales", [(2, 3, 4), (2, 4), (3,)])
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-3)], ids=str
@@ -341,6 +347,10 @@ def ulps_apart(one, two):
     return float((np.abs(one - two) / np.spacing(np.abs(two))).max())
 
 
+@pytest.mark.promise(
+    "`save_model` writes it as safetensors or in the layout of mmagic, "
+    "EDSR-PyTorch or BasicSR"
+)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("start", ["mmagic", "edsr-pytorch", "basicsr"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
@@ -367,6 +377,10 @@ def test_new_networks_survive_saving(tmp_path, layout):
     assert grey_levels_apart(load_model(path)(x), model(x).detach()) < 1e-9
 
 
+@pytest.mark.promise(
+    "`save_model` writes it as safetensors or in the layout of mmagic, "
+    "EDSR-PyTorch or BasicSR"
+)
 def test_exported_files_are_what_those_packages_read(tmp_path):
     weights = Weights.random(4, dtype=torch.float32)
     model = load_model(write_all(tmp_path, weights)["basicsr"])

@@ -122,6 +122,7 @@ def test_a_damaged_file_does_not_stop_the_others(run, tiny, tmp_path):
     assert names == ["a.png", "c.png"]
 
 
+@pytest.mark.promise("Outputs that are there already are replaced, inputs never.")
 @pytest.mark.fault(
     "Disk: the output is the input by another name", "It is refused; the input stays."
 )

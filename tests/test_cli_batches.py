@@ -69,6 +69,9 @@ def disk_of(monkeypatch):
 # which files, and what they are called
 
 
+@pytest.mark.promise(
+    '`--pattern "**/*.tif"` takes those of its sub-folders, which the output keeps'
+)
 def test_a_pattern_goes_into_sub_folders_which_are_kept(run, tiny, tmp_path, rng):
     root = tmp_path / "in"
     (root / "day1").mkdir(parents=True)
@@ -88,6 +91,7 @@ def test_a_pattern_goes_into_sub_folders_which_are_kept(run, tiny, tmp_path, rng
     assert out.splitlines()[-1].startswith("2 images done, in ")
 
 
+@pytest.mark.promise("A folder's OME-Zarr count as images.")
 def test_stores_in_a_folder_are_inputs(run, tiny, tmp_path, rng):
     pixels = rng.integers(0, 255, (9, 8)).astype("u1")
     root = tmp_path / "in"
@@ -108,6 +112,10 @@ def test_stores_in_a_folder_are_inputs(run, tiny, tmp_path, rng):
     assert {"cells.ome.zarr", "scan.ome.tif"} <= set(names_in(tmp_path / "same"))
 
 
+@pytest.mark.promise(
+    "`--name` calls the outputs otherwise, by the fields `{stem}`, `{suffix}` "
+    "and `{scale}`."
+)
 def test_outputs_are_named_by_fields(run, tiny, folder, tmp_path):
     Image.new("L", (4, 5)).save(folder / "d.gif")
     name = "{stem}_x{scale}{suffix}"
@@ -166,6 +174,9 @@ def test_a_glob_has_its_pattern(run, tiny, folder, tmp_path):
 # what becomes of them
 
 
+@pytest.mark.promise(
+    "A file that fails is named at once and again at the end, where the exit code is 1"
+)
 @pytest.mark.fault(
     "Images: damaged files in a batch", "Each is named at once and again at the end."
 )
@@ -190,6 +201,7 @@ def test_failures_are_named_at_once_and_again(run, tiny, folder, tmp_path):
     assert names_in(out) == ["a.png", "b.png", "c.png"]
 
 
+@pytest.mark.promise("with `--stop-at-error` it ends the batch")
 def test_a_batch_ends_at_a_failure_if_asked_to(run, tiny, folder, tmp_path):
     spoiled(folder / "a1.tif")
     out, log = tmp_path / "out", tmp_path / "log.jsonl"
@@ -203,6 +215,7 @@ def test_a_batch_ends_at_a_failure_if_asked_to(run, tiny, folder, tmp_path):
     assert "span more than" in err
 
 
+@pytest.mark.promise("`--skip-existing` leaves outputs that are complete")
 def test_outputs_that_are_there_are_skipped(run, tiny, folder, tmp_path):
     out, log = tmp_path / "out", tmp_path / "log.jsonl"
     out.mkdir()
@@ -221,6 +234,10 @@ def test_outputs_that_are_there_are_skipped(run, tiny, folder, tmp_path):
     }
 
 
+@pytest.mark.promise(
+    "`--skip-existing` leaves outputs that are complete, so that the same "
+    "command goes on with a batch"
+)
 def test_a_store_is_skipped_once_it_is_complete(run, tiny, tmp_path, rng):
     pixels, source = rng.integers(0, 255, (9, 8)).astype("u1"), tmp_path / "a.tif"
     tifffile.imwrite(source, pixels)
@@ -236,6 +253,10 @@ def test_a_store_is_skipped_once_it_is_complete(run, tiny, tmp_path, rng):
         assert entries(log)[-1]["status"] == expected
 
 
+@pytest.mark.promise(
+    "`--log FILE.jsonl` adds a line for each file: time, input, output, "
+    "status, seconds, shape, model, scale and error"
+)
 def test_the_log_is_added_to(run, tiny, tmp_path, rng):
     log = tmp_path / "log.jsonl"
     log.write_text('{"of": "before"}\n')
@@ -348,6 +369,7 @@ def begun(*arguments, cwd):
     )
 
 
+@pytest.mark.promise("`--jobs 4` does four files at a time")
 def test_processes_write_what_one_does(run, tiny, folder, tmp_path):
     spoiled(folder / "a1.tif")
     several, one = tmp_path / "several", tmp_path / "one"
@@ -423,6 +445,10 @@ def test_a_process_that_ends_early_is_a_failure_of_its_file(tmp_path):
 # what they take
 
 
+@pytest.mark.promise(
+    "`--dry-run` tells what each file and all together would take on the disk",
+    "it reads headers alone and writes nothing",
+)
 def test_a_dry_run_reads_headers_and_writes_nothing(
     run, tiny, folder, tmp_path, rng, monkeypatch, disk_of
 ):
@@ -462,6 +488,9 @@ def test_a_dry_run_reads_headers_and_writes_nothing(
     assert lines[6] == f"Free on the disk of {tmp_path / 'out'}: 5.0 GB."
 
 
+@pytest.mark.promise(
+    "of memory and time, the last from a moment's measurement of the device"
+)
 def test_a_dry_run_tells_the_time_of_the_device(
     run, tiny, folder, tmp_path, monkeypatch
 ):
@@ -495,6 +524,9 @@ def test_a_dry_run_names_what_is_skipped_and_what_fails(run, tiny, folder, tmp_p
     assert names_in(out) == ["a.png"]
 
 
+@pytest.mark.promise(
+    "A run that surely does not fit on the disk is refused before it begins"
+)
 @pytest.mark.fault(
     "Disk: no room for a result", "It is refused before the work, with both sizes."
 )
@@ -517,6 +549,10 @@ def test_a_disk_that_is_too_small_for_all_is_told_beforehand(
     assert run(*arguments)[0] == 0
 
 
+@pytest.mark.promise(
+    "A run that surely does not fit on the disk is refused before it begins; "
+    "of an OME-Zarr, which is compressed, a note says so."
+)
 @pytest.mark.fault(
     "Disk: perhaps no room for a result", "A note says so before the work."
 )
@@ -542,6 +578,10 @@ def test_only_what_surely_does_not_fit_is_refused(
     assert ("fits only if it can be compressed" in said) != refused
 
 
+@pytest.mark.promise(
+    "Sizes on the disk are those without compression, with the coarser levels "
+    "of pyramids and with the store in which a large TIFF grows."
+)
 def test_large_tiffs_are_foreseen_with_their_levels(tiny, tmp_path, rng, monkeypatch):
     for module, name, value in (
         (staging, "_TILED", 0),

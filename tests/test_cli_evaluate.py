@@ -56,6 +56,11 @@ def figures(measured):
     ]
 
 
+@pytest.mark.promise(
+    "`evaluate` measures files, or folders matched by name (`baby_x2.png` "
+    "with `baby.png`), against the truth",
+    "prints PSNR, SSIM, MAE, RMSE and the range-invariant PSNR",
+)
 def test_a_folder_gives_a_row_each_and_the_mean(run, folders, images):
     code, out, err = run("evaluate", *folders, "--scale", 2)
     assert (code, err) == (0, "")
@@ -75,6 +80,9 @@ def test_a_folder_gives_a_row_each_and_the_mean(run, folders, images):
     ]
 
 
+@pytest.mark.promise(
+    "taken where a `--scale` is given", "taken without `--scale`", "`--border`, else 0"
+)
 @pytest.mark.parametrize(
     ("options", "keywords"),
     [
@@ -111,6 +119,7 @@ def test_every_option_reaches_the_metrics(run, folders, images, options, keyword
     assert Score(**json.loads(out)["mean"]) == expected
 
 
+@pytest.mark.promise("of each plane and their mean")
 def test_each_plane_of_a_stack_is_shown(run, stack):
     paths, arrays = stack
     code, out, err = run("evaluate", *paths)
@@ -152,6 +161,7 @@ def test_several_stacks_have_a_mean_each_and_one_of_these(run, stack, tmp_path, 
     assert labels[:4] == [*(["stack", f"Z={z}"] for z in range(3)), ["stack", "mean"]]
 
 
+@pytest.mark.promise("`--csv FILE` writes them")
 def test_the_table_as_csv(run, stack, tmp_path):
     paths, arrays = stack
     target = tmp_path / "table.csv"
@@ -172,6 +182,7 @@ def test_the_table_as_csv(run, stack, tmp_path):
         }
 
 
+@pytest.mark.promise("`--json` prints them in the table's place")
 def test_json_stays_valid_and_alone_on_the_output(run, tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "x.tif", np.zeros((5, 6), "float32"))
     read = files.read_image
@@ -195,6 +206,9 @@ def test_json_stays_valid_and_alone_on_the_output(run, tmp_path, monkeypatch):
     assert float(mean["psnr"]) == math.inf
 
 
+@pytest.mark.promise(
+    "Pixels at which the truth is not finite are left out and counted."
+)
 def test_unknown_pixels_are_counted_and_nan_is_a_dash(run, tmp_path, rng):
     truth = rng.random((10, 12)).astype("float32")
     tifffile.imwrite(tmp_path / "made.tif", truth / 2)

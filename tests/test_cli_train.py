@@ -33,6 +33,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.promise("and writes `runs/mine/mine.safetensors`")
 def test_a_configuration_becomes_a_model(run, here):
     code, out, err = run("train", "mine.yaml")
     assert (code, err) == (0, "")
@@ -45,6 +46,11 @@ def test_a_configuration_becomes_a_model(run, here):
     assert str(here) not in str(model.provenance.extra)
 
 
+@pytest.mark.promise(
+    "`--steps` or `--minutes` makes it shorter",
+    "An interrupted run, or one that `--minutes` ended, goes on where it was "
+    "when the same command is given again.",
+)
 def test_a_run_out_of_time_is_taken_up_again(run, here):
     code, out, _ = run("train", "mine.yaml", "--out", "r", "--minutes", "0")
     assert code == 0
@@ -59,6 +65,9 @@ def test_a_run_out_of_time_is_taken_up_again(run, here):
     assert load_config(here / "r" / "config.yaml").batch == 2
 
 
+@pytest.mark.promise(
+    "`finetune` goes on from a built-in model with images of your own."
+)
 def test_fine_tuning_says_what_it_gained_or_that_it_did_not(run, here):
     code, out, err = run(
         *("finetune", "photos/a.png", "--steps", "2", "--out", "cells.safetensors"),
@@ -100,6 +109,7 @@ def test_images_to_measure_on_leave_the_others_whole(here):
     assert [source.held_out for source in (*learn, *measure)] == [0.0] * 3
 
 
+@pytest.mark.promise("or takes real ones (`--lr-images`)")
 def test_real_pairs_are_matched_by_name(run, here):
     (here / "lr").mkdir()
     for name in ("b", "a"):
@@ -208,6 +218,9 @@ def test_rectangles_that_make_no_sense(run, here, data, message):
     assert message in " ".join(err.split())
 
 
+@pytest.mark.promise(
+    "It makes their low-resolution sides, with blur, noise and JPEG if you say so"
+)
 def test_every_degradation_can_be_asked_for(run, here, tiny):
     code, _, err = run(
         *("finetune", "photos", "--model", tiny, "--steps", "1", "--device", "cpu"),

@@ -39,6 +39,10 @@ def size_of(path):
     return decimal(path.stat().st_size)
 
 
+@pytest.mark.promise(
+    "The same engine runs from Python and from the command line.",
+    "The output's format follows its suffix",
+)
 def test_a_photo_becomes_larger_with_its_density(run, photo, tmp_path):
     code, out, err = run("upscale", photo, tmp_path / "x2.tif")
     assert (code, err) == (0, "")
@@ -53,6 +57,7 @@ def test_a_photo_becomes_larger_with_its_density(run, photo, tmp_path):
     assert f"{tmp_path / 'x2.tif'}: 60 x 40, {size_of(tmp_path / 'x2.tif')}, " in out
 
 
+@pytest.mark.promise("The same engine runs from Python and from the command line.")
 def test_every_option_reaches_the_engine(run, tiny, tmp_path, rng):
     stack = rng.integers(0, 4000, (2, 3, 12, 14)).astype("u2")
     tifffile.imwrite(tmp_path / "in.tif", stack, photometric="minisblack")
@@ -72,6 +77,12 @@ def test_every_option_reaches_the_engine(run, tiny, tmp_path, rng):
     assert (doubt.shape, doubt.dtype) == ((2, 3, 24, 28), np.float32)
 
 
+@pytest.mark.promise(
+    "`--uncertainty` writes, as a TIFF, how far the network disagrees with itself",
+    "makes the result small again, with the blur and the shrinking the model "
+    "was trained for",
+    "its PSNR, the literature's LR-PSNR, is printed",
+)
 def test_the_numbers_of_both_maps_are_said(run, micron, tmp_path, rng):
     stack = rng.integers(0, 4000, (2, 12, 14)).astype("u2")
     tifffile.imwrite(
@@ -119,6 +130,10 @@ def test_contrast_limits_come_from_the_file(run, tiny, tmp_path, rng):
     assert read_image(tmp_path / "out.tif").provenance["ranges"] == [[100, 900]]
 
 
+@pytest.mark.promise(
+    "A folder or a quoted glob goes into a folder, which is made if need be, "
+    "under the same names."
+)
 def test_a_folder_goes_into_a_folder(run, tiny, photo, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
@@ -282,6 +297,7 @@ def test_devices_name_the_cpu_and_the_way_to_a_gpu(run):
     assert "about" in out
 
 
+@pytest.mark.promise("how quick it is here")
 @pytest.mark.parametrize(
     ("flops", "seconds"),
     [(1e6, "12"), (1e8, "0.12"), (1.2009e7, "1.0"), (1e10, "0.0012"), (1e5, "120")],

@@ -51,6 +51,7 @@ def image(rng):
     return rng.integers(0, 256, (2, 300, 600), dtype=np.uint8)
 
 
+@pytest.mark.promise("share the parts among processes and machines")
 @pytest.mark.parametrize("tile", ["auto", 100])
 @pytest.mark.parametrize("axes", ["ZYX", "CYX"])
 def test_workers_write_the_bytes_of_one_process(
@@ -191,6 +192,25 @@ def test_an_image_that_workers_do_not_find(scheduler, tiny, image, tmp_path):
         upscale(OnlyHere(image), tiny, **options)
 
 
+@pytest.mark.promise("`--scheduler tcp://host:8786`")
+def test_the_command_line_asks_a_scheduler(
+    scheduler, run, tiny, image, tmp_path, monkeypatch
+):
+    expected = upscale(image, tiny, axes="ZYX")
+    monkeypatch.setattr(storing, "Here", None)
+    source, out = tmp_path / "stack.tif", tmp_path / "out.ome.zarr"
+    tifffile.imwrite(source, image, metadata={"axes": "ZYX"})
+    assert scheduler.startswith("tcp://")
+    arguments = ["upscale", source, out, "--model", tiny, "--scheduler", scheduler]
+    code, _, error = run(*arguments)
+    assert (code, error) == (0, "")
+    np.testing.assert_array_equal(zarr.open_group(out, mode="r")["0"][:], expected)
+
+
+@pytest.mark.promise(
+    "`--workers N` and `--scheduler tcp://host:8786` share the parts among "
+    "processes and machines"
+)
 def test_the_command_line_starts_workers(run, tiny, image, tmp_path):
     source, out = tmp_path / "stack.tif", tmp_path / "out.tif"
     tifffile.imwrite(source, image, metadata={"axes": "ZYX"})

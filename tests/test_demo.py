@@ -23,6 +23,9 @@ def demo(tmp_path_factory):
     return drain(run_demo(tmp_path_factory.mktemp("demo") / "new"))
 
 
+@pytest.mark.promise(
+    "upscales a photograph and a micrograph", "writes the pictures to `demo-output`"
+)
 def test_pictures_show_what_was_measured(demo):
     folder = demo.files[0].parent
     for one, truth in zip(
@@ -48,6 +51,7 @@ def test_closing_the_demo_leaves_no_picture(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.promise("prints PSNR and SSIM beside those of bicubic interpolation")
 def test_the_command_prints_both_scores(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["demo", "--output", str(tmp_path), "--scale", "4"])

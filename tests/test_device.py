@@ -75,6 +75,10 @@ def advice(monkeypatch, *, cuda=None, driver=None, platform="linux"):
     return device.explain_devices()
 
 
+@pytest.mark.promise(
+    "with the command that would change it where there is one, else with the "
+    "page to read"
+)
 @pytest.mark.fault(
     "Devices: a GPU that torch was not built for",
     "`napari-edsr devices` gives the command that installs the right torch.",
@@ -90,6 +94,7 @@ def test_a_cpu_build_beside_a_driver_gets_the_command(monkeypatch):
     assert gpu.advice == "pip install --force-reinstall torch"
 
 
+@pytest.mark.promise("`napari-edsr devices` says whether a GPU is used, and why not")
 @pytest.mark.fault(
     "Devices: GPU hidden by CUDA_VISIBLE_DEVICES, or without a driver",
     "`napari-edsr devices` says which, and what to do.",

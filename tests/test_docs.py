@@ -60,6 +60,12 @@ def test_the_menu_has_every_page_once():
     )
 
 
+@pytest.mark.promise(
+    "**Documentation:** [install](docs/install.md)",
+    "[CITATION](CITATION.cff) says how to cite it.",
+    "See [CONTRIBUTING](CONTRIBUTING.md), [SECURITY](SECURITY.md) and "
+    "[CHANGELOG](CHANGELOG.md).",
+)
 @every_page
 def test_links_lead_to_files(path):
     prose = re.sub(r"^```.*?^```$", "", text_of(path), flags=re.MULTILINE | re.DOTALL)
@@ -222,6 +228,7 @@ def test_the_gallery_has_every_picture():
     assert shown == there - {"performance.png"}
 
 
+@pytest.mark.promise("BSD-3-Clause.", "[CITATION](CITATION.cff) says how to cite it.")
 def test_the_citation_is_of_this_project():
     cited = yaml.safe_load(text_of(ROOT / "CITATION.cff"))
     project = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]
@@ -233,6 +240,10 @@ def test_the_first_picture_is_small():
     assert (DOCS / "images" / "before-after.png").stat().st_size < 200_000
 
 
+@pytest.mark.promise(
+    "the exact command for your system and GPU",
+    "To use an NVIDIA GPU on Windows, install torch for CUDA first.",
+)
 def test_the_command_for_windows_is_that_of_the_program(monkeypatch):
     import torch
 

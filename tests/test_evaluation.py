@@ -47,6 +47,7 @@ class Opened:
         return self.array[index]
 
 
+@pytest.mark.promise("`iter_scores` a stack plane by plane")
 def test_every_plane_is_measured_by_itself(stacks):
     prediction, truth = stacks
     events = []

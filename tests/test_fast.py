@@ -23,6 +23,9 @@ def exact(model, image, scale):
         return model.double()(wide, scale)[0].numpy()
 
 
+@pytest.mark.promise(
+    "runs the same network with an error of a few hundredths of a grey level"
+)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_built_in_models_are_off_by_hundredths_of_a_grey_level(scale, photo_planes):
     model = load_model(f"edsr-light-x{scale}")
@@ -150,6 +153,10 @@ def test_nothing_is_written_to_the_terminal(tiny):
     assert (done.stdout, done.returncode) == ("done\n", 0)
 
 
+@pytest.mark.promise(
+    'MNN, which `pip install "napari-edsr[fast]"` brings',
+    "`napari-edsr devices` says how far off",
+)
 def test_the_list_of_devices_names_its_error(run, monkeypatch):
     code, out, err = run("devices")
     assert (code, err) == (0, "")

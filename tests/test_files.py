@@ -36,6 +36,7 @@ def doubled(path, target):
     return source, image
 
 
+@pytest.mark.promise("pixel size, ICC profile and ImageJ or OME metadata go along")
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
 def test_imagej_stays_imagej_with_finer_pixels(dtype, tmp_path, rng):
     stack = noise(rng, (3, 2, 8, 9), dtype)
@@ -64,6 +65,7 @@ def test_imagej_stays_imagej_with_finer_pixels(dtype, tmp_path, rng):
     assert again.pixel_size == {"Y": 0.1, "X": 0.05, "T": 2.5}
 
 
+@pytest.mark.promise("pixel size, ICC profile and ImageJ or OME metadata go along")
 def test_ome_stays_ome_with_finer_pixels(tmp_path, rng):
     stack = noise(rng, (2, 4, 8, 9), "uint16")
     metadata = {
@@ -83,6 +85,7 @@ def test_ome_stays_ome_with_finer_pixels(tmp_path, rng):
     assert again.provenance == {"made": "here", "scale": 2}
 
 
+@pytest.mark.promise("pixel size, ICC profile and ImageJ or OME metadata go along")
 @pytest.mark.parametrize("compression", [None, "lzw", "zlib", "zstd"])
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 def test_plain_tiff_keeps_profile_and_resolution(compression, byteorder, tmp_path, rng):
@@ -296,3 +299,26 @@ def test_layers_are_saved_with_pixel_size_and_provenance(tmp_path, rng):
     colours = noise(rng, (8, 9, 3), "uint8")
     (path,) = napari_write(str(tmp_path / "c.png"), colours, {"rgb": True})
     np.testing.assert_array_equal(read_image(path).data, colours)
+
+
+@pytest.mark.promise("TIFF, OME-TIFF, PNG or JPEG with pixel size and provenance")
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif", ".png", ".jpg"])
+def test_every_format_holds_pixel_size_and_provenance(suffix, tmp_path):
+    grey = np.add.outer(np.arange(16), np.arange(24)).astype("u1") * 4
+    (path,) = napari_write(
+        str(tmp_path / f"layer{suffix}"),
+        grey,
+        {
+            "scale": (0.05, 0.025),
+            "units": ("millimeter",) * 2,
+            "metadata": {"napari-edsr": {"scale": 2, "model": "tiny"}},
+        },
+    )
+    assert path.endswith(suffix)
+    read = read_image(path)
+    lossy = suffix == ".jpg"
+    np.testing.assert_allclose(read.data.astype(int), grey, atol=3 if lossy else 0)
+    assert read.provenance == {"scale": 2, "model": "tiny"}
+    millimetres = {"mm": 1, "inch": 25.4}[read.unit]
+    size = {axis: length * millimetres for axis, length in read.pixel_size.items()}
+    assert size == pytest.approx({"Y": 0.05, "X": 0.025}, rel=1e-3)

@@ -1,10 +1,13 @@
 """What an array is taken for, and intensities to the network's and back."""
 
+import math
 import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from napari_edsr.errors import EDSRWarning, ImageError
 from napari_edsr.images import (
@@ -276,6 +279,7 @@ def test_dask_reads_in_the_chunks_of_the_source(rng):
         np.testing.assert_array_equal(lazy.compute(scheduler="sync"), image)
 
 
+@pytest.mark.promise("16-bit images keep their grey levels", "undone exactly")
 @pytest.mark.parametrize("dtype", [*INTEGERS, ">u2", ">i4", "?"])
 def test_every_integer_comes_back_exactly(dtype, rng):
     values = rng.integers(0, 2 if dtype == "?" else 100, (6, 7)).astype(dtype)
@@ -283,6 +287,53 @@ def test_every_integer_comes_back_exactly(dtype, rng):
         back = from_unit(to_unit(values, limits), limits, values.dtype)
         assert back.dtype == values.dtype
         np.testing.assert_array_equal(back, values)
+
+
+@st.composite
+def images(draw):
+    """Values of an image of at most 16 bits or a float, and an intensity range."""
+    dtype = np.dtype(draw(st.sampled_from(("u1", "i1", "u2", ">i2", "?", "f4", "f8"))))
+    if dtype.kind == "f":
+        values = st.floats(-1e5, 1e5, width=32)
+    else:
+        low, high = (0, 1) if dtype.kind == "b" else _ends(dtype)
+        values = st.integers(low, high)
+    array = np.array(draw(st.lists(values, min_size=1, max_size=20)), dtype)
+    low = draw(st.floats(-1e5, 1e5))
+    return array, (low, low + draw(st.floats(1, 1e5)))
+
+
+def _ends(dtype):
+    info = np.iinfo(dtype)
+    return int(info.min), int(info.max)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(images())
+def test_any_values_come_back_through_any_range(image):
+    values, limits = image
+    back = from_unit(to_unit(values, limits), limits, values.dtype)
+    assert back.dtype == values.dtype
+    if values.dtype.kind == "f":  # of the seven digits that the network computes with
+        far = np.abs(values - limits[0]).max() + limits[1] - limits[0]
+        np.testing.assert_allclose(back, values, rtol=0, atol=1e-6 * far)
+    else:
+        np.testing.assert_array_equal(back, values)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.data(), st.permutations("TCZYXS"), st.integers(0, 4))
+def test_axes_in_any_order_are_seen_plane_by_plane(data, order, left_out):
+    axes = "".join(axis for axis in order if axis not in "TCZS"[:left_out])
+    sizes = {axis: data.draw(st.integers(1, 4)) for axis in axes}
+    image = np.arange(math.prod(sizes.values())).reshape(list(sizes.values()))
+    spec, view = understand(image, axes), plane_view(image, axes)
+    letters = spec.leading + "YX" + "S" * ("S" in axes)
+    expected = image.transpose([axes.index(axis) for axis in letters])
+    np.testing.assert_array_equal(view, expected.reshape(view.shape))
+    for place in np.ndindex(*spec.leading_shape):
+        np.testing.assert_array_equal(read_plane(image, axes, place), view[place])
+    assert np.shares_memory(view, image)
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
@@ -307,6 +358,7 @@ def test_a_value_too_large_for_half_precision_stays_finite():
     assert np.isfinite(from_unit(np.float32([1e9]), (0.0, 1.0), np.dtype("f2"))).all()
 
 
+@pytest.mark.promise("the type's range for 8-bit and RGB")
 @pytest.mark.parametrize(
     ("shape", "dtype", "expected"),
     [
@@ -327,6 +379,7 @@ def test_auto_is_percentiles_for_a_camera_image(rng):
     assert intensity_ranges(image) == [(lo, hi)]
 
 
+@pytest.mark.promise("else percentiles of the whole stack")
 def test_one_range_per_channel_and_one_for_a_stack(rng):
     image = rng.normal(size=(4, 2, 30, 30)) * np.array([1, 100])[:, None, None]
     ranges = intensity_ranges(image, "TCYX")

@@ -27,6 +27,10 @@ def untiled_grey(model, plane):
     return untiled(model, np.stack([plane] * 3)).mean(0)
 
 
+@pytest.mark.promise(
+    "in tiles that overlap by the network's receptive field: the result is "
+    "the untiled one"
+)
 @pytest.mark.fault(
     "Images: images of 1×1, 1×N and N×1 pixels", "They are upscaled as any other."
 )
@@ -53,6 +57,7 @@ def test_one_multi_scale_network_does_all_scales(scale, tiny_model, rng):
     assert np.abs(result - expected).max() < 2e-3 * GREY_LEVEL
 
 
+@pytest.mark.promise("Every integer and float type comes back as it was")
 @pytest.mark.fault(
     "Images: every data type and byte order",
     "The result has the same type and the right values.",
@@ -205,6 +210,12 @@ def turned_back(image, k, flip):
     return np.rot90(image[:, ::-1] if flip else image, -k)
 
 
+@pytest.mark.promise(
+    "the *uncertainty layer* shows where the network disagrees with itself",
+    "averages eight flips and turns",
+    "how far the network disagrees with itself over eight flips and turns; "
+    "their mean then is the result",
+)
 def test_self_ensemble_is_the_mean_of_eight_and_uncertainty_their_spread(
     tiny_model, rng
 ):
@@ -287,6 +298,7 @@ def small_memory(monkeypatch):
     return limit
 
 
+@pytest.mark.promise("automatic; a number you set is never changed")
 @pytest.mark.fault(
     "Devices: memory runs out",
     "Smaller tiles finish the run; the pixels are the same, and each is written once.",
@@ -349,6 +361,7 @@ def test_finished_rows_are_kept_when_memory_runs_out(monkeypatch, tiny_model, rn
     np.testing.assert_array_equal(written, 1)
 
 
+@pytest.mark.promise("automatic; a number you set is never changed")
 @pytest.mark.fault(
     "Devices: memory never suffices",
     "An error says to take smaller tiles, to close programs or to take another device.",

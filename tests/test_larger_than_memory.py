@@ -72,6 +72,10 @@ print(json.dumps({"added": peak - start, "pixels": pixels, "worst": worst, "unit
 """
 
 
+@pytest.mark.promise(
+    "to an OME-Zarr (`.ome.zarr`, extra `large`) of any size",
+    "may be larger than memory: it is written part by part",
+)
 @pytest.mark.fault(
     "Images: image larger than the memory",
     "It is upscaled to a file within a fixed amount of memory.",

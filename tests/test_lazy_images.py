@@ -225,6 +225,7 @@ def test_a_result_that_does_not_fit_is_refused_with_the_way_out(tiny):
         upscale(image, tiny)
 
 
+@pytest.mark.promise("Large TIFFs and OME-Zarr are read part by part as well.")
 @pytest.mark.parametrize("kind", ["one piece", "big-endian", "tiles", "imagej"])
 def test_a_tiff_that_is_large_is_read_part_by_part(rng, tmp_path, monkeypatch, kind):
     image = rng.integers(0, 4096, (3, 70, 50), dtype=np.uint16)

@@ -5,6 +5,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from skimage.metrics import (
     mean_squared_error,
     peak_signal_noise_ratio,
@@ -42,12 +44,12 @@ def pair(request, rng):
     return np.clip(truth + rng.normal(0, 20, truth.shape), 0, 255), truth
 
 
-def similarity_by_skimage(prediction, truth):
+def similarity_by_skimage(prediction, truth, data_range=255):
     """Mean over the samples for every window, those over the edges included."""
     _, windows = structural_similarity(
         prediction.astype(float),
         truth.astype(float),
-        data_range=255,
+        data_range=data_range,
         channel_axis=2 if truth.ndim == 3 else None,
         gaussian_weights=True,
         sigma=1.5,
@@ -80,6 +82,53 @@ def test_other_packages_and_plain_formulas_agree(pair):
     )
     windows = similarity_by_skimage(prediction, truth)[5:-5, 5:-5]
     assert ssim(prediction, truth, data_range=255) == pytest.approx(windows.mean())
+
+
+@st.composite
+def pairs(draw):
+    """Two images of one shape on any range, and that range."""
+    sides = st.integers(11, 24)
+    shape = (draw(sides), draw(sides), *draw(st.sampled_from(((), (1,), (3,)))))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    white = draw(st.sampled_from((1.0, 255.0, 65535.0)))
+    truth = rng.random(shape) * white
+    noise = rng.normal(0, draw(st.floats(1e-4, 2)) * white, shape)
+    return truth + noise, truth, white
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(pairs())
+def test_measures_are_symmetric_and_bounded(images):
+    one, two, white = images
+    for measure in (psnr, ssim):
+        there, back = (
+            measure(*pair, data_range=white) for pair in ((one, two), (two, one))
+        )
+        assert there == pytest.approx(back, rel=1e-9)
+    assert mae(one, two) == mae(two, one)
+    assert rmse(one, two) == rmse(two, one)
+
+    largest = np.abs(one - two).max()
+    assert 0 <= mae(one, two) <= rmse(one, two) * (1 + 1e-9) <= largest * (1 + 2e-9)
+    assert -1 <= ssim(one, two, data_range=white) < 1
+    in_decibels = 20 * math.log10(white / rmse(one, two))
+    assert psnr(one, two, data_range=white) == pytest.approx(in_decibels)
+    # it takes the gain and offset that suit best, and the truth's own range
+    spread = two.max() - two.min()
+    found = range_invariant_psnr(one, two)
+    assert found >= psnr(one, two, data_range=spread) - 1e-9
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(pairs())
+def test_any_images_measure_as_in_scikit_image(images):
+    one, two, white = images
+    expected = peak_signal_noise_ratio(two, one, data_range=white)
+    assert psnr(one, two, data_range=white) == pytest.approx(expected)
+    assert rmse(one, two) ** 2 == pytest.approx(mean_squared_error(one, two))
+    windows = similarity_by_skimage(one, two, white)[5:-5, 5:-5]
+    found = ssim(one, two, data_range=white)
+    assert found == pytest.approx(windows.mean(), abs=1e-9)
 
 
 def test_psnr_of_a_known_error():

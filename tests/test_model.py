@@ -127,6 +127,7 @@ def test_range_of_the_weights_does_not_change_the_picture():
     assert (unit(x) - white(x)).abs().max() * 255 < 1e-9
 
 
+@pytest.mark.promise("the network's receptive field")
 def test_receptive_field_is_the_reach_of_one_pixel():
     for scale, blocks in ((2, 1), (3, 2), (4, 1)):
         config = EDSRConfig(scales=(scale,), n_resblocks=blocks, n_feats=4)

@@ -90,6 +90,7 @@ def test_what_lies_there_is_read_and_what_is_not_ours_stays(tiny, rng, bucket):
         upscale(image, tiny, out=f"{bucket}/c.tif")
 
 
+@pytest.mark.promise("`s3://bucket/slide_x2.ome.zarr` lies in an object store")
 def test_the_command_line_reads_and_writes_there(run, tiny, rng, tmp_path, bucket):
     image = rng.integers(0, 256, (90, 70), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "i.tif", image)

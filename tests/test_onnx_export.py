@@ -23,6 +23,7 @@ def here(model, image, scale):
         return model(torch.from_numpy(image), scale).numpy()
 
 
+@pytest.mark.promise("for images of any height and width")
 @pytest.mark.parametrize(
     ("scale", "changes"),
     [
@@ -43,6 +44,10 @@ def test_any_height_width_and_batch(scale, changes, tiny_model, tmp_path, rng):
         np.testing.assert_allclose(in_another_engine(path, image), expected, atol=2e-6)
 
 
+@pytest.mark.promise(
+    "`napari-edsr models export edsr-light-x2 light.onnx --format onnx` "
+    "writes the network as a graph for other programs"
+)
 def test_the_command_writes_a_built_in_model_with_its_credit(run, tmp_path, rng):
     path = tmp_path / "light.onnx"
     code, out, err = run("models", "export", "edsr-light-x3", path, "--format", "onnx")

@@ -86,6 +86,10 @@ def refusal(path):
     return message
 
 
+@pytest.mark.promise(
+    "The second reads a package of others with an EDSR or MDSR as "
+    "`pytorch_state_dict`, as `load_model`"
+)
 @pytest.mark.parametrize("layout", ["edsr_pytorch", "basicsr", "mmagic"])
 @pytest.mark.parametrize("kind", ["pickle", "safetensors"])
 def test_a_package_of_others_holds_the_network_of_its_file(
@@ -141,6 +145,7 @@ def test_a_preparation_that_is_not_done_here_is_named(others):
         load_model(others(content, about))
 
 
+@pytest.mark.promise("The second reads a package of others")
 def test_a_package_of_others_is_imported(run, others):
     path = others(pickled(layouts.mmagic(WEIGHTS)))
     code, out, err = run("models", "import", path)
@@ -158,6 +163,7 @@ class Payload:
         return os.mkdir, (self.path,)
 
 
+@pytest.mark.promise("Nothing in it is run")
 def test_a_malicious_pickle_is_not_run(others, tmp_path):
     marker = tmp_path / "ran"
     contents = {**layouts.edsr_pytorch(WEIGHTS), "payload": Payload(str(marker))}
@@ -169,6 +175,7 @@ def test_a_malicious_description_is_not_run(others, tmp_path):
     assert "its description is no YAML" in refusal(others(b"", text))
 
 
+@pytest.mark.promise("nothing is unpacked")
 @pytest.mark.parametrize(
     "name", ["../evil.py", "a/../../evil.py", "/evil.py", "C:/evil.py", "..\\evil.py"]
 )
@@ -220,6 +227,7 @@ def about_without_state():
     return about
 
 
+@pytest.mark.promise("TorchScript and ONNX, which are programs, are not read")
 @pytest.mark.parametrize(
     ("about", "words"),
     [

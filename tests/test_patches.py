@@ -106,6 +106,7 @@ def test_progress_comes_image_by_image(rng):
     assert list(job) == [ImageDone(1, 3), ImageDone(2, 3), ImageDone(3, 3)]
 
 
+@pytest.mark.promise("a share or a rectangle that is never trained on, but measured")
 def test_nothing_that_is_kept_aside_is_trained_on(rng):
     image = rng.random((80, 60)).astype(np.float32)
     image[20:50, 16:40] = 5.0  # what is kept aside can be told by its value
@@ -155,6 +156,7 @@ def test_of_a_small_image_the_largest_part_is_used(rng):
     assert drawn._areas[2][0] == (0, (11, 24, 0, 8))
 
 
+@pytest.mark.promise("a part of each image is kept aside")
 def test_a_share_is_kept_aside_at_the_end_of_the_longer_side(rng):
     (pair,) = pairs_of(source(noise(rng, 40, 20), "YX", held_out=0.1), n_colors=1)
     assert pair.kept == (36, 40, 0, 20)

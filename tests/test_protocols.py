@@ -77,6 +77,10 @@ def test_light_models_score_what_their_cards_say(scale, rgb, luma, set5):
     assert scores[2] == pytest.approx(luma, abs=0.01)
 
 
+@pytest.mark.promise(
+    "The same images differ by decibels between conventions, so every table "
+    "states its own"
+)
 @pytest.mark.parametrize(
     ("options", "how"),
     [
@@ -238,6 +242,7 @@ def test_microscopy_takes_the_range_of_integer_types(dtype, data_range, truth, o
     assert as_floats.psnr == measured.psnr
 
 
+@pytest.mark.promise("Floats need `--data-range`, white minus black.")
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_floats_need_a_data_range(protocol, truth):
     options = {"scale": 2, "protocol": protocol}
@@ -278,6 +283,9 @@ def test_the_protocols_of_edsr_crop_a_truth_that_is_a_little_larger(protocol, tr
             score(prediction, truth, **options)
 
 
+@pytest.mark.promise(
+    "Pixels at which the truth is not finite are left out and counted."
+)
 def test_unknown_pixels_inside_the_border_are_counted(truth, other):
     gapped = truth.astype("float32")
     gapped[0, 0] = gapped[20, 20, 1] = np.nan

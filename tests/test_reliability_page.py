@@ -17,6 +17,10 @@ def reliability():
     return module
 
 
+@pytest.mark.promise(
+    "Full disks, killed programs, damaged files and lost connections are "
+    "tested, each with [what is promised](docs/reliability.md) for it."
+)
 def test_the_page_is_up_to_date(reliability):
     assert reliability.PAGE.read_text(encoding="utf-8") == reliability.page()
 

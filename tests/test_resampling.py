@@ -7,6 +7,9 @@ from napari_edsr.errors import ImageError
 from napari_edsr.resampling import imresize
 
 
+@pytest.mark.promise(
+    "MATLAB's bicubic", "it makes the low-resolution images itself, as MATLAB does"
+)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_shrinking_reproduces_matlab_bit_for_bit(scale, set5):
     for name, (lr, hr) in set5(scale).items():

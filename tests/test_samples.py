@@ -33,6 +33,10 @@ def test_images_have_content(hr, lr, shape):
     assert np.ptp(hr()) > 200
 
 
+@pytest.mark.promise(
+    "The sample images and the weights' training photographs are credited in "
+    "[data/CREDITS.md]"
+)
 def test_every_image_is_credited():
     folder = Path(samples.__file__).parent / "data"
     credits = (folder / "CREDITS.md").read_text(encoding="utf-8")

@@ -136,6 +136,10 @@ for event in iter_upscale(image, sys.argv[2], axes="ZYX", out=sys.argv[3]):
 """
 
 
+@pytest.mark.promise(
+    "If the run is stopped or killed, the same command goes on where it was "
+    "and ends with the same bytes"
+)
 @pytest.mark.fault(
     "Stopping: a run to OME-Zarr killed",
     "Started again, it goes on and ends with the same bytes as a run in one go.",
@@ -311,6 +315,7 @@ def test_means_round_half_up_and_leave_out_odd_edges():
     assert halved(np.array([[True, False], [False, False]])).tolist() == [[False]]
 
 
+@pytest.mark.promise("other settings are refused, unless `--overwrite` begins anew")
 def test_the_command_line_writes_and_goes_on(run, tiny, rng, tmp_path, small_units):
     source, out = tmp_path / "stack.tif", tmp_path / "r.ome.zarr"
     image = rng.integers(0, 4096, (3, 100, 40), dtype=np.uint16)
@@ -339,6 +344,7 @@ def test_the_command_line_writes_and_goes_on(run, tiny, rng, tmp_path, small_uni
     assert code == 1 and "OUTPUT such as .tif" in error
 
 
+@pytest.mark.promise("(`.ome.zarr`, extra `large`)")
 def test_without_zarr_a_sentence_says_what_to_install(tiny, rng, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "zarr", None)
     image = rng.integers(0, 256, (40, 40), dtype=np.uint8)
@@ -427,6 +433,7 @@ def test_an_unfinished_result_says_so(tiny, rng, tmp_path, small_units):
     )
 
 
+@pytest.mark.promise("Large TIFFs and OME-Zarr are read part by part as well.")
 def test_an_ome_zarr_of_others_is_upscaled(run, tiny, rng, tmp_path):
     """Of version 0.4, as most are."""
     image = rng.integers(0, 256, (2, 40, 30), dtype=np.uint8)
@@ -457,6 +464,7 @@ def test_a_folder_that_is_no_image(tmp_path):
         read_zarr(tmp_path / "i.zarr")
 
 
+@pytest.mark.promise("as a pyramid that viewers for whole slides open")
 def test_other_libraries_read_it(tiny, rng, tmp_path):
     from ome_zarr.io import parse_url
     from ome_zarr.reader import Reader

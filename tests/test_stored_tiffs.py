@@ -45,6 +45,11 @@ def left_behind(folder):
     return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.promise(
+    "An output that ends in `.ome.zarr` or `.tif` (`pip install "
+    '"napari-edsr[large]"`) may be larger than memory',
+    "as a pyramid that viewers for whole slides open",
+)
 @pytest.mark.parametrize(
     ("axes", "dtype"),
     [("YXS", "u1"), ("YX", "bool"), ("CYX", "u2"), ("TCZYX", "u2"), ("ZYX", "f4")],
@@ -124,6 +129,10 @@ cli.main(sys.argv[1:])
 """
 
 
+@pytest.mark.promise(
+    "If the run is stopped or killed, the same command goes on where it was "
+    "and ends with the same bytes"
+)
 @pytest.mark.fault(
     "Stopping: a command that writes a large TIFF killed, interrupted or terminated",
     "Started again, it goes on and ends with the same bytes as a run in one go.",

@@ -52,6 +52,10 @@ def networks(draw):
     return build_model(config).eval(), scale
 
 
+@pytest.mark.promise(
+    "in bands of rows, each layer keeping what the next band needs",
+    "the result is the untiled one, without seams, for any image size",
+)
 @settings(max_examples=120, deadline=None, derandomize=True)
 @given(
     networks(),

@@ -4,6 +4,8 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from napari_edsr.errors import ImageError
 from napari_edsr.tiling import (
@@ -19,6 +21,69 @@ from napari_edsr.tiling import (
 )
 
 SHAPES = [(1, 1), (1, 50), (17, 3), (64, 64), (65, 129), (100, 37)]
+sides = st.integers(1, 40)
+quickly = settings(max_examples=150, deadline=None, derandomize=True)
+
+
+@st.composite
+def parts_of(draw, shape):
+    """A box of at least a pixel within a plane."""
+    starts = [draw(st.integers(0, length - 1)) for length in shape]
+    stops = [
+        draw(st.integers(start + 1, length))
+        for start, length in zip(starts, shape, strict=True)
+    ]
+    return tuple(map(slice, starts, stops))
+
+
+@quickly
+@given(
+    st.data(),
+    st.tuples(sides, sides),
+    st.tuples(sides, sides),
+    st.integers(0, 20),
+    st.booleans(),
+    st.integers(2, 4),
+)
+def test_any_tiles_put_together_are_any_part(data, shape, size, halo, equal, scale):
+    box = data.draw(parts_of(shape))
+    plane = np.arange(shape[0] * shape[1]).reshape(shape)
+    result = np.full([scale * (part.stop - part.start) for part in box], -1)
+    whole = (slice(0, shape[0]), slice(0, shape[1]))
+    tiles = plan_tiles(shape, tile=size, halo=halo, equal=equal)
+    for tile in tiles:
+        assert holds(whole, tile.source)
+        assert holds(tile.source, grown(tile.box, halo, whole))
+        if tile.intersects(box):
+            assert holds(box, overlap(tile.box, box))
+            crop, target = tile.placed(box, scale)
+            assert (result[target] == -1).all()
+            result[target] = plane[tile.source].repeat(scale, 0).repeat(scale, 1)[crop]
+    np.testing.assert_array_equal(result, plane[box].repeat(scale, 0).repeat(scale, 1))
+    if equal:
+        assert len({plane[tile.source].shape for tile in tiles}) == 1
+
+
+@quickly
+@given(st.data(), st.tuples(sides, sides), st.integers(0, 20), st.integers(1, 50))
+def test_any_bands_give_each_row_of_a_tile_once(data, shape, halo, height):
+    rows, columns = data.draw(parts_of(shape))
+    tile = Tile(rows.start, rows.stop, columns.start, columns.stop, shape, halo)
+    bands = plan_bands(tile, height)
+    given_rows = []
+    for band, following in zip(bands, [*bands[1:], None], strict=True):
+        read = band.source[0]
+        assert read.start % height == 0
+        assert following is None or following.source[0].start == read.stop
+        assert band.last == (read.stop == shape[0])
+        if band.tile:
+            given_rows += range(band.tile.y0, band.tile.y1)
+            assert band.last or band.tile.y1 + halo <= read.stop
+    assert given_rows == list(range(rows.start, rows.stop))
+    assert bands[0].source[0].start <= max(0, rows.start - halo)
+    n_rows = bands[-1].source[0].stop - bands[0].source[0].start
+    parts = sum(band.tile is not None for band in bands)
+    assert count_bands(tile, height) == (n_rows, parts)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -28,6 +28,7 @@ CONFIG = TrainConfig(
 )
 
 
+@pytest.mark.promise("`train` follows a configuration:", "start: edsr-light-x2")
 def test_the_configuration_in_the_readme_is_one(tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"(?ms)^```yaml\n(.*?)^```", readme)

@@ -133,6 +133,9 @@ for event in iter_train(config(), [PHOTO], folder=Path(sys.argv[1])):
 """
 
 
+@pytest.mark.promise(
+    "An interrupted run, or one that `--minutes` ended, goes on where it was"
+)
 @pytest.mark.fault(
     "Stopping: training killed",
     "Started again, it goes on to exactly the same weights; nothing is left behind.",
@@ -277,6 +280,17 @@ def test_a_run_of_before_there_was_a_setting_goes_on(tmp_path):
     assert_same(weights(train(config(), [PHOTO]).model), weights(result.model))
 
 
+@pytest.mark.promise("the weights that do best on it are what is saved")
+def test_the_best_weights_are_kept_and_not_the_last():
+    settings = {"validate_every": 1, "rate": 0.03, "ema": 0.0, "steps": 8}
+    found, result = measurements(iter_train(config(**settings), [PHOTO]))
+    values = [event.psnr for event in found]
+    assert max(values) > values[-1]
+    assert result.psnr == max(values)
+    assert found[values.index(result.psnr)].step == result.best_step
+
+
+@pytest.mark.promise("the weights that do best on it are what is saved")
 def test_a_run_that_can_be_sent_to_its_end_keeps_the_best():
     job = iter_train(config(steps=1000), [PHOTO])
     while not (isinstance(event := next(job), StepDone) and event.done == 4):

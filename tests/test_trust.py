@@ -59,6 +59,10 @@ def test_the_truth_differs_by_nothing_in_every_type(rng, dtype, degradation):
     assert found.degradation == degradation
 
 
+@pytest.mark.promise(
+    "the *consistency map* where the result disagrees with its input",
+    "writes what differs from the input",
+)
 def test_map_and_numbers_of_colours(colours):
     lr = imresize(colours, 0.5)
     lr[3, 4] += np.array([1, 2, 6], np.uint8)
@@ -235,6 +239,7 @@ def test_degradation_of_a_published_model_needs_no_download():
     assert model_degradation("snu/edsr_baseline_x2") == Degradation()
 
 
+@pytest.mark.promise("(MATLAB's bicubic if nothing is recorded)")
 def test_degradation_of_a_model_of_ones_own(tiny_model, tmp_path):
     recipe = {"shrink": "area", "blur": 0.2, "blur_unit": "um", "jpeg": (30, 90)}
     path = trained(tiny_model(), tmp_path / "mine.safetensors", **recipe)

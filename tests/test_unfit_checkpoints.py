@@ -172,6 +172,7 @@ class Attribute(Payload):
         return (getattr(pathlib.Path(self.sentinel), "touch"), ())  # noqa: B009
 
 
+@pytest.mark.promise("never runs code found in a weights file")
 @pytest.mark.fault(
     "Weights files: malicious pickle", "It is refused, and its payload never runs."
 )

@@ -48,6 +48,10 @@ def test_built_in_models_come_first_and_official_ones_last():
     assert names == [*light, "edsr-light-x2-microscopy", *OFFICIAL]
 
 
+@pytest.mark.promise(
+    "Small networks are built in: nothing is downloaded to begin with.",
+    "Light networks of 16 blocks and 32 features",
+)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_default_models_are_built_in_and_intact(scale):
     card = zoo.get_card(zoo.default_model(scale))
@@ -70,6 +74,7 @@ def test_an_unknown_name_brings_similar_ones():
         zoo.fetch("¿?")
 
 
+@pytest.mark.promise("nothing is downloaded to begin with")
 def test_a_built_in_model_needs_no_download():
     job = zoo.iter_download("edsr-light-x3")
     with pytest.raises(StopIteration) as end:

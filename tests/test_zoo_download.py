@@ -43,6 +43,7 @@ def card(server: State) -> ModelCard:
     )
 
 
+@pytest.mark.promise("fetches the published weights")
 def test_fetch_places_the_file_and_leaves_no_part(server, card, own_cache):
     assert not zoo.is_available(card)
     path = zoo.fetch(card)
@@ -258,6 +259,9 @@ def test_pooch_announces_no_second_download(server, card, caplog):
     assert caplog.messages == []
 
 
+@pytest.mark.promise(
+    "`napari-edsr models download snu/edsr_baseline_x2` fetches the published weights"
+)
 def test_the_command_downloads_an_official_model(server, own_cache, monkeypatch):
     from napari_edsr.cli.models import app
 

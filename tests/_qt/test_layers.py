@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image
 
@@ -47,6 +49,7 @@ def assert_blocks_lie_on_their_pixels(layer, result, scale, origin):
         )
 
 
+@pytest.mark.promise("Pixel size, units, rotation, contrast and colormap go along")
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("place", PLACES)
@@ -57,6 +60,53 @@ def test_result_lies_on_its_source(place, region, scale):
 
     origin = (3, 2) if region else (0, 0)
     assert_blocks_lie_on_their_pixels(layer, result, scale, origin)
+
+
+@st.composite
+def placed_layers(draw, ndim):
+    """A layer anywhere in the world: scaled, sheared, turned, moved, and all that again."""
+
+    def numbers(low, high, count=ndim):
+        return draw(st.lists(st.floats(low, high), min_size=count, max_size=count))
+
+    angles = numbers(-180, 180, 3)
+    rotate, n_shears = (angles[0], 1) if ndim == 2 else (angles, 3)
+    # once more around the whole, by a matrix that can be undone
+    affine = np.eye(ndim + 1)
+    affine[:ndim, :ndim] += np.reshape(numbers(-0.3, 0.3, ndim**2), (ndim, ndim))
+    affine[:ndim, ndim] = numbers(-100, 100)
+    return Image(
+        np.zeros((4, 8, 10)[-ndim:], np.uint8),
+        scale=numbers(0.01, 100),
+        translate=numbers(-1e3, 1e3),
+        rotate=rotate,
+        shear=numbers(-1, 1, n_shears),
+        affine=affine if draw(st.booleans()) else None,
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")  # napari, of such layers
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data(), st.sampled_from((2, 3)), st.sampled_from((2, 3, 4)))
+def test_any_result_covers_its_part_of_any_source(data, ndim, scale):
+    layer = data.draw(placed_layers(ndim))
+    region = {
+        axis: tuple(sorted(data.draw(st.permutations(range(length + 1)))[:2]))
+        for axis, length in zip("ZYX"[-ndim:], layer.data.shape, strict=True)
+    }
+
+    result = result_of(layer, scale, region)
+
+    starts = np.array([start for start, _ in region.values()])
+    factors = np.array([1, scale, scale][-ndim:])
+    size = float(np.abs(layer.extent.world).max())
+    for corner in itertools.product((0, 1), repeat=ndim):
+        ends = np.array(corner) * result.data.shape
+        np.testing.assert_allclose(
+            result.data_to_world(ends - 0.5),
+            layer.data_to_world(starts + ends / factors - 0.5),
+            atol=1e-9 * size,
+        )
 
 
 @pytest.mark.parametrize("scale", [2, 3])
@@ -88,6 +138,7 @@ def test_outer_corners_are_the_same():
         )
 
 
+@pytest.mark.promise("Pixel size, units, rotation, contrast and colormap go along")
 def test_result_looks_like_its_source():
     layer = Image(
         np.zeros((3, 5, 7), np.uint16),

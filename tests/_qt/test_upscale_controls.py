@@ -55,6 +55,11 @@ def test_without_an_image_it_says_what_to_do(fresh, viewer):
     )
 
 
+@pytest.mark.promise(
+    "Choose a layer, press one button",
+    "Open an image, or one of *File ▸ Open Sample ▸ napari-edsr*, and press "
+    "**Upscale**.",
+)
 def test_one_press_is_enough_once_there_is_an_image(fresh, viewer, image):
     viewer.add_image(image)
     assert fresh.panel.upscale.isEnabled()
@@ -152,6 +157,7 @@ def test_no_time_is_given_while_the_speed_is_unknown(fresh, viewer, image):
     assert "about" not in fresh.panel.estimate.text()
 
 
+@pytest.mark.promise("averages eight flips and turns: eight times the work")
 def test_self_ensemble_takes_eight_times_as_long(fresh, viewer):
     viewer.add_image(np.zeros((512, 512), np.uint8))
     fresh._on_speed(SpeedFound("cpu", 1e9))
@@ -589,6 +595,7 @@ def test_it_fits_a_narrow_dock_on_a_small_screen(fresh, viewer, image):
     assert isinstance(fresh.parent(), QWidget | None)
 
 
+@pytest.mark.promise("The Upscale dock points to it when a layer is grey.")
 def test_microscopy_model_is_suggested_for_grey_layers(make_widget, viewer, image, rng):
     widget = make_widget()
     models = widget.controls.models
@@ -609,6 +616,7 @@ def test_microscopy_model_is_suggested_for_grey_layers(make_widget, viewer, imag
     assert models.hint.isHidden()
 
 
+@pytest.mark.promise("the Upscale dock lists it among the devices")
 def test_mnn_is_offered_with_its_error_and_asked_for_by_its_name(fresh):
     fresh._on_devices(DevicesFound(("cpu",), "cpu", 0.0216))
     devices = fresh.controls.speed.device

@@ -84,6 +84,11 @@ def click(qtbot, widget, row):
     return opened.args[0]
 
 
+@pytest.mark.promise(
+    "upscales files without opening them",
+    "how many images there are, and what they will take, stands there before you press",
+    "Each becomes a file of the same name.",
+)
 def test_every_image_becomes_a_file(widget, choose, run_folder, folder, tmp_path):
     options = choose(widget, folder)
     assert options.output.path() == str(tmp_path / "cells_x2")
@@ -102,6 +107,7 @@ def test_every_image_becomes_a_file(widget, choose, run_folder, folder, tmp_path
     assert widget.panel.outcome.text().startswith("3 of 3 images done in ")
 
 
+@pytest.mark.promise("a pattern such as `*.tif` if you like, and where the results go")
 def test_pattern_and_sub_folders(widget, choose, run_folder, folder, tmp_path):
     (folder / "day 2").mkdir()
     (folder / "a.tif").rename(folder / "day 2" / "a.tif")
@@ -115,6 +121,7 @@ def test_pattern_and_sub_folders(widget, choose, run_folder, folder, tmp_path):
     assert made[1].parent.name == "day 2"
 
 
+@pytest.mark.promise("what is there already is left out")
 def test_what_is_there_is_left_out_unless_it_is_to_be_replaced(
     widget, choose, run_folder, folder, tmp_path, qtbot
 ):
@@ -137,6 +144,7 @@ def test_what_is_there_is_left_out_unless_it_is_to_be_replaced(
     assert files.read_image(made / "a.tif").data.shape == (40, 48)
 
 
+@pytest.mark.promise("One that cannot be read does not stop the others")
 def test_one_that_fails_does_not_stop_the_others(
     widget, choose, run_folder, folder, tmp_path, errors_shown
 ):
@@ -205,6 +213,7 @@ def test_nothing_else_runs_meanwhile_and_results_can_be_opened(
     assert widget.panel.upscale.isEnabled()
 
 
+@pytest.mark.promise("a click on a line of the list opens a result")
 def test_a_click_opens_a_result_once(
     widget, choose, run_folder, folder, viewer, qtbot, tmp_path
 ):

@@ -22,6 +22,7 @@ def wait_for_end(qtbot, widget, engine):
         engine.let_on(1000)
 
 
+@pytest.mark.promise("the layer sharpens from the top as it runs")
 def test_placeholder_is_the_enlarged_source_and_sharpens_in_place(
     qtbot, widget, viewer, image, engine, begin
 ):
@@ -38,6 +39,7 @@ def test_placeholder_is_the_enlarged_source_and_sharpens_in_place(
     assert (array == 7).all()
 
 
+@pytest.mark.promise("*Cancel* answers at once and keeps what is done")
 @pytest.mark.fault(
     "Stopping: cancelled in the dock",
     "It stops within a part; what is done is kept and marked as partial.",

@@ -29,6 +29,7 @@ def request(height, **changes):
 DONE = {"seconds": 2.0, "device": "cpu", "precision": "fp32", "notes": ["a note"]}
 
 
+@pytest.mark.promise("with progress and time left")
 def test_progress_is_that_of_the_whole_queue():
     tally = Tally([request(10), request(30)], number=2, finished={1: DONE})
     share, words = tally.progress(0.5, 3.0)

@@ -18,6 +18,11 @@ def engine(widget, data, **options):
     )
 
 
+@pytest.mark.promise(
+    "get a ×2, ×3 or ×4 layer that lies exactly over the original, in the "
+    "same data type",
+    "The same engine runs from Python",
+)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_result_is_an_aligned_layer_of_the_same_type(
     make_widget, viewer, run, image, scale
@@ -48,6 +53,9 @@ def test_result_is_an_aligned_layer_of_the_same_type(
     )
 
 
+@pytest.mark.promise(
+    "a ×2, ×3 or ×4 layer that lies exactly over the original, in the same data type"
+)
 @pytest.mark.parametrize(
     ("shape", "dtype", "options"),
     [
@@ -80,6 +88,7 @@ def test_multiscale_layer_is_upscaled_at_full_resolution(widget, viewer, run, im
     np.testing.assert_array_equal(viewer.layers[-1].data, engine(widget, image))
 
 
+@pytest.mark.promise("the result carries a record of how it was made")
 def test_provenance_is_in_the_metadata(widget, viewer, run, image):
     viewer.add_image(image, name="cells", metadata={"sample": "A1"})
 
@@ -94,6 +103,10 @@ def test_provenance_is_in_the_metadata(widget, viewer, run, image):
     assert about["model"]["sha256"]
 
 
+@pytest.mark.promise(
+    "upscales what you see; its pixels are those of the full run",
+    "the whole layer, the view",
+)
 @pytest.mark.parametrize("button", ["upscale", "preview"])
 def test_part_is_pixel_equal_to_the_full_run(widget, viewer, run, image, button):
     layer = viewer.add_image(image, scale=(0.5, 0.5), rotate=30)
@@ -110,6 +123,7 @@ def test_part_is_pixel_equal_to_the_full_run(widget, viewer, run, image, button)
     )
 
 
+@pytest.mark.promise("the whole layer, the view, or a rectangle of a Shapes layer")
 def test_rectangle_of_a_shapes_layer(widget, viewer, run, image):
     layer = viewer.add_image(image)
     whole = engine(widget, image)
@@ -235,6 +249,7 @@ def test_uncertainty_is_a_hidden_layer_over_the_result(widget, viewer, run, imag
     )
 
 
+@pytest.mark.promise("which values the network sees as black and white")
 @pytest.mark.parametrize(
     ("method", "normalize"),
     [

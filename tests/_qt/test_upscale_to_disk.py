@@ -93,6 +93,7 @@ def extent(layer):
     return layer._extent_world_augmented[:, -2:]
 
 
+@pytest.mark.promise("in memory, or to an OME-Zarr (`.ome.zarr`, extra `large`)")
 def test_the_file_holds_the_pixels_of_a_run_in_memory(widget, viewer, run, image, path):
     source = viewer.add_image(
         image,
@@ -154,6 +155,9 @@ def test_a_part_lies_where_it_was_cut(widget, viewer, run, image):
     )
 
 
+@pytest.mark.promise(
+    "Its layer has several resolutions and fills while the run goes on."
+)
 def test_what_is_finished_shows_while_the_rest_is_made(
     qtbot, widget, viewer, image, path
 ):
@@ -229,6 +233,11 @@ def test_the_source_is_seen_where_nothing_is_done_yet(
     assert viewer.layers["cells"].colormap.low_color is None
 
 
+@pytest.mark.promise(
+    "*Cancel* keeps what is done; with the same layer, settings and file the "
+    "button then reads **Resume (37 %)**",
+    "the file ends with the same bytes",
+)
 @pytest.mark.fault(
     "Stopping: a run to a file cancelled in the dock",
     "Started again, it goes on and ends with the same bytes as a run in one go.",
@@ -262,6 +271,30 @@ def test_cancel_keeps_what_is_done_and_resume_ends_with_the_same_bytes(
     assert pixels(path) == pixels(tmp_path / "whole.ome.zarr")
 
 
+@pytest.mark.promise("after a restart too")
+def test_another_dock_resumes_what_one_began(
+    qtbot, widget, make_widget, viewer, run, image, path
+):
+    image = image[:100]
+    viewer.add_image(image, name="cells")
+    choose_file(widget, path)
+    stop_after(qtbot, widget, 18)
+    del viewer.layers[1:]
+    widget.close()
+
+    restarted = make_widget()
+    restarted.controls.speed.tile.setValue(0)
+    choose_file(restarted, path)
+    assert "Res" in restarted.panel.upscale.text()
+    shares = []
+    restarted.session.progressed.connect(lambda share, text: shares.append(share))
+    run(restarted)
+
+    assert shares[0] >= 0.5
+    result = np.asarray(viewer.layers[-1].data[0])
+    np.testing.assert_array_equal(result, expected(restarted, image))
+
+
 def test_a_finished_file_is_opened(widget, viewer, run, image, path):
     viewer.add_image(image, name="cells")
     run(widget)
@@ -280,6 +313,7 @@ def test_a_finished_file_is_opened(widget, viewer, run, image, path):
     assert pixels(path) == before
 
 
+@pytest.mark.promise("*Start anew* replaces a file made with other settings.")
 def test_other_settings_are_told_and_can_start_anew(widget, viewer, run, image, path):
     viewer.add_image(image, name="cells")
     run(widget)
@@ -331,6 +365,10 @@ def test_what_is_not_from_here_stays(widget, viewer, image, path):
     assert not widget.panel.anew.isVisibleTo(widget)
 
 
+@pytest.mark.promise(
+    "A result that does not fit into memory goes to a file: the dock chooses "
+    "that by itself"
+)
 def test_where_memory_does_not_suffice_a_file_is_used(
     make_widget, viewer, image, monkeypatch, tmp_path, run
 ):
@@ -372,6 +410,7 @@ def test_in_memory_it_is_refused_with_the_way_out(widget, viewer, image, monkeyp
         planning.plan(viewer, widget.layers(), replace(choices, output=""))
 
 
+@pytest.mark.promise("the dock chooses that by itself, and names it")
 def test_the_file_is_named_after_layer_and_scale(
     make_widget, model_file, viewer, image, tmp_path, monkeypatch
 ):

@@ -41,6 +41,7 @@ def finished_run(qtbot, widget, button=None):
         (button or widget.panel.upscale).click()
 
 
+@pytest.mark.promise("upscales what you see; its pixels are those of the full run")
 @pytest.mark.gui
 def test_run_and_preview_of_the_real_view(docked, qtbot, image):
     viewer, widget = docked
@@ -167,6 +168,7 @@ def test_hiding_the_dock_lets_the_run_go_on(docked, qtbot, image, monkeypatch):
     assert widget.panel.outcome.text().startswith("Done: ")
 
 
+@pytest.mark.promise("TIFF, OME-TIFF, PNG or JPEG with pixel size")
 @pytest.mark.gui
 def test_saved_file_keeps_pixels_and_their_size(
     docked, qtbot, image, tmp_path, monkeypatch
@@ -220,6 +222,7 @@ def test_napari_saves_through_our_writer(docked, qtbot, image, tmp_path):
         np.testing.assert_array_equal(file.asarray(), viewer.layers[-1].data)
 
 
+@pytest.mark.promise("Open an image, or one of *File ▸ Open Sample ▸ napari-edsr*")
 @pytest.mark.gui
 @pytest.mark.parametrize(
     ("key", "shape"), [("photo", (180, 240, 3)), ("microscopy", (258, 348))]
@@ -242,6 +245,7 @@ def open_demo(make_napari_viewer, monkeypatch):
     return lambda: launch.open_demo(block=False)
 
 
+@pytest.mark.promise("`make demo-gui` opens napari with the dock and a sample.")
 @pytest.mark.gui
 def test_demo_shows_the_dock_and_the_photograph(open_demo):
     viewer, widget = open_demo()
@@ -301,6 +305,7 @@ def test_demo_starts_from_the_defaults_and_keeps_what_is_remembered(
     assert (settings.load(), settings.load("remembered")) == remembered
 
 
+@pytest.mark.promise("*Layers ▸ Filter ▸ Upscale (napari-edsr)*, opens the dock.")
 def test_menu_entries_open_the_docks(npe2pm):
     manifest = npe2pm.get_manifest("napari-edsr")
     menus = manifest.contributions.menus
@@ -314,6 +319,15 @@ def test_menu_entries_open_the_docks(npe2pm):
     }
 
 
+@pytest.mark.promise(
+    "*Plugins ▸ Upscale (napari-edsr)*, or *Layers ▸ Filter ▸ Upscale "
+    "(napari-edsr)*, opens the dock.",
+    "*Plugins ▸ Fine-tune (napari-edsr)*, or *Layers ▸ Filter ▸ Fine-tune "
+    "(napari-edsr)*",
+    "*Plugins ▸ Evaluate (napari-edsr)*, or *Layers ▸ Measure ▸ Evaluate "
+    "(napari-edsr)*",
+    "*Plugins ▸ Compare (napari-edsr)* or *Layers ▸ Visualize ▸ Compare (napari-edsr)*",
+)
 def test_every_way_to_a_dock_gives_it_the_name_in_the_readme(npe2pm):
     from napari.plugins import menu_item_template
 

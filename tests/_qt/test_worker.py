@@ -63,6 +63,7 @@ def run_through(qtbot, job, counting):
     return log
 
 
+@pytest.mark.promise("Runs go on in a worker thread")
 def test_signals_arrive_in_order_on_the_main_thread(qtbot):
     counting = Counting(3)
     log = run_through(qtbot, Job(counting.run()), counting)

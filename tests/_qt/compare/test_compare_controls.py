@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from napari.layers import Image
 from qtpy.QtWidgets import QLabel, QPushButton
 
-from napari_edsr._qt.compare.controls import CURTAIN
+from napari_edsr._qt.compare.controls import BLINK, CURTAIN
 
 
 def test_mnemonics_are_unique_and_leave_the_menus_theirs(pair, make_dock):
@@ -19,6 +20,15 @@ def test_mnemonics_are_unique_and_leave_the_menus_theirs(pair, make_dock):
     assert len(letters) == len(set(letters)) == 17
     menus, screenshots = set("fvlpwh"), set("sc")
     assert set(letters) & (menus | screenshots) == set()
+
+
+@pytest.mark.promise("the ticked layers in turn, 0.5 to 10 in a second")
+@pytest.mark.parametrize(("asked", "pause"), [(0.1, 2000), (4, 250), (50, 100)])
+def test_blinking_is_as_quick_as_asked_for(pair, make_dock, asked, pause):
+    dock = make_dock()
+    dock.controls.blink.rate.setValue(asked)
+    dock.controls.modes.buttons[BLINK].click()
+    assert dock.mode._clock.interval() == pause
 
 
 def test_mnemonics_stay_unique_when_the_line_turns(pair, make_dock):

@@ -83,6 +83,9 @@ def test_truth_can_be_chosen_and_stays_chosen(dock, pair, viewer, rng):
     assert dock.truth() is pair[0]
 
 
+@pytest.mark.promise(
+    "Your layers are shown, not changed, and **Leave** puts everything back."
+)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("how", ["leave", "again", "close", "switch"])
 def test_everything_is_as_it_was(dock, pair, viewer, state, mode, how, mouse):
@@ -163,6 +166,9 @@ def test_a_layer_deleted_meanwhile_is_no_error(dock, pair, viewer, rng):
     assert dock.panel.outcome.text() == "Left the comparison: low is gone."
 
 
+@pytest.mark.promise(
+    "the ticked layers side by side under one camera, with their names"
+)
 def test_grid_shows_the_ticked_layers_with_their_names(dock, pair, viewer, rng):
     other = viewer.add_image(rng.random((5, 5)), name="other")
     dock.controls.ticks.tick_only(*map(id, pair))
@@ -185,6 +191,7 @@ def test_grid_keeps_what_is_in_view(dock, viewer):
     assert viewer.scene.camera.zoom == pytest.approx(6)
 
 
+@pytest.mark.promise("the ticked layers in turn")
 def test_blink_shows_each_layer_in_turn(dock, pair, qtbot, painted):
     dock.controls.blink.rate.setValue(10)
     press_mode(dock, BLINK)

@@ -41,6 +41,10 @@ PLACEMENTS = {
 }
 
 
+@pytest.mark.promise(
+    "Layers may differ in size, pixel size, type and rotation: they are "
+    "aligned in the world."
+)
 @pytest.mark.gui
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_each_side_looks_as_its_layer_does_alone(docked, rng, placement):
@@ -185,6 +189,7 @@ def test_pyramid_is_sampled_at_the_level_of_the_view(docked, rng):
     assert (np.abs(both[part] - alone[part]) > 2).mean() < 0.005
 
 
+@pytest.mark.promise("*Compare* in the Upscale dock")
 @pytest.mark.gui
 def test_upscale_hands_its_result_over(make_napari_viewer, model_file, qtbot, image):
     viewer = make_napari_viewer(show=True)

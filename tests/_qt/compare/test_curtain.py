@@ -43,6 +43,7 @@ def assert_sides(shown, left, right, cut):
     )
 
 
+@pytest.mark.promise("two layers at the sides of a line")
 def test_each_side_shows_its_layer_pixel_by_pixel(dock, pair, painted):
     shown = painted(dock)
 
@@ -90,6 +91,7 @@ def test_horizontal_line_cuts_rows(dock, pair, painted):
     )
 
 
+@pytest.mark.promise("drag it, or use the arrow keys")
 def test_line_is_dragged_and_the_view_is_not(dock, pair, viewer, mouse, painted):
     camera = viewer.scene.camera
     mouse.hover(40, 20)
@@ -139,6 +141,7 @@ def test_press_beside_the_line_leaves_it_alone(dock, pair, viewer, mouse, painte
     assert_sides(painted(dock), *expected(pair), cut=120)
 
 
+@pytest.mark.promise("use the arrow keys; X swaps the sides")
 def test_arrow_keys_move_the_line_and_x_swaps_the_sides(
     dock, pair, viewer, press, painted
 ):
@@ -244,6 +247,10 @@ def test_curtain_follows_the_slider_of_a_stack(viewer, make_dock, rng, painted):
     np.testing.assert_allclose(shown, enlarged(stack[1], 2)[TOP:, 40 + MARKS :], atol=1)
 
 
+@pytest.mark.promise(
+    "A curtain over 4096 × 4096 px moves as one over 1024 × 1024 px does: "
+    "only pixels of the canvas are drawn"
+)
 @pytest.mark.parametrize("lazy", [False, True])
 def test_bytes_of_a_move_are_bounded_by_the_canvas(viewer, make_dock, lazy, painted):
     side = 16384 if lazy else 4096

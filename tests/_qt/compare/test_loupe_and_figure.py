@@ -55,6 +55,7 @@ def shown(view):
     return qimage_to_array(view.picture.image)
 
 
+@pytest.mark.promise("what is under the cursor, magnified, of every ticked layer")
 def test_tiles_show_pixels_as_squares_around_the_cursor(look, images):
     views = look(3.25, 3.25)  # the edge between the pixels 32 and 33
 
@@ -79,6 +80,7 @@ def test_tiles_have_the_layers_own_colours(look, viewer, images):
     assert picture[..., [0, 2]].max() == 0
 
 
+@pytest.mark.promise("with a truth its local PSNR")
 def test_scores_are_those_of_the_pixels_shown(look, dock, images):
     views = look(3.25, 3.25)
 
@@ -175,6 +177,7 @@ def panels(picture, width):
     return [start for start in starts if row[start : start + width].all()]
 
 
+@pytest.mark.promise("what you see, as PNG or SVG")
 def test_png_holds_a_panel_of_each_layer(dock, export, images):
     figure = np.asarray(Picture.open(export("figure.png")).convert("RGB"))
 
@@ -192,6 +195,9 @@ def texts(path):
     return re.findall(r">([^<>\n]+)</text>", path.read_text("utf-8"))
 
 
+@pytest.mark.promise(
+    "as PNG or SVG, with names, a scale bar and, with a truth, PSNR and SSIM"
+)
 def test_svg_holds_names_numbers_and_the_scale_bar(export, images):
     found = texts(export("figure.svg"))
 

@@ -75,6 +75,9 @@ def test_ticked_layer_that_does_not_fit_is_left_out_with_a_reason(
     )
 
 
+@pytest.mark.promise(
+    "bicubic interpolation and repeated pixels of the low-resolution layer as baselines"
+)
 def test_low_layer_alone_gives_baselines(dock, viewer, truth, low):
     viewer.add_image(truth, name="truth")
     viewer.add_image(low, name="low")

@@ -17,6 +17,7 @@ from napari_edsr.resampling import imresize
 WAIT = 60_000
 
 
+@pytest.mark.promise("as layers over the truth")
 def test_maps_lie_over_the_truth(dock, viewer, press, truth, noisy):
     candidate = noisy()
     place = {"scale": (0.2, 0.4), "rotate": 10, "units": ("um", "um")}
@@ -42,6 +43,7 @@ def test_maps_lie_over_the_truth(dock, viewer, press, truth, noisy):
     assert tuple(similarity.contrast_limits) == (0, 1)
 
 
+@pytest.mark.promise("where the chosen candidate is wrong")
 def test_map_is_of_the_chosen_line(dock, viewer, press, truth, low):
     viewer.add_image(truth, name="truth")
     viewer.add_image(low, name="low")
@@ -72,6 +74,7 @@ def test_maps_are_no_candidates(dock, viewer, press, truth, noisy):
     assert dock.controls.candidates.count() == 1
 
 
+@pytest.mark.promise("can be copied or saved as CSV")
 def test_csv_holds_every_figure_in_full(
     dock, viewer, press, tmp_path, monkeypatch, truth, noisy
 ):
@@ -96,6 +99,7 @@ def test_csv_holds_every_figure_in_full(
     assert {row["data_range"] for row in rows} == {"255.0"}
 
 
+@pytest.mark.promise("can be copied or saved as CSV")
 def test_copy_puts_the_table_on_the_clipboard(dock, viewer, press, qapp, truth, noisy):
     viewer.add_image(truth, name="truth")
     viewer.add_image(noisy(), name="mi\tne\n2")
@@ -146,6 +150,9 @@ def handed_over():
     layer_news().to_compare.disconnect(given.append)
 
 
+@pytest.mark.promise(
+    "opens it beside the truth in the Compare dock, at its worst plane"
+)
 def test_compare_takes_the_chosen_candidate_at_its_worst_plane(
     dock, viewer, press, truth, noisy, handed_over
 ):

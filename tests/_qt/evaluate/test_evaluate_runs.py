@@ -41,6 +41,13 @@ def choose(dock, **values):
         setter(value)
 
 
+@pytest.mark.promise(
+    "compares layers with one that is right",
+    "Choose it, and press **Measure**.",
+    "bicubic interpolation and repeated pixels of the low-resolution layer as "
+    "baselines",
+    "PSNR, SSIM, decibels over bicubic, errors",
+)
 def test_figures_of_candidates_and_baselines(
     dock, viewer, press, table, truth, low, noisy
 ):
@@ -92,6 +99,7 @@ def test_result_is_measured_against_a_truth_that_knows_no_place(
     assert "aligned by size" in dock.controls.described.text()
 
 
+@pytest.mark.promise("they are laid on the truth by their place in the world")
 def test_only_the_overlap_in_the_world_is_measured(dock, viewer, press, truth, noisy):
     candidate = noisy()
     viewer.add_image(truth, name="truth", scale=(0.1, 0.1))
@@ -104,6 +112,7 @@ def test_only_the_overlap_in_the_world_is_measured(dock, viewer, press, truth, n
     assert "86 × 56 px" in dock.controls.described.text()
 
 
+@pytest.mark.promise("only what all of them cover is measured")
 def test_all_candidates_are_measured_on_what_they_share(
     dock, viewer, press, truth, noisy
 ):
@@ -116,6 +125,7 @@ def test_all_candidates_are_measured_on_what_they_share(
     assert row.mean.psnr == near(decibels(one[:40], truth[:40]))
 
 
+@pytest.mark.promise("a stack folds out into its planes")
 def test_planes_fold_out_and_show_themselves(dock, viewer, press, table, truth, noisy):
     stack = np.stack([noisy(2), truth, noisy(9)])
     viewer.add_image(np.stack([truth] * 3), name="truth", translate=(10, 0, 0))
@@ -133,6 +143,7 @@ def test_planes_fold_out_and_show_themselves(dock, viewer, press, table, truth, 
     assert viewer.dims.current_step[0] == 2
 
 
+@pytest.mark.promise("sorts by any column")
 def test_lines_sort_by_number(dock, viewer, press, table, truth, noisy):
     viewer.add_image(truth, name="truth")
     for name, spread in (("far", 30), ("near", 1), ("same", 0), ("middle", 9)):
@@ -145,6 +156,7 @@ def test_lines_sort_by_number(dock, viewer, press, table, truth, noisy):
     assert [line[0] for line in table(dock)] == ["same", "near", "middle", "far"]
 
 
+@pytest.mark.promise("border, colour, data range")
 def test_border_and_data_range_are_those_set(dock, viewer, press, truth, noisy):
     candidate = noisy()
     viewer.add_image(truth, name="truth")
@@ -168,6 +180,7 @@ def test_range_of_floats_is_that_of_the_whole_truth(dock, viewer, press, truth):
     assert row.planes[0].score.psnr == pytest.approx(20 * math.log10(white))
 
 
+@pytest.mark.promise("what is done to the images first")
 def test_protocols_of_the_literature(dock, viewer, press, truth, low):
     colours = np.stack([truth, truth[::-1], truth[:, ::-1]], axis=-1)
     small = imresize(colours, 0.5)
@@ -182,6 +195,7 @@ def test_protocols_of_the_literature(dock, viewer, press, truth, low):
         assert (row.mean.protocol, row.mean.colour) == (protocol, expected.colour)
 
 
+@pytest.mark.promise("border, colour, data range")
 def test_luma_is_measured_if_asked_for(dock, viewer, press, truth, noisy):
     colours = np.stack([truth, truth[::-1], truth[:, ::-1]], axis=-1)
     other = np.stack([noisy(), noisy()[::-1], noisy()[:, ::-1]], axis=-1)
@@ -194,6 +208,10 @@ def test_luma_is_measured_if_asked_for(dock, viewer, press, truth, noisy):
     assert values(row.mean) == near(values(expected))
 
 
+@pytest.mark.promise(
+    "*Register first* finds shifts to parts of a pixel, undoes them and says "
+    "what they were"
+)
 def test_registration_undoes_a_shift_and_says_it(dock, viewer, press):
     scene = data.camera()[100:300, 100:340].astype(np.float32)
     shifted = ndimage.shift(scene, (0.6, -1.3), order=3, mode="mirror")
@@ -238,6 +256,7 @@ def test_place_between_pixels_is_interpolated(dock, viewer, press):
 # what follows from a change
 
 
+@pytest.mark.promise("follows the layers")
 def test_figures_follow_the_pixels(dock, viewer, press, qtbot, truth, noisy):
     viewer.add_image(truth, name="truth")
     layer = viewer.add_image(noisy(), name="mine")

@@ -56,6 +56,7 @@ def shrunk(image, **options):
     return imresize(image, 0.5, **options).astype(float)
 
 
+@pytest.mark.promise("without a truth: the result made small again")
 @pytest.mark.parametrize("place", PLACES)
 def test_the_map_lies_over_the_input(
     same_place, viewer, upscaled, measure, image, place
@@ -182,6 +183,9 @@ def test_layers_on_disk_are_read_by_the_job_alone(viewer, upscaled, measure, rng
         np.testing.assert_array_equal(drain(job).map, expected)
 
 
+@pytest.mark.promise(
+    "the result made small again, as its model was trained, minus its input"
+)
 def test_the_degradation_is_the_one_recorded_with_the_model(
     viewer, upscaled, measure, tiny_model, tmp_path, image
 ):

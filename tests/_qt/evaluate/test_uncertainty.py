@@ -30,6 +30,9 @@ from napari_edsr.inference import iter_upscale
 WAIT = 30_000
 
 
+@pytest.mark.promise(
+    "without a truth: where the network disagrees with itself over flips and turns"
+)
 @pytest.mark.parametrize(
     "options",
     [

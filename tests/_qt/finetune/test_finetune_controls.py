@@ -129,6 +129,10 @@ def test_name_is_free_and_a_written_one_stays(dock, viewer, photo, train):
     assert dock.controls.name.text() == "own"
 
 
+@pytest.mark.promise(
+    "made from the sharp images: bicubic or binned, blurred (in pixels or "
+    "µm), with the noise of few photons, JPEG"
+)
 def test_degradation_of_the_controls(dock):
     options = dock.controls.degradation
     options.shrink.set_value("area")
@@ -154,6 +158,7 @@ def test_blur_in_micrometres_needs_a_pixel_size(dock, viewer, photo, train):
     assert "pixel size of the image is not known" in dock.panel.error.message.text()
 
 
+@pytest.mark.promise("blurred (in pixels or µm)")
 def test_blur_in_micrometres_follows_the_layer(dock, viewer, photo, qtbot):
     from napari_edsr.degradation import shrink
 

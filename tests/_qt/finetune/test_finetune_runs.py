@@ -36,6 +36,11 @@ def names(chooser):
     return [chooser.list.itemData(i) for i in range(chooser.list.count())]
 
 
+@pytest.mark.promise(
+    "A second dock fine-tunes a model on your own layers, on a CPU as well",
+    "Tick the sharp layers to learn from",
+    "What did best becomes a new model in the Upscale dock",
+)
 def test_a_run_makes_a_model_that_upscale_offers_at_once(
     dock, viewer, train, photo, qtbot
 ):
@@ -78,6 +83,10 @@ def test_use_chooses_the_new_model_in_the_upscale_dock(
     assert "dB" in upscale.controls.models.caption.text()
 
 
+@pytest.mark.promise(
+    "teaches a model what your camera and optics do",
+    "say how their low-resolution side comes about, and press **Start**",
+)
 def test_the_dock_trains_what_the_trainer_does(dock, viewer, train, photo):
     viewer.add_image(photo, name="cells")
     dock.controls.degradation.blur.setValue(1.0)
@@ -93,6 +102,9 @@ def test_the_dock_trains_what_the_trainer_does(dock, viewer, train, photo):
     assert outcome.result.psnr == same.psnr
 
 
+@pytest.mark.promise(
+    "the run as a configuration, to repeat it with `napari-edsr train`"
+)
 @pytest.mark.parametrize("kept", ["share", "rectangle"])
 def test_saved_yaml_repeats_the_run_on_the_command_line(
     dock, viewer, train, photo, tmp_path, monkeypatch, qtbot, kept
@@ -133,6 +145,10 @@ def _checked():
     return Qt.CheckState.Checked
 
 
+@pytest.mark.promise(
+    "shows on a part kept aside whether it helps",
+    "a rectangle that is never trained on, but measured",
+)
 def test_kept_rectangle_is_shown_where_it_lies(dock, viewer, train, photo):
     source = viewer.add_image(photo, name="cells", scale=(0.5, 0.5), translate=(3, 4))
     corners = [
@@ -166,6 +182,7 @@ def test_kept_rectangle_is_shown_where_it_lies(dock, viewer, train, photo):
     assert [layer.name for layer in viewer.layers].count("cells kept aside, now") == 1
 
 
+@pytest.mark.promise("the part itself is redrawn as it gets better")
 def test_shown_pixels_are_those_of_the_model(dock, viewer, train, photo, qtbot):
     viewer.add_image(photo, name="cells")
 
@@ -185,6 +202,11 @@ def test_shown_pixels_are_those_of_the_model(dock, viewer, train, photo, qtbot):
     np.testing.assert_array_equal(pair.hr[0], photo[:, -10:])
 
 
+@pytest.mark.promise(
+    "shows on a part kept aside whether it helps",
+    "if nothing did better than the model you started from, the dock says so "
+    "and makes none",
+)
 def test_it_says_plainly_when_it_did_not_help(dock, viewer, train, photo):
     viewer.add_image(photo, name="cells")
     dock.controls.models.list.set_value("edsr-light-x2")
@@ -216,6 +238,7 @@ def test_nothing_kept_aside_is_said(dock, viewer, train, photo):
     assert zoo.get_card("cells-x2").scores == {}
 
 
+@pytest.mark.promise("a run can wait")
 def test_pause_and_go_on(dock, viewer, photo, qtbot):
     viewer.add_image(photo, name="cells")
     seen = []
@@ -232,6 +255,7 @@ def test_pause_and_go_on(dock, viewer, photo, qtbot):
     assert seen == list(range(1, 7))
 
 
+@pytest.mark.promise("a run can wait, end early, and be taken up again")
 @pytest.mark.fault(
     "Stopping: training stopped in the dock",
     "The best weights are kept; resumed, it ends as in one go.",
@@ -282,6 +306,7 @@ def test_stop_while_paused_and_while_preparing(dock, viewer, photo, qtbot):
     assert dock.session.outcome.result.step < 500
 
 
+@pytest.mark.promise("Grey layers get a network of one channel.")
 @pytest.mark.parametrize(
     ("shape", "rgb", "colours"), [((64, 96), False, 1), ((48, 48, 3), True, 3)]
 )
@@ -325,6 +350,9 @@ def test_stack_and_channels(dock, viewer, train, rng, label):
     assert viewer.layers[-1].data.any(axis=(1, 2)).all()
 
 
+@pytest.mark.promise(
+    "learns from the very layer you want to upscale, if there is nothing sharper"
+)
 def test_adapt_learns_from_the_selected_layer_alone(dock, viewer, train, photo):
     viewer.add_image(photo, name="other")
     chosen = viewer.add_image(photo[::-1], name="mine")
@@ -337,6 +365,7 @@ def test_adapt_learns_from_the_selected_layer_alone(dock, viewer, train, photo):
     assert outcome.request.config.name == "mine-x2"
 
 
+@pytest.mark.promise("or real images of the same field, found by their position")
 def test_real_pairs_found_by_position(dock, viewer, train, photo):
     from napari_edsr.resampling import imresize
 
@@ -358,6 +387,7 @@ def test_real_pairs_found_by_position(dock, viewer, train, photo):
     )
 
 
+@pytest.mark.promise("layers, folders, or both")
 def test_folder_of_images(dock, viewer, train, photo, tmp_path):
     from PIL import Image
 
@@ -377,6 +407,7 @@ def test_folder_of_images(dock, viewer, train, photo, tmp_path):
     np.testing.assert_array_equal(viewer.layers[0].data, photo[:, -10:])
 
 
+@pytest.mark.promise("the low-resolution images as layers")
 def test_what_the_network_will_see(dock, viewer, photo, qtbot):
     from napari_edsr.degradation import shrink
     from napari_edsr.train_config import Degradation
@@ -401,6 +432,9 @@ def test_what_the_network_will_see(dock, viewer, photo, qtbot):
     assert (viewer.layers[1].data != seen.data).mean() > 0.5
 
 
+@pytest.mark.promise(
+    "mixes the weights from before and after, and shows what that gives"
+)
 def test_blend_lies_between_and_can_be_kept(dock, viewer, train, photo, qtbot):
     viewer.add_image(photo, name="cells")
     outcome = train(dock)
@@ -475,6 +509,10 @@ def test_memory_is_given_back_after_the_run(dock, viewer, train, photo, monkeypa
     assert released == [torch.device("cpu")]
 
 
+@pytest.mark.promise(
+    "The curve shows the PSNR of what was kept aside beside two lines, "
+    "bicubic interpolation and the model as it was"
+)
 def test_progress_ends_at_the_last_step(dock, viewer, train, photo):
     shares, curve = [], []
     dock.session.progressed.connect(lambda share, _: shares.append(share))
