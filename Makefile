@@ -6,7 +6,8 @@ WINDOW = libgl1 libegl1 libfontconfig1 libglib2.0-0 libdbus-1-3 libxkbcommon-x11
 	libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
 XVFB = xvfb xauth
 
-.PHONY: demo demo-gui test slow soak fuzz mutation lint docs bench dist clean
+.PHONY: demo demo-gui test oldest pyside6 matrix slow soak fuzz mutation lint docs bench dist \
+	clean
 
 demo:
 	@scripts/bootstrap
@@ -18,9 +19,15 @@ demo-gui:
 	@scripts/bootstrap $(WINDOW)
 	$(TOX) -e demo-gui
 
-test slow soak fuzz:
+test oldest pyside6 slow soak fuzz:
 	@scripts/bootstrap $(WINDOW) $(XVFB)
 	scripts/with-display $(TOX) -e $@
+
+# The environments that tox.ini calls so, one after the other; the first failure does not
+# keep the others from running.
+matrix:
+	@scripts/bootstrap $(WINDOW) $(XVFB)
+	scripts/with-display $(TOX) -m matrix
 
 # pytest-qt asks for Qt, without showing any of it.
 mutation:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 DIST = ROOT / "dist"
 LARGEST = 30_000_000  # bytes
 #: One release of torch, as in the tests.
-TORCH = "torch==2.13.0"
+TORCH = (ROOT / "tests" / "torch.txt").read_text().strip()
 NEEDED = (
     "napari_edsr/napari.yaml",
     "napari_edsr/models/CREDITS.md",

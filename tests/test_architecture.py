@@ -10,6 +10,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = Path(sys.executable).parent
@@ -86,6 +89,30 @@ def test_base_dependencies_name_no_gui():
         "pyside6",
     }
     assert names & gui == set()
+
+
+def floors() -> dict[str, Version]:
+    """The oldest release of each dependency that pyproject.toml says will do."""
+    groups = SETTINGS["dependency-groups"]
+    extras = PROJECT["optional-dependencies"].values()
+    lines = [*PROJECT["dependencies"], *sum(extras, []), *groups["test"]]
+    wanted = [Requirement(line) for line in lines if "napari-edsr" not in line]
+    found: dict[str, Version] = {}
+    for one in wanted:
+        (floor,) = (part.version for part in one.specifier if part.operator == ">=")
+        name = canonicalize_name(one.name)
+        found[name] = max(Version(floor), found.get(name, Version("0")))
+    return found
+
+
+def test_the_floors_are_what_the_environment_oldest_installs():
+    """`tox -e floors` writes them anew; torch is one release wherever tests run."""
+    lines = (ROOT / "tests" / "oldest.txt").read_text().splitlines()
+    pins = dict(line.split()[0].split("==") for line in lines if line[0] not in "# ")
+    named = floors()
+    del named["torch"]
+    assert {name: Version(pins[name]) for name in named} == named
+    assert f"torch=={pins['torch']}" == (ROOT / "tests/torch.txt").read_text().strip()
 
 
 def test_the_manifest_at_the_top_is_the_one_in_the_package():

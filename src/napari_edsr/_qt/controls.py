@@ -185,7 +185,7 @@ class Section(QCollapsible):
     def __init__(
         self, title: str, content: QWidget, tip: str, parent: QWidget | None = None
     ) -> None:
-        super().__init__(title, parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        super().__init__(title, parent)
         self.toggleButton().setToolTip(tip)
         self._title, self._summary = title, ""
         self.setContent(content)
@@ -219,6 +219,7 @@ class Section(QCollapsible):
         """Let the content be as high as it likes, and keep Tab out while it is away."""
         self.content().setVisible(is_open)
         self.content().setMaximumHeight(QWIDGETSIZE_MAX if is_open else 0)
+        self.toggleButton().setIcon(QIcon())  # the title has an arrow
         self._retitle()
 
     def _retitle(self) -> None:
