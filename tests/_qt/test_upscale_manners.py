@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
 
 import numpy as np
@@ -214,8 +215,9 @@ def test_deleting_the_result_stops_the_run(qtbot, widget, viewer, engine, begin)
     ],
 )
 def test_error_in_a_run_is_shown_and_ends_it(
-    qtbot, widget, viewer, engine, begin, errors_shown, error
+    qtbot, widget, viewer, engine, begin, errors_shown, error, caplog, capsys
 ):
+    caplog.set_level(logging.INFO, "napari_edsr")
     fake = engine(error_after=2, error=error)
     result = begin(fake, tiles=2)
     wait_for_end(qtbot, widget, fake)
@@ -234,6 +236,12 @@ def test_error_in_a_run_is_shown_and_ends_it(
     assert copied.startswith(view.message.text())
     assert f"napari {version('napari')}\n" in copied
     assert "\ncpu: " in copied  # as torch was asked for it
+    (logged,) = (r for r in caplog.records if r.name == "napari_edsr._qt.failure")
+    assert str(error) in logged.getMessage() + logging.Formatter().format(logged)
+    expected = isinstance(error, DeviceError)
+    assert logged.levelno == (logging.INFO if expected else logging.ERROR)
+    assert bool(logged.exc_info) is not expected
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.fault(

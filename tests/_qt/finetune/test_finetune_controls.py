@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt, QThreadPool
-from qtpy.QtWidgets import QMainWindow, QWidget
+from qtpy.QtWidgets import QMainWindow
 from test_faults_cancel import closed_at_each_yield
 
 from napari_edsr import zoo
@@ -297,34 +297,6 @@ def test_real_folder_needs_its_counterpart(dock, viewer, photo, tmp_path, train)
     outcome = train(dock)
     (pair,) = outcome.result.kept
     np.testing.assert_array_equal(pair.lr[2][0], imresize(photo, [32, 48])[:, -5:])
-
-
-def test_every_control_can_be_reached_and_explains_itself(dock):
-    from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit
-
-    kinds = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit)
-    own = [
-        widget
-        for widget in dock.findChildren(QWidget)
-        if isinstance(widget, kinds) and not _is_inside(widget)
-    ]
-    assert len(own) > 25
-    assert [w for w in own if not w.toolTip() and w.isEnabled()] == []
-
-
-def _is_inside(widget):
-    """Whether Qt made it as a part of another control."""
-    from qtpy.QtWidgets import QAbstractScrollArea, QAbstractSpinBox, QComboBox
-    from superqt import QLabeledSlider
-
-    parents, parent = [], widget.parentWidget()
-    while parent is not None:
-        parents.append(parent)
-        parent = parent.parentWidget()
-    inside = (QAbstractSpinBox, QComboBox, QLabeledSlider)
-    return any(isinstance(p, inside) for p in parents) or isinstance(
-        widget.parentWidget(), QAbstractScrollArea
-    )
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (1, 40)])
