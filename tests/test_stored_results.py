@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from stored_files import files_of
 from napari_edsr import drain, engines, files, iter_upscale, storing, upscale
 from napari_edsr import plan as tile_plan
 from napari_edsr.errors import DeviceError, EDSRWarning, FileError, ImageError
-from napari_edsr.events import BytesDone, TileDone
+from napari_edsr.estimate import region_slices
+from napari_edsr.events import BytesDone, TileDone, UpscalePlanned
 from napari_edsr.files import ImageFile
 from napari_edsr.files.common import PROVENANCE
+from napari_edsr.images import understand
 from napari_edsr.stores import plan
 from napari_edsr.stores import result as stored
 from napari_edsr.stores.pyramid import Pyramid, halved, level_factors
@@ -560,6 +563,21 @@ def test_an_image_is_not_replaced_by_its_result(tiny, rng, tmp_path):
 )
 def test_chunks_are_parts_of_tiles_and_never_tiny(tile, side):
     assert plan.chunk_step(tile, 2) == side
+
+
+@pytest.mark.parametrize("width", [300, 2300, 20_000])
+def test_what_is_stored_at_once_does_not_grow_with_the_width(tiny, tmp_path, width):
+    image = np.broadcast_to(np.uint8(7), (1200, width))
+    out = tmp_path / "wide.ome.zarr"
+    with closing(iter_upscale(image, tiny, tile="rows", out=out)) as job:
+        next(event for event in job if isinstance(event, UpscalePlanned))
+    settled = plan.Settled.from_dict(stored.read_state(out)["settled"])
+    spec = understand(image)
+    grid = settled.grid(spec, region_slices(spec, None), 2)
+    boxes = [grid.unit(number).box for number in range(len(grid))]
+    sizes = [np.prod([part.stop - part.start for part in box]) // 4 for box in boxes]
+    assert sum(sizes) == image.size
+    assert max(sizes) <= 2048 * 256
 
 
 def test_numbers_of_numpy_and_names_of_a_part(tiny, rng, tmp_path):
