@@ -189,6 +189,7 @@ def test_predictions_are_clipped_and_rounded_first():
 
     assert score(np.full((24, 24), 300.0), truth, scale=2).psnr == math.inf
     assert score(np.full((24, 24), 254.6), truth, scale=2).psnr == math.inf
+    assert score(np.full((24, 24), -40.0), 0 * truth, scale=2).psnr == math.inf
     assert score(np.full((24, 24), np.inf), truth, scale=2).mae != 0
 
 
@@ -308,6 +309,7 @@ def test_a_prediction_on_0_to_1_beside_integers_is_pointed_out(truth, other):
         score(other / 255, truth, scale=2)
     with pytest.warns(EDSRWarning, match="to the units of the truth first.$"):
         score(np.ones(truth.shape), truth, scale=2)
+    score(np.full(truth.shape, 1.5), truth, scale=2)
     score(np.ones(truth.shape), np.ones_like(truth), scale=2)
     score(other / 255, truth / 255, scale=2, data_range=1)
     score(other * 1.0, truth, scale=2)
