@@ -325,7 +325,7 @@ def test_a_warning_names_the_line_that_asked(truth):
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((24, 24), {"scale": 2, "protocol": "edsr"}, "Unknown protocol 'edsr'; use"),
+        ((24, 24), {"scale": 2, "protocol": "Y"}, "'Y'; use mmagic, edsr-y, "),
         ((24, 24), {"scale": 2, "data_range": 0}, "positive"),
         ((24, 24), {"scale": 2, "colour": "red"}, "not as 'red'"),
         ((3, 24, 24), {"scale": 2}, "grey or RGB"),
