@@ -58,8 +58,8 @@ def test_a_spec_knows_its_sizes_and_words():
     assert spec.output_shape(3) == (4, 2, 15, 18)
     assert spec.describe() == "6 x 5, 2 channels, 4 planes, uint16"
     assert understand(np.zeros((5, 6, 4), "u1")).describe() == "6 x 5, RGBA, uint8"
-    alone = understand(np.zeros((1, 5, 6), "f4"), "CYX")
-    assert alone.describe() == "6 x 5, float32"
+    alone = understand(np.zeros((1, 2, 5, 6), "f4"), "CZYX")
+    assert alone.describe() == "6 x 5, 2 planes, float32"
 
 
 def test_sizes_follow_the_axes_wherever_they_are():
@@ -192,7 +192,7 @@ def test_what_gives_no_plain_planes_is_refused():
 
 
 def test_what_lies_on_disk_is_understood_without_being_read():
-    lazy = OnDisk(np.zeros((4, 5, 6), "u2"))
+    lazy = OnDisk(np.zeros((4, 5, 6), "u2"), attrs={"of": "an array of zarr"})
     spec = understand(lazy)
     assert (spec.shape, spec.dtype, spec.axes) == ((4, 5, 6), np.dtype("u2"), "ZYX")
     assert as_source(lazy) is lazy

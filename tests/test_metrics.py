@@ -230,6 +230,12 @@ def test_offset_and_gain_do_not_change_the_range_invariant_psnr(pair, gain, offs
     assert range_invariant_psnr(prediction, truth * 0.25 + 7) == pytest.approx(expected)
 
 
+def test_means_are_not_rounded_to_the_type_of_the_images(rng):
+    images = rng.integers(1000, 1008, (2, 24, 30)).astype("float16")
+    expected = range_invariant_psnr(*images.astype(float))
+    assert range_invariant_psnr(*images) == pytest.approx(expected)
+
+
 def test_range_invariant_psnr_of_constants(pair):
     _, truth = pair
     flat = np.full(truth.shape, 0.1)

@@ -193,6 +193,7 @@ def test_predictions_are_clipped_and_rounded_first():
 
     assert score(np.full((24, 24), 300.0), truth, scale=2).psnr == math.inf
     assert score(np.full((24, 24), 254.6), truth, scale=2).psnr == math.inf
+    assert score(np.full((24, 24), -40.0), 0 * truth, scale=2).psnr == math.inf
     assert score(np.full((24, 24), np.inf), truth, scale=2).mae != 0
 
 
@@ -316,6 +317,7 @@ def test_a_prediction_on_0_to_1_beside_integers_is_pointed_out(truth, other):
         score(other / 255, truth, scale=2)
     with pytest.warns(EDSRWarning, match="to the units of the truth first.$"):
         score(np.ones(truth.shape), truth, scale=2)
+    score(np.full(truth.shape, 1.5), truth, scale=2)
     score(np.ones(truth.shape), np.ones_like(truth), scale=2)
     score(other / 255, truth / 255, scale=2, data_range=1)
     score(other * 1.0, truth, scale=2)
@@ -331,7 +333,7 @@ def test_a_warning_names_the_line_that_asked(truth):
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((24, 24), {"scale": 2, "protocol": "edsr"}, "Unknown protocol 'edsr'; use"),
+        ((24, 24), {"scale": 2, "protocol": "Y"}, "'Y'; use mmagic, edsr-y, "),
         ((24, 24), {"scale": 2, "data_range": 0}, "positive"),
         ((24, 24), {"scale": 2, "colour": "red"}, "not as 'red'"),
         ((3, 24, 24), {"scale": 2}, "grey or RGB"),
