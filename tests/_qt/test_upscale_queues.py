@@ -225,10 +225,11 @@ def test_a_worker_that_is_told_to_exit_ends_its_job(qtbot):
         yield
         raise SystemExit(3)
 
-    job = Job(leaves())
-    with qtbot.waitSignals([job.failed, job.ended], timeout=WAIT) as signals:
+    job, failures = Job(leaves()), []
+    job.failed.connect(failures.append)
+    with qtbot.waitSignal(job.ended, timeout=WAIT):
         job.start()
-    failure = signals.all_signals_and_args[0].args[0]
+    (failure,) = failures
     assert isinstance(failure, JobFailedError)
 
 

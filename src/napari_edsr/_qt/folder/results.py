@@ -55,7 +55,7 @@ class FolderResults(QTreeWidget):
         item = QTreeWidgetItem([path.name, _SHORT.get(outcome.status, outcome.said)])
         item.setToolTip(0, str(path))
         item.setToolTip(1, outcome.said)
-        item.setTextAlignment(1, int(Qt.AlignmentFlag.AlignRight))
+        item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight)
         item.setData(0, _PATH, "" if failed else str(path))
         self.addTopLevelItem(item)
         self.scrollToItem(item)
