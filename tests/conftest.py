@@ -204,7 +204,7 @@ def no_leaked_threads() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     pool = QThreadPool.globalInstance()
-    assert pool.waitForDone(5000), f"{pool.activeThreadCount()} workers still run"
+    assert pool.waitForDone(30_000), f"{pool.activeThreadCount()} workers still run"
     assert [thread for thread in _own_threads() if thread not in before] == []
 
 

@@ -11,7 +11,7 @@ if sys.platform == "linux" and not os.environ.get("DISPLAY"):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 MANIFEST = Path(__file__).parents[2] / "src" / "napari_edsr" / "napari.yaml"
-WAIT = 30_000  # ms until a job that hangs fails its test
+WAIT = 60_000  # ms until a job that hangs fails its test
 
 
 @pytest.fixture(autouse=True)
