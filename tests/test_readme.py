@@ -221,10 +221,11 @@ def test_processes_share_the_cores(monkeypatch):
     from napari_edsr.device import share_cores
 
     taken = []
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 12)
-    monkeypatch.setattr(torch, "set_num_threads", taken.append)
-    share_cores(4)
-    share_cores(16)
+    with monkeypatch.context() as patch:  # `one_thread` ends with the real ones
+        patch.setattr(torch, "get_num_threads", lambda: 12)
+        patch.setattr(torch, "set_num_threads", taken.append)
+        share_cores(4)
+        share_cores(16)
     assert taken == [3, 1]
 
 
