@@ -8,7 +8,6 @@
 - `set5`: reads the Set5 benchmark; skips the test where it is not at hand;
 - `one_thread`: lets torch compute in one thread;
 - `nothing_kept`: forgets the models of runs before, and of the test;
-- `one_thread`: lets torch compute in one thread;
 - `no_leaked_threads`: fails a test whose workers outlive it.
 """
 
