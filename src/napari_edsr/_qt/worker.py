@@ -173,9 +173,14 @@ def _make_worker(job: Generator[Any, None, Any], *, is_task: bool) -> JobWorker:
     """A worker; of tasks napari knows, and asks before the viewer is closed on them."""
     if not is_task:
         return JobWorker(follow, job)
-    return create_worker(
+    worker: JobWorker = create_worker(
         follow, job, _worker_class=JobWorker, _ignore_errors=True, _start_thread=False
     )
+    # With PySide6 napari's note that it failed is an error itself, and that it ended
+    # follows at once. Without a viewer there is none, and nothing to disconnect.
+    worker.errored.connect(worker.quit)
+    worker.errored.disconnect()
+    return worker
 
 
 class Job(QObject):
