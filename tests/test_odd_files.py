@@ -51,7 +51,12 @@ def test_axes_that_a_tiff_does_not_name(tmp_path, rng, shape, axes):
 @pytest.mark.parametrize("bits", [2, 4])
 def test_few_bits_are_spread_over_eight(tmp_path, rng, bits):
     data = rng.integers(0, 2**bits, (9, 16), dtype=np.uint8)
-    tifffile.imwrite(tmp_path / "a.tif", data, bitspersample=bits)
+    each = np.unpackbits(data, axis=1).reshape(9, 16, 8)[..., -bits:]
+    packed = np.packbits(each.reshape(9, -1), axis=1).tobytes()
+    tifffile.imwrite(
+        tmp_path / "a.tif", iter([packed]), shape=(9, 16), dtype="u1",
+        bitspersample=bits, rowsperstrip=9,
+    )  # fmt: skip
     image = read_image(tmp_path / "a.tif")
     np.testing.assert_array_equal(image.data, data * (255 // (2**bits - 1)))
     assert f"{bits} bits were spread" in image.notes[-1]
