@@ -15,6 +15,7 @@ from limits import files_end_at
 from PIL import Image
 from stored_files import files_of
 from test_training import PHOTO, assert_same, config, weights
+from zarr.storage import LocalStore
 
 from napari_edsr import cache, iter_upscale, plan, save_model, upscale
 from napari_edsr.errors import DownloadError, FileError
@@ -109,6 +110,18 @@ def test_a_disk_that_is_full_for_a_large_result(
     assert left_in(out.parent) == [name]
     if out.is_dir():
         assert files_of(out) == files_of(whole)
+
+
+def test_no_thread_goes_on_writing_a_result_that_failed_to_begin(
+    tiny, rng, tmp_path, monkeypatch
+):
+    by_threads = []
+    for name in ("set", "set_if_not_exists"):
+        monkeypatch.setattr(LocalStore, name, lambda *what: by_threads.append(what))
+    image = rng.integers(0, 256, (150, 70), dtype=np.uint8)
+    with pytest.raises(FileError, match="cannot be written"), files_end_at(300):
+        upscale(image, tiny, out=tmp_path / "r.ome.zarr")
+    assert by_threads == []
 
 
 def test_what_was_done_before_the_disk_was_full_is_not_done_again(

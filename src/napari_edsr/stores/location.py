@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.request import url2pathname
@@ -61,12 +61,14 @@ def is_remote(path: Path) -> bool:
     return not isinstance(path, Path)
 
 
-def open_group(path: Path, mode: str, **options: Any) -> Any:
-    """A zarr group, wherever it lies."""
-    if is_remote(path):
-        remote: Any = path
+def open_group(place: Path | dict[str, Any], mode: str, **options: Any) -> Any:
+    """A zarr group, wherever it lies: in a dict, it is in memory."""
+    if isinstance(place, dict):
+        return zarr().open_group(place, mode=mode, **options)
+    if is_remote(place):
+        remote: Any = place
         options["storage_options"] = dict(remote.storage_options)
-    return zarr().open_group(str(path), mode=mode, **options)
+    return zarr().open_group(str(place), mode=mode, **options)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -77,6 +79,20 @@ def write_whole(path: Path, content: bytes) -> None:
     with replacing(path) as partial:
         partial.write_bytes(content)
     sync_files([path], path.parent)
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder of small files, whole or not at all, and bring it to the disk."""
+    partial = unfinished(path)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for name, content in files.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            (partial / name).write_bytes(content)
+        sync_files([partial / name for name in files], partial)
+        partial.rename(path)
+    finally:  # it is there no more, unless something went wrong
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def unfinished(path: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from napari_edsr.stores.location import (
     open_group,
     remove,
     sync_files,
-    unfinished,
+    write_folder,
     write_whole,
 )
 from napari_edsr.stores.pyramid import Pyramid, level_factors
@@ -120,20 +119,18 @@ def create(
         unlock()
     if not is_remote(path) and not path.parent.is_dir():
         raise FileError(f"There is no folder {path.parent}; make it first.")
-    partial = path if is_remote(path) else unfinished(path)
     with _writing(path):
-        try:
-            _fill(partial, axes, shape, dtype, place, about, chunk)
-            if partial != path:
-                sync_files(partial.rglob("zarr.json"), partial)
-                partial.rename(path)
-        finally:
-            if partial != path:  # it is there no more, unless something went wrong
-                shutil.rmtree(partial, ignore_errors=True)
+        if is_remote(path):
+            _fill(path, axes, shape, dtype, place, about, chunk)
+            return
+        # zarr writes files by several threads, which go on after one of them failed.
+        files: dict[str, Any] = {}
+        _fill(files, axes, shape, dtype, place, about, chunk)
+        write_folder(path, {name: files[name].to_bytes() for name in files})
 
 
 def _fill(
-    path: Path,
+    where: Path | dict[str, Any],
     axes: str,
     shape: Sequence[int],
     dtype: np.dtype,
@@ -146,7 +143,7 @@ def _fill(
     lengths = [shape[axes.index(axis)] for axis in stored]
     factors = level_factors(*lengths[-2:])
     begun = {PROVENANCE: {"state": "creating", "asked": {}}}
-    group = open_group(path, mode="w", zarr_format=3, attributes=begun)
+    group = open_group(where, mode="w", zarr_format=3, attributes=begun)
     for level, factor in enumerate(factors):
         _add_level(
             group, str(level), stored, _shrunk(stored, lengths, factor), dtype, chunk
