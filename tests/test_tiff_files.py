@@ -112,6 +112,17 @@ def test_inks_become_rgb(dtype, tmp_path):
     assert "CMYK" in read.notes[0]
 
 
+def test_what_an_older_tifffile_says_of_the_shape_is_no_description(tmp_path, rng):
+    stack = rng.integers(0, 255, (2, 9, 8), np.uint8)
+    said = '{"axes": "ZYX", "shape": [2, 9, 8], "napari-edsr": {"model": "m"}}'
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, stack, description=said, metadata=None)
+    image = read_image(path)
+    assert image.axes == "ZYX"
+    assert "description" not in image.metadata
+    assert image.provenance == {"model": "m"}
+
+
 def test_a_camera_description_stays_and_imagej_origins_scale(rgba, tmp_path):
     tifffile.imwrite(tmp_path / "in.tif", rgba[..., 0], description="my camera")
     doubled(tmp_path / "in.tif", tmp_path / "out.tif")

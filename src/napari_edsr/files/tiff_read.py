@@ -245,7 +245,7 @@ def _from_plain(tif: Any, page: Any, image: ImageFile) -> None:
     shaped = tif.shaped_metadata[0] if tif.is_shaped and tif.shaped_metadata else {}
     image.provenance = parsed_provenance(shaped.get(PROVENANCE))
     description = page.description
-    if description and not description.startswith('{"shape"'):
+    if description and description != page.shaped_description:
         image.metadata["description"] = description
 
 
