@@ -29,7 +29,7 @@ _CHUNK = 512
 #: Of the input, at most, that are lost when a run is killed; if chunks are as small.
 UNIT_PIXELS = 2**18
 #: Columns of a stripe: fewer than in memory, as a row of chunks is the least to be stored.
-_WIDEST_STRIPE = 2048
+_WIDEST_STORED = 2048
 #: What is asked for, in the order in which differences are told.
 _WORDS = {
     "model_key": "model {}",
@@ -213,7 +213,7 @@ def for_store(tiling: Tiling, step: int) -> Tiling:
     """As planned for a result in memory, but cut at the chunks of a store."""
     rows, columns = tiling.size
     if tiling.by_rows:
-        columns = min(columns, _WIDEST_STRIPE)
+        columns = min(columns, _WIDEST_STORED)
     return replace(tiling, size=(rows, columns), step=step, shrinks=False)
 
 
