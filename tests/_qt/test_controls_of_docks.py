@@ -1,8 +1,9 @@
-"""Whatever can be operated in a dock is reached by Tab and says what it does."""
+"""Whatever can be operated in a dock is reached by Tab and says what it is and does."""
 
 from __future__ import annotations
 
 import importlib
+import re
 
 import pytest
 from qtpy.QtCore import Qt
@@ -12,6 +13,7 @@ from qtpy.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
     QComboBox,
+    QLabel,
     QLineEdit,
     QScrollBar,
     QWidget,
@@ -60,6 +62,17 @@ def test_every_control_is_reached_by_tab_and_explains_itself(name, viewer, qtbot
         assert control.focusPolicy() & Qt.FocusPolicy.TabFocus, (control, label)
         title = label.partition(":")[0]  # without what a section says of its settings
         assert len(control.toolTip()) > len(title) + 10, (control, label)
+        assert re.search(r"\w", read_aloud(control)), (control, control.toolTip())
+
+
+def read_aloud(control):
+    """What a screen reader calls it: its own name, its text, or the label before it."""
+    if control.accessibleName():
+        return control.accessibleName()
+    if isinstance(control, QAbstractButton) and control.text():
+        return control.text()
+    labels = control.window().findChildren(QLabel)
+    return next((label.text() for label in labels if label.buddy() is control), "")
 
 
 def test_the_folder_section_is_among_them(viewer, qtbot):

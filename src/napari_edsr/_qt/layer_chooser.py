@@ -21,6 +21,7 @@ class LayerChooser(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.list = Choice()
+        self.list.setAccessibleName("Layer")
         self.list.setToolTip(
             "The image layer to upscale. It follows the selection in the layer list; "
             "select several there to upscale them one after the other."

@@ -159,6 +159,7 @@ class ModelChooser(QWidget):
         self._wanted = ""
         self._downloading = False
         self.list = Choice()
+        self.list.setAccessibleName("Model")
         self.list.setToolTip(
             "Built-in models work at once and offline; others are downloaded when you ask. "
             "'Choose file…' takes weights of EDSR-PyTorch, mmagic, BasicSR or napari-edsr."

@@ -154,7 +154,9 @@ class IntensityOptions(QWidget):
             "stack, so that time series do not flicker."
         )
         self.low, self.high = _number(0.0), _number(1.0)
+        self.low.setAccessibleName("Black")
         self.low.setToolTip("Intensity that the network sees as black.")
+        self.high.setAccessibleName("White")
         self.high.setToolTip("Intensity that the network sees as white.")
         self._range = QWidget()
         row = QHBoxLayout(self._range)

@@ -43,8 +43,10 @@ class OutputOptions(QWidget):
             ]
         )
         self.path = QLineEdit()
+        self.path.setAccessibleName("File of the result")
         self.path.setToolTip("File of the result, NAME.ome.zarr.")
         self.browse = QPushButton("…")
+        self.browse.setAccessibleName("Choose the file of the result")
         self.browse.setToolTip("Choose where the file of the result lies.")
         self.browse.setMaximumWidth(36)
         self.file = beside(self.path, self.browse)

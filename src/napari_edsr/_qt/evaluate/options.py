@@ -48,12 +48,14 @@ class RuleOptions(QWidget):
                 ("given", _GIVEN),
             ]
         )
+        self.data_range.setAccessibleName("Data range")
         self.data_range.setToolTip(
             "White minus black, which decibels are measured from. Types of 16 bits can "
             "hold far more than most images do, which flatters them; floats have no "
             "range of their own, so that the truth's is taken."
         )
         self.white = QDoubleSpinBox()
+        self.white.setAccessibleName("White minus black")
         self.white.setRange(0, _LARGEST)
         self.white.setDecimals(4)
         self.white.setValue(255)

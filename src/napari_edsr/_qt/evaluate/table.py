@@ -148,6 +148,7 @@ class ScoreTable(QTreeWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setAccessibleName("Scores")
         self.setHeaderLabels(_COLUMNS)
         self.setToolTip(
             "Click a heading to sort. A line of a stack folds out into its planes; choose "

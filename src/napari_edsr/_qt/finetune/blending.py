@@ -39,6 +39,7 @@ class BlendSlider(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.slider = QLabeledSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName("Share of what was learned")
         self.slider.setRange(0, 100)
         self.slider.setToolTip(
             "Mixes the weights from before (0) with those from after (100): less of what "

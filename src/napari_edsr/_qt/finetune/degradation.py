@@ -44,7 +44,9 @@ class DegradationOptions(QWidget):
         self.blur = amount(
             999, 2, "Standard deviation of the microscope's or lens's Gaussian blur."
         )
+        self.blur.setAccessibleName("Blur, sigma")
         self.unit = Choice(_UNITS)
+        self.unit.setAccessibleName("Unit of the blur")
         self.unit.setMinimumContentsLength(3)
         self.unit.setToolTip(
             "Unit of the blur: pixels of the sharp image, or a length, for layers whose "
@@ -59,8 +61,11 @@ class DegradationOptions(QWidget):
             "Standard deviation of the camera's own noise, if photons are given.",
         )
         self.jpeg = QCheckBox()
+        self.jpeg.setAccessibleName("JPEG compression")
         self.jpeg.setToolTip("Compress as a JPEG file does. For 8-bit images.")
         self.worst, self.best = quality(60), quality(95)
+        self.worst.setAccessibleName("Least JPEG quality")
+        self.best.setAccessibleName("Best JPEG quality")
         self._lay_out()
         self._connect()
 
@@ -166,6 +171,7 @@ class SideOptions(QWidget):
             ]
         )
         self.partner = Choice([("found by position", BY_POSITION)])
+        self.partner.setAccessibleName("Layer with the low-resolution image")
         self.partner.setToolTip(
             "The layer with the low-resolution image. The two are matched by their "
             "position in the world, and cropped to what both show."

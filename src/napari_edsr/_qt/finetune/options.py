@@ -48,6 +48,7 @@ class KeptAside(QWidget):
             ]
         )
         self.share = QSpinBox()
+        self.share.setAccessibleName("Share kept aside")
         self.share.setMinimumWidth(NARROWEST)
         self.share.setRange(0, 50)
         self.share.setValue(10)
@@ -95,8 +96,10 @@ class TrainingOptions(QWidget):
         self.patch = count(
             8, 1024, "Side of the squares it learns from, in low-resolution pixels."
         )
+        self.patch.setAccessibleName("Patch")
         self.patch.setSuffix(" px")
         self.batch = count(1, 1024, "Squares in a step.")
+        self.batch.setAccessibleName("Batch")
         self.every = count(
             1, _MOST, "Steps after which it is measured and the picture redrawn."
         )

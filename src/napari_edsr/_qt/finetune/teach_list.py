@@ -28,6 +28,7 @@ class TeachList(QWidget):
         self.list = TickList(
             "The sharp images to learn from. Tick several layers, or add a folder."
         )
+        self.list.setAccessibleName("Sharp images")
         self.add = QPushButton("Add &folder…")
         self.add.setToolTip("Learn from all images in a folder as well.")
         self.caption = Caption()

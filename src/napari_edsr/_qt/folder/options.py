@@ -33,8 +33,10 @@ class FolderField(QWidget):
         super().__init__(parent)
         self._title = title
         self.line = QLineEdit()
+        self.line.setAccessibleName(title)
         self.line.setToolTip(tip)
         self.browse = QPushButton("…")
+        self.browse.setAccessibleName(f"Choose: {title}")
         self.browse.setToolTip(f"Choose: {title[0].lower()}{title[1:]}.")
         self.browse.setMaximumWidth(36)
         row = QHBoxLayout(self)

@@ -25,6 +25,7 @@ class FolderResults(QTreeWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setAccessibleName("Results")
         self.setHeaderLabels(["Result", "What became of it"])
         self.setHeaderHidden(True)
         self.setStyleSheet("QTreeView::item { padding: 2px 0px; }")
