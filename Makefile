@@ -4,10 +4,10 @@ TOX = .bootstrap/bin/python -m tox run
 # What Qt and OpenGL need for a window, and an X server without a screen.
 WINDOW = libgl1 libegl1 libfontconfig1 libglib2.0-0 libdbus-1-3 libxkbcommon-x11-0 \
 	libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
-XVFB = xvfb xauth
+XVFB = xvfb
 
-.PHONY: demo demo-gui test oldest pyside6 matrix slow soak fuzz mutation lint docs bench dist \
-	clean
+.PHONY: demo demo-gui test coverage oldest pyside6 matrix slow soak fuzz mutation lint docs \
+	bench dist clean
 
 demo:
 	@scripts/bootstrap
@@ -19,15 +19,15 @@ demo-gui:
 	@scripts/bootstrap $(WINDOW)
 	$(TOX) -e demo-gui
 
-test oldest pyside6 slow soak fuzz:
+test coverage oldest pyside6 slow soak fuzz:
 	@scripts/bootstrap $(WINDOW) $(XVFB)
-	scripts/with-display $(TOX) -e $@
+	$(TOX) -e $@
 
 # The environments that tox.ini calls so, one after the other; the first failure does not
 # keep the others from running.
 matrix:
 	@scripts/bootstrap $(WINDOW) $(XVFB)
-	scripts/with-display $(TOX) -m matrix
+	$(TOX) -m matrix
 
 # pytest-qt asks for Qt, without showing any of it.
 mutation:

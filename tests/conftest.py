@@ -30,8 +30,10 @@ from PIL import Image
 if TYPE_CHECKING:
     from torch import nn
 
-# Sums depend on the number of threads; torch reads this when it is imported.
+# Torch reads these when it is imported. Sums depend on the number of threads; and
+# threads that wait by counting keep the cores from the tests in other processes.
 os.environ["OMP_NUM_THREADS"] = "2"
+os.environ["OMP_WAIT_POLICY"] = "passive"
 
 ROOT = Path(__file__).parents[1]
 
