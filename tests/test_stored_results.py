@@ -168,6 +168,24 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(
     assert ("Went on after" in notes) == (tiles > 1)
 
 
+@pytest.mark.fault(
+    "Stopping: killed while a part of an OME-Zarr is written",
+    "What was begun is not read, and is gone once the result is finished.",
+)
+def test_a_file_that_was_begun_is_not_left_behind(tiny, rng, tmp_path, small_units):
+    image = rng.integers(0, 256, (150, 70), dtype=np.uint8)
+    whole, cut = tmp_path / "whole.ome.zarr", tmp_path / "cut.ome.zarr"
+    drain(iter_upscale(image, tiny, out=whole))
+    job = iter_upscale(image, tiny, out=cut)
+    next(event for event in job if isinstance(event, TileDone) and event.done == 9)
+    job.close()
+    for begun in ("0/c/0/0.5ab3.partial", ".5ab3.partial"):  # of zarr, and of ours
+        (cut / begun).parent.mkdir(parents=True, exist_ok=True)
+        (cut / begun).write_bytes(b"begun")
+    drain(iter_upscale(image, tiny, out=cut))
+    assert files_of(cut) == files_of(whole)
+
+
 def test_a_finished_result_is_reported_and_not_made_again(
     tiny, rng, tmp_path, monkeypatch
 ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -318,9 +318,13 @@ class StoredResult:
         with _writing(self.path):
             self.opened.group.attrs[PROVENANCE] = dict(about)
             sync_files([self.path / "zarr.json"], self.path)
-            for name in (_DONE, _BEHIND):
-                (self.path / name).unlink(missing_ok=True)
+            for left in (self.path / _DONE, self.path / _BEHIND, *self._litter()):
+                left.unlink(missing_ok=True)
         self._is_finished = True
+
+    def _litter(self) -> Iterable[Path]:
+        """Beginnings of files, of programs that were killed while they wrote them."""
+        return () if is_remote(self.path) else self.path.rglob("*.partial")
 
     def close(self) -> None:
         """Record what is there, and let others write."""
