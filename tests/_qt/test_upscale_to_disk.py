@@ -93,6 +93,16 @@ def extent(layer):
     return layer._extent_world_augmented[:, -2:]
 
 
+def test_its_layer_is_there_before_it_is_drawn(widget, viewer, run, image):
+    viewer.add_image(image, name="cells")
+    seen = []
+    viewer.layers.events.inserted.connect(
+        lambda event: seen.append(event.value.visible)
+    )
+    run(widget)
+    assert [*seen, viewer.layers[-1].visible] == [False, True]
+
+
 @pytest.mark.promise("in memory, or to an OME-Zarr (`.ome.zarr`, extra `large`)")
 def test_the_file_holds_the_pixels_of_a_run_in_memory(widget, viewer, run, image, path):
     source = viewer.add_image(
