@@ -26,8 +26,8 @@ killed, disks are full, a server on this machine drops its connections, files ar
 and malicious. Only what needs broken hardware is played: a GPU that is lost or whose memory
 ran out.
 
-`make test` runs them with all other tests, and `tox -e test -- -m fault` runs them alone;
-with `xvfb-run -a` before it, also those that show a viewer on a Linux without a screen. The
+`make test` runs them with all other tests, and `tox -e test -- -m fault` runs them alone; on
+Linux those that show a viewer do so on a screen of their own, where Xvfb is installed. The
 tables are written by `docs/reliability.py` from the marks `fault(what, promise)` of the
 tests.
 """
