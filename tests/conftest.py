@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 from http_faults import State, running
 from PIL import Image
+from xdist import is_xdist_controller
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,9 +39,19 @@ os.environ["OMP_WAIT_POLICY"] = "passive"
 ROOT = Path(__file__).parents[1]
 
 
+def is_headless() -> bool:
+    return sys.platform == "linux" and not os.environ.get("DISPLAY")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # pytest-xvfb has made a screen by now, if it can, but for the process that shares
+    # out the tests, and whose environment the others get.
+    if is_headless() and not is_xdist_controller(session):
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    headless = sys.platform == "linux" and not os.environ.get("DISPLAY")
-    if item.get_closest_marker("gui") and headless:
+    if item.get_closest_marker("gui") and is_headless():
         pytest.skip("needs a display; `make test` brings one")
 
 

@@ -1,14 +1,9 @@
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 MANIFEST = Path(__file__).parents[2] / "src" / "napari_edsr" / "napari.yaml"
 WAIT = 60_000  # ms until a job that hangs fails its test

@@ -52,7 +52,7 @@ def test_each_side_looks_as_its_layer_does_alone(docked, rng, placement):
     images = [rng.integers(0, 2**16, (n, n + 20), np.uint16) for n in (40, 80)]
     for image, settings in zip(images, PLACEMENTS[placement], strict=True):
         viewer.add_image(image, **{"contrast_limits": (0, 65535), **settings})
-    viewer.fit_to_view(layers=[viewer.layers[0]])
+    viewer.fit_to_view()
     alone = []
     for seen in (0, 1):
         for i, layer in enumerate(viewer.layers):
