@@ -27,8 +27,13 @@ def follow(folder: Path) -> str:
     for name in SCRIPTS:
         shutil.copy(PAGE.parent / name, folder)
     run_page(PAGE, folder)
-    judged = [sys.executable, SCRIPTS[-1]]
-    return subprocess.check_output(judged, cwd=folder, text=True, encoding="utf-8")
+    return judged(folder)
+
+
+def judged(folder: Path) -> str:
+    """What the last command prints where the tutorial was followed."""
+    command = [sys.executable, SCRIPTS[-1]]
+    return subprocess.check_output(command, cwd=folder, text=True, encoding="utf-8")
 
 
 def shown(page: str) -> str:

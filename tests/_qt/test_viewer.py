@@ -320,13 +320,14 @@ def test_menu_entries_open_the_docks(npe2pm):
 
 
 @pytest.mark.promise(
-    "*Plugins ▸ Upscale (napari-edsr)*, or *Layers ▸ Filter ▸ Upscale "
+    "*Plugins ▸ napari-edsr ▸ Upscale (napari-edsr)*, or *Layers ▸ Filter ▸ Upscale "
     "(napari-edsr)*, opens the dock.",
-    "*Plugins ▸ Fine-tune (napari-edsr)*, or *Layers ▸ Filter ▸ Fine-tune "
+    "*Plugins ▸ napari-edsr ▸ Fine-tune (napari-edsr)*, or *Layers ▸ Filter ▸ Fine-tune "
     "(napari-edsr)*",
-    "*Plugins ▸ Evaluate (napari-edsr)*, or *Layers ▸ Measure ▸ Evaluate "
+    "*Plugins ▸ napari-edsr ▸ Evaluate (napari-edsr)*, or *Layers ▸ Measure ▸ Evaluate "
     "(napari-edsr)*",
-    "*Plugins ▸ Compare (napari-edsr)* or *Layers ▸ Visualize ▸ Compare (napari-edsr)*",
+    "*Plugins ▸ napari-edsr ▸ Compare (napari-edsr)* or *Layers ▸ Visualize ▸ Compare "
+    "(napari-edsr)*",
 )
 def test_every_way_to_a_dock_gives_it_the_name_in_the_readme(npe2pm):
     from napari.plugins import menu_item_template
@@ -343,9 +344,21 @@ def test_every_way_to_a_dock_gives_it_the_name_in_the_readme(npe2pm):
         entry = menu_item_template.format(manifest.display_name, widget.display_name)
         # A viewer's `add_plugin_dock_widget` takes the plugin's name for the title.
         assert entry == menu_item_template.format(manifest.name, widget.display_name)
-        assert f"*Plugins ▸ {entry}*" in readme
+        assert f"*Plugins ▸ napari-edsr ▸ {entry}*" in readme
         assert f"*Layers ▸ {menus[widget.command]} ▸ {entry}*" in readme
     assert f"*File ▸ Open Sample ▸ {manifest.display_name}*" in readme
+
+
+@pytest.mark.gui
+def test_the_menu_of_plugins_has_one_of_its_own_for_the_docks(make_napari_viewer):
+    window = make_napari_viewer().window
+    window._update_menu_state("plugins_menu")
+    (ours,) = (a for a in window.plugins_menu.actions() if a.text() == "napari-edsr")
+    titles = [
+        f"{dock} (napari-edsr)"
+        for dock in (NAME, *("Fine-tune", "Evaluate", "Compare"))
+    ]
+    assert [action.text() for action in ours.menu().actions()] == titles
 
 
 def test_file_names_suit_every_system():
