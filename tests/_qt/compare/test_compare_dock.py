@@ -393,3 +393,29 @@ def test_names_have_the_colours_of_a_theme_chosen_meanwhile(dock, painted):
     name = (painted(dock) != before).any(axis=-1)
 
     assert 0 < name.sum() < 100 * 30 and not name[40:].any()
+
+
+def test_every_control_is_reached_by_tab_in_every_mode(dock):
+    controls, panel = dock.controls, dock.panel
+    for mode, widgets in (
+        (CURTAIN, ("first", "second", "slider", "swap")),
+        (BLINK, ("rate", "pause")),
+        (LOUPE, ("magnification",)),
+    ):
+        controls.show_ready(mode)
+        options = controls.options[mode]
+        reached = set(_tab_order(dock))
+        wanted = {getattr(options, name) for name in widgets}
+        wanted |= {controls.ticks, controls.truth, panel.export}
+        wanted |= set(controls.modes.buttons.values())
+        assert wanted <= reached
+
+
+def _tab_order(dock):
+    widget = dock
+    while True:
+        widget = widget.nextInFocusChain()
+        if widget is dock:
+            return
+        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.isVisibleTo(dock):
+            yield widget

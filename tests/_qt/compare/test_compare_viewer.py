@@ -208,37 +208,6 @@ def test_upscale_hands_its_result_over(make_napari_viewer, model_file, qtbot, im
 
 
 @pytest.mark.gui
-def test_every_control_is_reached_by_tab_and_explains_itself(docked, rng):
-    viewer, dock = docked
-    for name in "ab":
-        viewer.add_image(rng.random((64, 64)), name=name)
-    controls, panel = dock.controls, dock.panel
-    for mode, widgets in (
-        (CURTAIN, ("first", "second", "slider", "swap")),
-        (BLINK, ("rate", "pause")),
-        (LOUPE, ("magnification",)),
-    ):
-        controls.show_ready(mode)
-        options = controls.options[mode]
-        reached = set(_tab_order(dock))
-        wanted = {getattr(options, name) for name in widgets}
-        wanted |= {controls.ticks, controls.truth, panel.export}
-        wanted |= set(controls.modes.buttons.values())
-        assert wanted <= reached
-        assert all(widget.toolTip() for widget in wanted)
-
-
-def _tab_order(dock):
-    widget = dock
-    while True:
-        widget = widget.nextInFocusChain()
-        if widget is dock:
-            return
-        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.isVisibleTo(dock):
-            yield widget
-
-
-@pytest.mark.gui
 @pytest.mark.parametrize("width", [320, 420])
 def test_dock_fits_a_small_window(docked, rng, width):
     viewer, dock = docked
