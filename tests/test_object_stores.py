@@ -104,6 +104,25 @@ def test_the_command_line_reads_and_writes_there(run, tiny, rng, tmp_path, bucke
     assert code == 1 and "is the input itself" in error
 
 
+@pytest.mark.fault(
+    "Images: a TIFF or PNG is to lie in an object store",
+    "It is refused at once: OME-Zarr is what lies there.",
+)
+@pytest.mark.parametrize("place", ["s3://b/o.tif", "s3://", "https://x.org/o.png"])
+def test_other_formats_are_written_to_a_disk_alone(run, tmp_path, place):
+    tifffile.imwrite(tmp_path / "i.tif", np.zeros((9, 8), np.uint8))
+    code, _, error = run("upscale", tmp_path / "i.tif", place)
+    assert code == 1
+    assert "which takes OME-Zarr alone; end it in .ome.zarr" in " ".join(error.split())
+
+
+def test_a_folder_of_other_formats_stays_on_a_disk(run, tmp_path):
+    tifffile.imwrite(tmp_path / "i.tif", np.zeros((9, 8), np.uint8))
+    code, _, error = run("upscale", tmp_path, "s3://b/results")
+    assert code == 1
+    assert "which takes OME-Zarr alone" in " ".join(error.split())
+
+
 def test_places_that_nothing_reaches():
     with pytest.raises(FileError, match="a package such as s3fs"):
         location("nowhere://results/r.ome.zarr")

@@ -111,6 +111,7 @@ def batch_jobs(
         folder = output / path.relative_to(root).parent if root else output
         jobs.append(Job(path, folder / name(path)))
     _refuse_collisions(jobs)
+    check_stores(jobs)
     _check_folder(output)
     refuse_inputs(jobs)
     return jobs
@@ -183,6 +184,16 @@ def _refuse_collisions(jobs: list[Job]) -> None:
             f"Several inputs would become {twice[0].name}; choose among them by a pattern, "
             "or name the outputs otherwise."
         )
+
+
+def check_stores(jobs: Sequence[Job]) -> None:
+    """Refuse to write anything but an OME-Zarr into an object store."""
+    for job in jobs:
+        if is_remote(job.target) and not job.to_store:
+            raise FileError(
+                f"{job.target} would lie in an object store, which takes OME-Zarr alone; "
+                "end it in .ome.zarr, or name a place on a disk."
+            )
 
 
 def refuse_inputs(jobs: Sequence[Job]) -> None:

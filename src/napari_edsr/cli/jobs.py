@@ -10,7 +10,13 @@ from string import Formatter
 from napari_edsr import files
 from napari_edsr.atomic import check_place
 from napari_edsr.errors import FileError
-from napari_edsr.file_jobs import Job, batch_jobs, name_parts, refuse_inputs
+from napari_edsr.file_jobs import (
+    Job,
+    batch_jobs,
+    check_stores,
+    name_parts,
+    refuse_inputs,
+)
 from napari_edsr.stores.location import is_remote, location
 from napari_edsr.stores.read import is_zarr
 
@@ -101,6 +107,7 @@ def single_job(asked: Job, pattern: str | None, naming: Naming) -> Job:
     given = {"pattern": pattern, "name": naming.template}
     for option in (name for name, value in given.items() if value is not None):
         raise FileError(f"--{option} is for a folder or glob; INPUT is a single file.")
+    check_stores([asked])
     refuse_inputs([asked])
     for output in (asked.target, *asked.maps.values()):
         if not is_remote(output):
