@@ -139,6 +139,7 @@ def test_outputs_are_named_by_fields(run, tiny, folder, tmp_path):
         (["--name", "../{stem}.png"], "names a folder; name files alone"),
         (["--pattern", "*.tif"], "that match *.tif"),
         (["--pattern", ""], "cannot be read; write it as in '**/*.tif'"),
+        (["--pattern", "."], "cannot be read; write it as in '**/*.tif'"),
         (["--jobs", "2", "--workers", "2"], "choose one"),
         (["--log", "no/such/log.jsonl"], "There is no folder no/such"),
     ],

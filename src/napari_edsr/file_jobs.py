@@ -140,7 +140,7 @@ def _inputs(source: str, pattern: str | None, output: Path) -> list[Path]:
         return sorted(path for path in map(Path, glob.glob(source)) if _is_input(path))
     try:
         found = list(root.glob("*" if pattern is None else pattern))
-    except (ValueError, NotImplementedError) as error:
+    except (ValueError, NotImplementedError, IndexError) as error:  # the last for "."
         raise FileError(
             f"The pattern {pattern} cannot be read; write it as in '**/*.tif'."
         ) from error
