@@ -344,7 +344,7 @@ def test_every_way_to_a_dock_gives_it_the_name_in_the_readme(npe2pm):
         entry = menu_item_template.format(manifest.display_name, widget.display_name)
         # A viewer's `add_plugin_dock_widget` takes the plugin's name for the title.
         assert entry == menu_item_template.format(manifest.name, widget.display_name)
-        assert f"*Plugins ▸ napari-edsr ▸ {entry}*" in readme
+        assert f"*Plugins ▸ {manifest.display_name} ▸ {entry}*" in readme
         assert f"*Layers ▸ {menus[widget.command]} ▸ {entry}*" in readme
     assert f"*File ▸ Open Sample ▸ {manifest.display_name}*" in readme
 
@@ -354,10 +354,8 @@ def test_the_menu_of_plugins_has_one_of_its_own_for_the_docks(make_napari_viewer
     window = make_napari_viewer().window
     window._update_menu_state("plugins_menu")
     (ours,) = (a for a in window.plugins_menu.actions() if a.text() == "napari-edsr")
-    titles = [
-        f"{dock} (napari-edsr)"
-        for dock in (NAME, *("Fine-tune", "Evaluate", "Compare"))
-    ]
+    docks = (NAME, "Fine-tune", "Evaluate", "Compare")
+    titles = [f"{dock} (napari-edsr)" for dock in docks]
     assert [action.text() for action in ours.menu().actions()] == titles
 
 

@@ -409,6 +409,7 @@ def test_every_control_is_reached_by_tab_in_every_mode(dock):
         wanted |= {controls.ticks, controls.truth, panel.export}
         wanted |= set(controls.modes.buttons.values())
         assert wanted <= reached
+        assert all(widget.toolTip() for widget in wanted)
 
 
 def _tab_order(dock):

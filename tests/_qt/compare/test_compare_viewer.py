@@ -123,7 +123,7 @@ def test_modes_come_and_go_many_times(docked, rng, qtbot):
     for name in "abc":
         viewer.add_image(rng.random((64, 64)), name=name)
     before = viewer.screenshot(flash=False)
-    for _ in range(8):
+    for _ in range(20):
         for mode in (CURTAIN, GRID, BLINK, LOUPE):
             dock.controls.modes.buttons[mode].click()
             QApplication.processEvents()
