@@ -116,9 +116,10 @@ def test_other_formats_are_written_to_a_disk_alone(run, tmp_path, place):
     assert "which takes OME-Zarr alone; end it in .ome.zarr" in " ".join(error.split())
 
 
-def test_a_folder_of_other_formats_stays_on_a_disk(run, tmp_path):
+@pytest.mark.parametrize("place", ["s3://b/results", "https://"])
+def test_a_folder_of_other_formats_stays_on_a_disk(run, tmp_path, place):
     tifffile.imwrite(tmp_path / "i.tif", np.zeros((9, 8), np.uint8))
-    code, _, error = run("upscale", tmp_path, "s3://b/results")
+    code, _, error = run("upscale", tmp_path, place)
     assert code == 1
     assert "which takes OME-Zarr alone" in " ".join(error.split())
 

@@ -144,7 +144,8 @@ def _inputs(source: str, pattern: str | None, output: Path) -> list[Path]:
         raise FileError(
             f"The pattern {pattern} cannot be read; write it as in '**/*.tif'."
         ) from error
-    own = output.resolve() if output.resolve() != root.resolve() else None
+    elsewhere = is_remote(output) or output.resolve() == root.resolve()
+    own = None if elsewhere else output.resolve()
     return sorted(
         path
         for path in found
