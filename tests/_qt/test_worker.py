@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from napari.utils.progress import progress
-from qtpy.QtCore import QCoreApplication, QObject, QThread
+from qtpy.QtCore import QCoreApplication, QObject, QThread, QTimer
 
 from napari_edsr._qt.worker import ActivityBar, Awaited, Job, JobFailedError
 from napari_edsr.errors import EDSRError, EDSRWarning
@@ -365,6 +365,43 @@ def test_a_job_goes_on_after_an_awaited_event_was_dealt_with(qtbot):
     with qtbot.waitSignal(job.ended, timeout=10_000):
         job.start()
     assert order == ["Awaited", "computes", "str"]
+
+
+def test_a_job_waits_though_it_had_nothing_to_tell_before(qtbot):
+    dealt_with, computes, is_ahead = threading.Event(), threading.Event(), []
+
+    def prepare_and_compute():
+        yield
+        assert dealt_with.wait(10)
+        yield Awaited()
+        computes.set()
+
+    def deal_with(event):
+        if isinstance(event, Awaited):
+            is_ahead.append(computes.wait(0.5))
+        else:
+            QTimer.singleShot(10, dealt_with.set)
+
+    job = Job(prepare_and_compute())
+    job.yielded.connect(deal_with)
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        job.start()
+    assert is_ahead == [False]
+    assert computes.is_set()
+
+
+def test_a_job_goes_on_when_what_an_awaited_event_changed_was_painted(qtbot):
+    order = []
+
+    def show_and_compute():
+        yield Awaited()
+        order.append("computes")
+
+    job = Job(show_and_compute())
+    job.yielded.connect(lambda _: QTimer.singleShot(50, lambda: order.append("paints")))
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        job.start()
+    assert order == ["paints", "computes"]
 
 
 def test_an_awaited_event_does_not_keep_a_job_from_being_stopped(qtbot):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_edsr._qt.garbage import old_objects
 from napari_edsr._qt.worker import Job
 from napari_edsr.errors import DeviceError
 
@@ -113,6 +114,8 @@ class TorchScout(QObject):
         if not self.has_started:
             self._job = Job(iter_scout(self.known, self._measures), "", self)
             self._job.yielded.connect(self._on_event)
+            # With torch there are half as many again, which the next job is to spare.
+            self._job.ended.connect(old_objects.release)
             self._job.start()
 
     def stop(self) -> None:

@@ -30,6 +30,7 @@ _models: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
 _files: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
 #: Seconds between two looks into a file that is being written.
 _FILE_PAUSE = 0.3
+_BETWEEN_STEPS = 50  # milliseconds
 _ABOVE_ZERO = 1e-4  # of white: what is below is not drawn
 
 
@@ -231,7 +232,7 @@ def _add_in_two_steps(viewer: ViewerModel, layer: Image) -> None:
 
     layer.visible = False
     add_unselected(viewer, layer)
-    QTimer.singleShot(0, show)
+    QTimer.singleShot(_BETWEEN_STEPS, show)
 
 
 def file_of(layer: Layer) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Shapes
 
+from napari_edsr._qt.garbage import old_objects
+
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -111,4 +113,5 @@ class ViewerLink:
         self._on_data(event.source)
 
     def _layer_removed(self, event: Any) -> None:
+        old_objects.release()  # an image can be most of what the process holds
         self._on_removed(event.value)

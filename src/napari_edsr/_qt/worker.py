@@ -20,6 +20,7 @@ from napari.utils.progress import cancelable_progress
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication, QLabel
 
+from napari_edsr._qt.garbage import old_objects
 from napari_edsr.errors import EDSRError, EDSRWarning
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ _PARTS = 1000  # that the bar there is divided into
 #: tile's pixels for one; a job that yields faster than Qt delivers would fill memory.
 _EVENTS_AHEAD = 64
 _ABORT_POLL = 0.05  # seconds
+#: Milliseconds after an awaited event in which nothing else computes: until what it
+#: changed has been painted, which comes in several turns of the event loop.
+_PAINTING = 200
 #: By which a job's threads give way to the window's on Linux, where a job on the CPU
 #: takes all cores and the window would stand still for a tenth of a second at a time.
 _NICENESS = 5
@@ -51,14 +55,14 @@ def follow(
     job: Generator[Any, Any, Any], wait_after: Callable[[object], None]
 ) -> Generator[Any, Any, Any]:
     """Be the generator function that napari's workers insist on."""
-    message = event = None
+    message = None
     while True:
-        wait_after(event)
         try:
             event = job.send(message)
         except StopIteration as end:
             return end.value
         message = yield event
+        wait_after(event)
 
 
 def give_way() -> None:
@@ -92,7 +96,8 @@ class JobWorker(GeneratorWorker):
         """Run the generator; called in the thread by Qt."""
         give_way()
         try:
-            result = super().work()
+            with old_objects.spared():
+                result = super().work()
         except (SystemExit, KeyboardInterrupt) as error:  # nobody would be told
             raise JobFailedError(_first_line(error)) from error
         finally:
@@ -105,7 +110,7 @@ class JobWorker(GeneratorWorker):
         """Return once few enough events wait for the main thread, or it asks to stop."""
         most = 0 if isinstance(event, Awaited) else _EVENTS_AHEAD - 1
         with self._news:
-            self._ahead += event is not None
+            self._ahead += 1
             while self._ahead > most and not self.abort_requested:
                 self._news.wait(_ABORT_POLL)
 
@@ -291,7 +296,8 @@ class Job(QObject):
             if self._message is not None:
                 self._worker.send(self._message)
         self.yielded.emit(event)
-        QTimer.singleShot(0, self._worker.note_dealt_with)  # when it has been painted
+        painting = _PAINTING if isinstance(event, Awaited) else 0
+        QTimer.singleShot(painting, self._worker.note_dealt_with)
 
     @property
     def is_stopping(self) -> bool:
