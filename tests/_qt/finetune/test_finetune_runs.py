@@ -252,6 +252,7 @@ def test_pause_and_go_on(dock, viewer, photo, qtbot):
     assert "Res" in dock.panel.pause.text()
     with qtbot.waitSignal(dock.session.ended, timeout=WAIT):
         dock.panel.pause.click()
+        assert dock.panel.progress.status.text() == "Going on…"
     assert seen == list(range(1, 7))
 
 

@@ -137,8 +137,7 @@ class FinetunePanel(QWidget):
     def show_paused(self, paused: bool) -> None:
         """Let the button say what it does next."""
         self.pause.setText(_RESUME if paused else _PAUSE)
-        if paused:
-            self.progress.status.setText("Paused.")
+        self.progress.status.setText("Paused." if paused else "Going on…")
 
     def show_outcome(self, text: str, *, has_model: bool = False) -> None:
         """Say what came of the run; with a model, what can be done with it."""
