@@ -90,6 +90,29 @@ def test_without_napari_the_viewer_is_refused_in_one_line(monkeypatch, capsys):
     assert 'pip install "napari[pyqt6]"' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("binding", ["PyQt6", "PySide6"])
+def test_a_qt_that_can_not_be_loaded_is_not_said_to_be_missing(
+    binding, monkeypatch, capsys
+):
+    complaint = "libgthread-2.0.so.0: cannot open shared object file"
+
+    def load(name):
+        assert name == f"{binding}.QtWidgets"
+        raise ImportError(complaint)
+
+    command = "napari_edsr.cli.demo"
+    monkeypatch.setattr(f"{command}.find_spec", lambda name: name == binding or None)
+    monkeypatch.setattr(f"{command}.import_module", load)
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    monkeypatch.setitem(sys.modules, "napari", None)
+    with pytest.raises(SystemExit) as stopped:
+        main(["demo", "--gui"])
+    printed = capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert f"cannot be loaded ({complaint})" in printed
+    assert "pip install" not in printed
+
+
 @pytest.mark.fault("Devices: no display", "The command says so in one line.")
 @pytest.mark.skipif(sys.platform != "linux", reason="others always have a screen")
 def test_without_a_display_the_viewer_is_refused_in_one_line(monkeypatch, capsys):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -55,11 +57,27 @@ def _open_viewer() -> None:
         from napari_edsr._qt.launch import open_demo
 
         open_demo()
-    except ImportError as error:  # napari, or a Qt binding
+    except ImportError as error:  # napari, a Qt binding, or a library of the system
+        if reason := _unloadable_qt():
+            raise EDSRError(
+                f"Qt is installed, and cannot be loaded ({reason}); install that library. "
+                "The install page of the documentation has its names on Debian."
+            ) from error
         raise EDSRError(
             f"The viewer cannot be opened ({error}); install it: "
             'pip install "napari[pyqt6]".'
         ) from error
+
+
+def _unloadable_qt() -> str:
+    """What a binding of Qt that is installed misses; empty if it loads or none is there."""
+    for binding in ("PyQt6", "PySide6"):
+        if find_spec(binding):
+            try:
+                import_module(f"{binding}.QtWidgets")
+            except ImportError as error:
+                return str(error)
+    return ""
 
 
 def _display_problem() -> str:
