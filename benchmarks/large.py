@@ -1,7 +1,7 @@
 """What results on disk cost: memory, time, interruptions, workers and their scheduler.
 
 ``python -m benchmarks.large`` prints each figure as it is found, and writes them all into
-``docs/large.md``. ``--full`` adds 16 gigapixels, and a million tasks; a gigapixel takes some
+``docs/large.md``. ``--full`` adds 16 gigapixels, and a million tiles; a gigapixel takes some
 minutes.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import signal
 import statistics
@@ -234,15 +235,13 @@ def _watched(
     return timed(lambda: drain(iter_upscale(image, LIGHT, **options), watch))
 
 
-def scheduler_load(tasks: str) -> dict[str, Any]:
-    """Time of a task, and memory, at the beginning and the end of very many."""
+def scheduler_load(tiles: str) -> dict[str, Any]:
+    """Time of a task, and memory, at the beginning and the end of very many tiles."""
     from distributed import Client, LocalCluster
 
     from napari_edsr.cluster import Run, Task
 
-    count, quarters = int(tasks), []
-    across = round(count**0.5)
-    edges = tuple(range(across + 1))
+    edges = tuple(range(math.isqrt(int(tiles)) + 1))
     store = SimpleNamespace(
         grid=Grid((), edges, edges, 1), n_done=0, has=lambda n: False
     )
@@ -257,17 +256,14 @@ def scheduler_load(tasks: str) -> dict[str, Any]:
         Client(own, set_as_default=False) as client,
     ):
         run = Run(client, "simulated", None, store)
-        todo = (
-            Task(_nothing, ([n],)) for stripe in store.grid.stripes() for n in stripe
-        )
+        count = sum(1 for _ in run.unit_tasks())
+        todo = (Task(_nothing, task.arguments) for task in run.unit_tasks())
+        quarters = []
         for _ in range(4):
             part = itertools.islice(todo, count // 4)
-            began = time.perf_counter()
-            for _ in run.iter_results(part):
-                pass
-            spent = (time.perf_counter() - began) / (count // 4)
+            spent = timed(partial(drain, run.iter_results(part))) / (count // 4)
             quarters.append([spent, psutil.Process().memory_info().rss])
-    return {"quarters": quarters}
+    return {"tasks": count, "quarters": quarters}
 
 
 def _nothing(plan: str, numbers: list[int]) -> None:
@@ -275,30 +271,32 @@ def _nothing(plan: str, numbers: list[int]) -> None:
 
 
 def loads(full: bool) -> Iterator[str]:
-    """Whether the scheduler bears very many tasks."""
-    tasks = 10**6 if full else 10**4
-    quarters = in_own_process("scheduler_load", tasks)["quarters"]
-    (first, before), *_, (last, after) = quarters
+    """Whether the scheduler bears very many tiles."""
+    tiles = 10**6 if full else 10**5
+    found = in_own_process("scheduler_load", tiles)
+    (first, before), *_, (last, after) = found["quarters"]
     yield (
-        f"Scheduler, {tasks} tasks, first and last quarter | {first * 1e3:.1f} and "
-        f"{last * 1e3:.1f} ms a task, {before / 1e6:.0f} and {after / 1e6:.0f} MB"
+        f"Scheduler, {tiles} tiles in {found['tasks']} tasks, first and last quarter | "
+        f"{first * 1e3:.1f} and {last * 1e3:.1f} ms a task, "
+        f"{before / 1e6:.0f} and {after / 1e6:.0f} MB"
     )
 
 
-def times(full: bool) -> Iterator[str]:
+def times() -> Iterator[str]:
     """What takes how long; the machine must have nothing else to do."""
     for measure in (hundred_megapixels, overhead, interruption, sharing):
         with tempfile.TemporaryDirectory() as folder:
             yield from measure(Path(folder))
-    yield from loads(full)
 
 
 def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.large")
-    parser.add_argument("--full", action="store_true", help="16 gigapixels, 10⁶ tasks")
+    parser.add_argument("--full", action="store_true", help="16 gigapixels, 10⁶ tiles")
     parser.add_argument("--gigapixels", nargs="+", type=float, default=[1, 2, 4])
-    parser.add_argument("--only", choices=["memory", "time"], help="keep the others")
+    parser.add_argument(
+        "--only", choices=["memory", "time", "load"], help="keep the others"
+    )
     parser.add_argument("--case", nargs="+", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.case:
@@ -307,7 +305,11 @@ def main() -> None:
         return
     console = Console(highlight=False, markup=False)
     sizes = [*asked.gigapixels, *([16] if asked.full else [])]
-    parts = {"memory": lambda: memories(sizes), "time": lambda: times(asked.full)}
+    parts = {
+        "memory": lambda: memories(sizes),
+        "time": times,
+        "load": lambda: loads(asked.full),
+    }
     for part in [asked.only] if asked.only else parts:
         lines = []
         for line in parts[part]():

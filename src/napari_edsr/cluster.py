@@ -193,7 +193,7 @@ class Run:
         yield from self.iter_results([Task(workers.do, ([],))])  # for the facts alone
         yield self._planned(notes)
         self._store.fall_behind()
-        yield from self.iter_results(self._unit_tasks())
+        yield from self.iter_results(self.unit_tasks())
         for places in self._store.coarser():
             yield from self.iter_results(Task(workers.coarsen, at) for at in places)
         seconds = round(time.perf_counter() - self._began, 3)
@@ -210,7 +210,7 @@ class Run:
             notes=(*self._facts["notes"], *notes),
         )
 
-    def _unit_tasks(self) -> Iterator[Task]:
+    def unit_tasks(self) -> Iterator[Task]:
         """Units that are missing, some that lie below one another in each task."""
         share = math.ceil(self._total / (2 * _AHEAD * self._n_workers()))
         most = max(1, min(_UNITS, share))
