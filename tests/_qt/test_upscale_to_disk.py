@@ -383,6 +383,7 @@ def test_where_memory_does_not_suffice_a_file_is_used(
     make_widget, viewer, image, monkeypatch, tmp_path, run
 ):
     widget, free = make_widget(), [10**12]
+    widget.controls.speed.tile.setValue(48)  # few tiles, and few files
     monkeypatch.setattr(planning, "free_memory", lambda: free[0])
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     layer = viewer.add_image(image, name="cells")
