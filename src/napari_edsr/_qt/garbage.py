@@ -57,9 +57,10 @@ class OldObjects:
     def _end(self) -> None:
         with self._lock:
             self._jobs -= 1
-            self._timer = Timer(self.pause, self._thaw_unless_busy)
-            self._timer.daemon = True
-            self._timer.start()
+            if not self._jobs:
+                self._timer = Timer(self.pause, self._thaw_unless_busy)
+                self._timer.daemon = True
+                self._timer.start()
 
     def _thaw_unless_busy(self) -> None:
         with self._lock:
