@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 import tifffile
 from fake_engine import Gate
+from napari._qt.containers import QtLayerList
+from napari._qt.layer_controls.qt_layer_controls_container import (
+    QtLayerControlsContainer,
+)
 from napari.utils.progress import progress
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar
 
 from napari_edsr import samples
 from napari_edsr._qt import launch, layers, settings
+from napari_edsr._qt.activity import ActivityBar
 from napari_edsr._qt.saving import file_name
-from napari_edsr._qt.worker import ActivityBar
 from napari_edsr.events import drain
 
 WAIT = 60_000
@@ -59,6 +63,23 @@ def test_run_and_preview_of_the_real_view(docked, qtbot, image):
     np.testing.assert_array_equal(
         preview, whole[2 * y0 : 2 * (y1 + 1), 2 * x0 : 2 * (x1 + 1)]
     )
+
+
+@pytest.mark.gui
+def test_list_and_controls_stay_with_the_source(docked, qtbot, image):
+    viewer, widget = docked
+    source = viewer.add_image(image, name="cells")
+    finished_run(qtbot, widget)
+
+    view = viewer.window._qt_window.findChild(QtLayerList)
+    controls = viewer.window._qt_window.findChild(QtLayerControlsContainer)
+    chosen = [index.data() for index in view.selectedIndexes()]
+    assert (chosen, view.currentIndex().data()) == (["cells"], "cells")
+    assert controls.currentWidget() is controls.widgets[source]
+    result = viewer.layers[-1]
+    viewer.layers.selection = {result}
+    assert [index.data() for index in view.selectedIndexes()] == [result.name]
+    assert controls.currentWidget() is controls.widgets[result]
 
 
 @pytest.mark.gui

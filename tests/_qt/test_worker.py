@@ -11,7 +11,8 @@ import pytest
 from napari.utils.progress import progress
 from qtpy.QtCore import QCoreApplication, QObject, QThread, QTimer
 
-from napari_edsr._qt.worker import ActivityBar, Awaited, Job, JobFailedError
+from napari_edsr._qt.activity import ActivityBar
+from napari_edsr._qt.worker import Awaited, Job, JobFailedError
 from napari_edsr.errors import EDSRError, EDSRWarning
 
 
@@ -177,6 +178,37 @@ def test_activity_bar_follows_the_job_and_closes(qtbot):
         counting.let_on()
 
     assert activity_bars() == []
+
+
+def test_a_job_shows_after_what_called_for_it_and_begins_after_it_shows(qtbot):
+    """Each of the three in a turn of the event loop: in one the window stands still."""
+    begun_with = []
+
+    def count():
+        begun_with.append(len(activity_bars()))
+        yield
+
+    job = Job(count(), "Upscaling")
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        job.start()
+        assert activity_bars() == []
+    assert begun_with == [1]
+
+
+def test_a_job_that_is_stopped_before_it_has_begun(qtbot):
+    begun = []
+
+    def note():
+        begun.append(True)
+        yield
+
+    job = Job(note(), "Upscaling")
+    log = Log(job)
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        job.start()
+        job.stop()
+    assert log == ["stopped", "ended"]
+    assert begun == activity_bars() == []
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError("boom"), ValueError("wrong")])

@@ -7,7 +7,6 @@ is the result. `Job` runs one in napari's thread pool and answers on the main th
 from __future__ import annotations
 
 import atexit
-import io
 import logging
 import os
 import sys
@@ -16,18 +15,19 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
-from napari.utils.progress import cancelable_progress
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
-from qtpy.QtWidgets import QApplication, QLabel
 
+from napari_edsr._qt.activity import ActivityBar
 from napari_edsr._qt.garbage import old_objects
+from napari_edsr._qt.turns import turns
 from napari_edsr.errors import EDSRError, EDSRWarning
 
 _log = logging.getLogger(__name__)
 #: Milliseconds between two updates of the activity dock; each one runs the event loop.
 _ACTIVITY_INTERVAL = 150
-_SPINNER_SPEED = 10  # percent: some three pictures a second
-_PARTS = 1000  # that the bar there is divided into
+#: Milliseconds until a job begins and shows there: napari makes its bar in a tenth of a
+#: second, and in a third beside a job or in one with what a dock changes then.
+_START_DELAY = 50
 #: Events of a job that the main thread may be behind. Each holds what it tells of, a
 #: tile's pixels for one; a job that yields faster than Qt delivers would fill memory.
 _EVENTS_AHEAD = 64
@@ -96,7 +96,7 @@ class JobWorker(GeneratorWorker):
         """Run the generator; called in the thread by Qt."""
         give_way()
         try:
-            with old_objects.spared():
+            with old_objects.spared(), turns.kept_short():
                 result = super().work()
         except (SystemExit, KeyboardInterrupt) as error:  # nobody would be told
             raise JobFailedError(_first_line(error)) from error
@@ -128,50 +128,6 @@ atexit.register(JobWorker.await_workers)
 def _first_line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0]
-
-
-class ActivityBar(cancelable_progress):
-    """A bar in napari's activity dock whose cancel button calls `on_cancel`.
-
-    It lives on the main thread only. Without a viewer's window it draws nothing.
-    """
-
-    def __init__(self, description: str, on_cancel: Callable[[], object]) -> None:
-        self._on_cancel = on_cancel
-        self._is_closed = self._is_divided = False
-        super().__init__(desc=description, total=0, file=io.StringIO())
-        _calm_spinners()
-
-    def cancel(self) -> None:
-        """Called by the button in the activity dock."""
-        super().cancel()
-        self._on_cancel()
-
-    def close(self) -> None:
-        """Take it out of the dock; again does no harm."""
-        if not self._is_closed:
-            self._is_closed = True
-            super().close()
-
-    def move_to(self, done: float, total: int) -> None:
-        """Show `done` of `total` steps; Qt's bar takes whole numbers alone."""
-        if not self._is_divided:
-            self._is_divided = True
-            self.total = _PARTS
-        self.update(round(done / total * _PARTS) - self.n)
-
-
-def _calm_spinners() -> None:
-    """Let napari's sign of activity turn slowly.
-
-    Qt composes the whole window anew for each of its pictures. Where OpenGL is drawn in
-    software, as on virtual machines, that takes half of two cores from the job.
-    """
-    for window in QApplication.topLevelWidgets():
-        for label in window.findChildren(QLabel):
-            movie = label.movie()
-            if movie is not None:
-                movie.setSpeed(_SPINNER_SPEED)
 
 
 def _make_worker(job: Generator[Any, None, Any], *, is_task: bool) -> JobWorker:
@@ -219,15 +175,20 @@ class Job(QObject):
         self._worker = _make_worker(job, is_task=bool(description))
         self._description = description
         self._bar: ActivityBar | None = None
+        self._start_timer = self._timer(self._start_shown)
         self._share: tuple[float, int] = (0, 0)
-        self._bar_timer = QTimer(self)
-        self._bar_timer.setSingleShot(True)
-        self._bar_timer.timeout.connect(self._update_bar)
+        self._bar_timer = self._timer(self._update_bar)
         self._has_outcome = False
         self._is_under_way = False
         self._message: object = None
         self.is_paused = False
         self._connect()
+
+    def _timer(self, on_timeout: Callable[[], None]) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.timeout.connect(on_timeout)
+        return timer
 
     def _connect(self) -> None:
         worker = self._worker
@@ -262,8 +223,13 @@ class Job(QObject):
     def start(self) -> None:
         """Begin; the signals follow when the event loop runs."""
         if self._description:
-            self._bar = ActivityBar(self._description, self.cancel_asked.emit)
-            self.destroyed.connect(self._bar.close)
+            self._start_timer.start(_START_DELAY)
+        else:
+            self._worker.start()
+
+    def _start_shown(self) -> None:
+        self._bar = ActivityBar(self._description, self.cancel_asked.emit)
+        self.destroyed.connect(self._bar.close)
         self._worker.start()
 
     def stop(self) -> None:
