@@ -191,11 +191,14 @@ def test_a_preview_is_no_source(widget, viewer, run, image):
 def test_source_stays_selected_and_untouched(widget, viewer, run, image):
     before = image.copy()
     source = viewer.add_image(image)
+    changes = []
+    viewer.layers.selection.events.connect(changes.append)
 
     run(widget)
     run(widget)
 
     assert viewer.layers.selection == {source}
+    assert changes == []
     np.testing.assert_array_equal(source.data, before)
     assert len({layer.name for layer in viewer.layers}) == 3
 

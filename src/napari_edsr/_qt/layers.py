@@ -244,9 +244,10 @@ def add_unselected(viewer: ViewerModel, layer: Image) -> None:
         viewer.add_layer(layer)
         return
     chosen = set(selection)
-    with selection.events.changed.blocker():  # docks would go over to what is selected
+    # Docks would go over to what is selected, and napari build its controls twice.
+    with selection.events.blocker_all():
         viewer.add_layer(layer)
-    viewer.layers.selection = chosen
+        viewer.layers.selection = chosen
 
 
 def view_region(layer: Image) -> Region | None:
