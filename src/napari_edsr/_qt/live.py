@@ -15,6 +15,7 @@ from qtpy.QtCore import QTimer
 
 from napari_edsr._qt.layers import METADATA_KEY, add_unselected, map_settings
 from napari_edsr._qt.news import layer_news
+from napari_edsr._qt.painting import painting_put_off
 from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 from napari_edsr.images import understand
 
@@ -121,6 +122,7 @@ class LiveResult:
             image,
             name=request.name,
             multiscale=in_file,
+            visible=not in_file,
             **request.settings,
         )
         self._look = None
@@ -131,7 +133,7 @@ class LiveResult:
         if request.contrast_range is not None:
             self.layer.contrast_limits_range = request.contrast_range
         self.describe(partial_metadata(request, None, 0))  # a preview is known by it
-        (_add_in_two_steps if in_file else add_unselected)(viewer, self.layer)
+        (_add_in_steps if in_file else add_unselected)(viewer, self.layer)
 
     def _with_coarsest_at_hand(self, levels: list[Any]) -> list[Any]:
         """With an array as the coarsest level, which redraws bring up to date.
@@ -220,19 +222,19 @@ def _see_through(layer: Image) -> _Look | None:
     return _Look(final, (clear, tuple(layer.contrast_limits)))
 
 
-def _add_in_two_steps(viewer: ViewerModel, layer: Image) -> None:
-    """Add a layer, and draw it when the event loop has taken in that it is there.
+def _add_in_steps(viewer: ViewerModel, layer: Image) -> None:
+    """Add a hidden layer, paint that it is there, and draw it, each in a turn of its own.
 
-    In one step the window would stand still half as long again.
+    In one turn of the event loop the window would stand still twice as long.
     """
 
     def show() -> None:
         if layer in viewer.layers:
             layer.visible = True
 
-    layer.visible = False
-    add_unselected(viewer, layer)
-    QTimer.singleShot(_BETWEEN_STEPS, show)
+    with painting_put_off(_BETWEEN_STEPS):
+        add_unselected(viewer, layer)
+    QTimer.singleShot(2 * _BETWEEN_STEPS, show)
 
 
 def file_of(layer: Layer) -> str:
