@@ -35,7 +35,6 @@ from napari_edsr._qt import settings
 SIDE, CHUNK, LEVELS = 20_000, 512, 7
 MODEL, SCALE = "edsr-light-x2", 2
 TICK, STEP = 10, 100  # milliseconds
-ALONE = 20  # seconds of panning without a run
 PACKAGE = str(Path(napari_edsr.__file__).parent)
 SHOWN = 6
 
@@ -239,12 +238,13 @@ def drive(seconds: float, folder: Path, screenshots: Path | None) -> None:
                 str(screenshots / f"{name}.png"), canvas_only=False, flash=False
             )
 
-    say(f"panning alone:        {panned(viewer, ALONE)}")
-    say(f"adding an empty layer: {added(viewer, ALONE / 4)}")
+    say(f"panning alone:        {panned(viewer, seconds / 2)}")
+    say(f"adding an empty layer: {added(viewer, seconds / 4)}")
     output = widget.controls.output
     output.where.button("file").click()
     output.path.setText(str(folder / "scan_x2.ome.zarr"))
     output.path.textEdited.emit(output.path.text())
+    rest(1)
     take("before")
     session, panel = widget.session, widget.panel
     hand, stalls = Hand(viewer), Stalls()
@@ -263,7 +263,7 @@ def drive(seconds: float, folder: Path, screenshots: Path | None) -> None:
         rest(seconds / 2)
         until(session.ended, panel.progress.cancel.click)
     hand.end()
-    say(f"panning its result:   {panned(viewer, ALONE)}")
+    say(f"panning its result:   {panned(viewer, seconds / 2)}")
     say(f"resumed by: {label}; at the end: {panel.upscale.text().replace('&', '')}")
     rest(1)
     take("end")
