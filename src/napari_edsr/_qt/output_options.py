@@ -1,4 +1,4 @@
-"""Where the result goes: into memory, or to a file that may be larger than that."""
+"""Where the result goes: into memory, or to a file, which a cluster can write as well."""
 
 from __future__ import annotations
 
@@ -50,18 +50,30 @@ class OutputOptions(QWidget):
         self.browse.setToolTip("Choose where the file of the result lies.")
         self.browse.setMaximumWidth(36)
         self.file = beside(self.path, self.browse)
+        self.scheduler = QLineEdit()
+        self.scheduler.setPlaceholderText("made here; or tcp://host:8786")
+        self.scheduler.setAccessibleName("Scheduler of a cluster")
+        self.scheduler.setToolTip(
+            "Address of dask's scheduler, whose workers then compute instead of this "
+            "computer. All of them must reach the image and the file under the same names."
+        )
         self.note = Caption()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for part in (self.where, self.file, self.note):
+        for part in (self.where, self.file, self.scheduler, self.note):
             column.addWidget(part)
         self.setFocusProxy(self.where)
         self.where.chosen.connect(self._on_choice)
         self.path.textEdited.connect(self._on_edited)
         self.path.editingFinished.connect(self._on_finished)
         self.browse.clicked.connect(self._ask)
+        self.scheduler.editingFinished.connect(self.changed)
         self._show_parts()
+
+    def cluster(self) -> str:
+        """Address of the scheduler whose workers write the file; empty for none."""
+        return self.scheduler.text().strip() if self.value() else ""
 
     def value(self) -> str:
         """Path of the file; empty for a result in memory."""
@@ -107,7 +119,8 @@ class OutputOptions(QWidget):
         self.changed.emit()
 
     def _show_parts(self) -> None:
-        self.file.setVisible(self.where.value() == "file")
+        for part in (self.file, self.scheduler):
+            part.setVisible(self.where.value() == "file")
 
     def _on_edited(self, text: str) -> None:
         path = Path(text.strip())

@@ -49,6 +49,8 @@ class Choices:
     output : str
         Path of the file, or of the folder for those of several layers, that the result
         goes to; empty for one in memory.
+    scheduler : str
+        Address of dask's scheduler whose workers write that; empty for this process.
     """
 
     scale: int
@@ -59,6 +61,7 @@ class Choices:
     all_planes: bool = True
     pending: str = ""
     output: str = ""
+    scheduler: str = ""
 
     def checked_model(self) -> ModelChoice:
         """The model, or a `ModelError` saying what to do about it."""
@@ -77,7 +80,7 @@ def plan(
         _check_memory(requests)
         return requests
     requests = [
-        _to_file(request, layer, choices.output)
+        _to_file(request, layer, choices)
         for request, layer in zip(requests, layers, strict=True)
     ]
     if len({request.out for request in requests}) < len(requests):
@@ -105,8 +108,8 @@ def _result_bytes(request: UpscaleRequest) -> int:
     return request.values * request.scale**2 * request.data.dtype.itemsize
 
 
-def _to_file(request: UpscaleRequest, layer: Image, output: str) -> UpscaleRequest:
-    path = to_file.checked_path(output, layer, request.scale)
+def _to_file(request: UpscaleRequest, layer: Image, choices: Choices) -> UpscaleRequest:
+    path = to_file.checked_path(choices.output, layer, request.scale)
     to_file.check_storable(request.axes, request.options)
     options = {k: v for k, v in request.options.items() if k != "uncertainty"}
     limits = options.pop("contrast_limits", None)
@@ -114,7 +117,13 @@ def _to_file(request: UpscaleRequest, layer: Image, output: str) -> UpscaleReque
         scale=request.scale, region=request.region, contrast_limits=limits, **options
     )
     found = to_file.found_at(path, request.model, request.axes, wanted)
-    return replace(request, out=path, like=to_file.likeness(layer), found=found)
+    return replace(
+        request,
+        options={**request.options, "scheduler": choices.scheduler or None},
+        out=path,
+        like=to_file.likeness(layer),
+        found=found,
+    )
 
 
 def obstacle(requests: Sequence[UpscaleRequest]) -> str:
@@ -268,7 +277,7 @@ def foresee(
     device: str,
     speeds: Mapping[str, float],
 ) -> Estimate:
-    """Size, memory and time of a request; no time while the device's speed is unknown."""
+    """Size, memory and time of a request; no time while nothing is known of the speed."""
     foreseen = _estimate(
         images.understand(request.data, request.axes),
         model.config,
@@ -280,7 +289,8 @@ def foresee(
     )
     if not request.out:
         return foreseen
-    left, seconds = 1 - request.done_before, foreseen.seconds
+    left = 1 - request.done_before
+    seconds = None if request.options["scheduler"] else foreseen.seconds
     return replace(
         foreseen,
         memory_bytes=foreseen.memory_bytes - foreseen.output_bytes,

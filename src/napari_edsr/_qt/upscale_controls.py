@@ -128,6 +128,7 @@ class UpscaleControls(Form):
             all_planes=all_planes,
             pending=self.models.pending,
             output=self.output.value(),
+            scheduler=self.output.cluster(),
         )
 
     def set_devices(

@@ -262,7 +262,8 @@ class UpscaleWidget(ModelDock):
             foreseen = [
                 planning.foresee(r, model, device, self._speeds) for r in requests
             ]
-            text = planning.estimate_text(requests, foreseen, device_name(device))
+            place = choices.scheduler or device_name(device)
+            text = planning.estimate_text(requests, foreseen, place)
         except EDSRError as error:
             reason = str(error)
         try:
@@ -300,8 +301,8 @@ class UpscaleWidget(ModelDock):
         show_error(failure.message)
 
     def _on_measured(self, request: UpscaleRequest, metadata: dict[str, Any]) -> None:
-        """Learn the true speed from a run, once it was long enough to tell."""
-        if metadata["seconds"] >= _TELLING:
+        """Learn this computer's true speed from a run that was long enough to tell."""
+        if metadata["seconds"] >= _TELLING and not request.options.get("scheduler"):
             config = EDSRConfig.from_dict(metadata["model"]["config"])
             key = planning.speed_key(metadata["device"], config)
             self._learn_speed(key, metadata["flop"] / metadata["seconds"])
