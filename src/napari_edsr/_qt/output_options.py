@@ -51,7 +51,7 @@ class OutputOptions(QWidget):
         self.browse.setMaximumWidth(36)
         self.file = beside(self.path, self.browse)
         self.scheduler = QLineEdit()
-        self.scheduler.setPlaceholderText("made here; or tcp://host:8786")
+        self.scheduler.setPlaceholderText("Cluster (optional): tcp://host:8786")
         self.scheduler.setAccessibleName("Scheduler of a cluster")
         self.scheduler.setToolTip(
             "Address of dask's scheduler, whose workers then compute instead of this "
