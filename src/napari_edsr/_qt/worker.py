@@ -25,8 +25,8 @@ from napari_edsr.errors import EDSRError, EDSRWarning
 _log = logging.getLogger(__name__)
 #: Milliseconds between two updates of the activity dock; each one runs the event loop.
 _ACTIVITY_INTERVAL = 150
-#: Milliseconds until a job begins and shows there: napari makes its bar in a tenth of a
-#: second, and in a third beside a job or in one with what a dock changes then.
+#: Milliseconds until a job shows there and begins. Napari makes its bar in a tenth of a
+#: second, but in a third beside a job, or in one turn with what a dock changes then.
 _START_DELAY = 50
 #: Events of a job that the main thread may be behind. Each holds what it tells of, a
 #: tile's pixels for one; a job that yields faster than Qt delivers would fill memory.
