@@ -15,13 +15,12 @@ import pytest
 import tifffile
 import zarr
 from distributed import Client
-from stored_files import files_of
+from stored_files import files_of, share_small_units
 
 from napari_edsr import cluster, drain, iter_upscale, storing, upscale
 from napari_edsr.errors import DeviceError, FileError, ImageError
 from napari_edsr.events import PassDone, TileDone, UpscalePlanned
 from napari_edsr.files.common import PROVENANCE
-from napari_edsr.stores import plan
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -35,11 +34,7 @@ def scheduler():
 
 @pytest.fixture
 def small_units(monkeypatch):
-    """Units of 64 rows; workers take over the plan that this process makes of it."""
-    monkeypatch.setattr(plan, "_CHUNK", 128)
-    monkeypatch.setattr(plan, "UNIT_PIXELS", 64 * 64)
-    monkeypatch.setattr(cluster.Cluster, "settle", storing.Here.settle)
-    monkeypatch.setattr(cluster.Cluster, "_engines", None, raising=False)
+    share_small_units(monkeypatch)
 
 
 def about(path):

@@ -6,9 +6,9 @@ import dask
 import numpy as np
 import pytest
 from distributed import Client
+from stored_files import choose_file, share_small_units
 
-from napari_edsr import cluster, storing, upscale
-from napari_edsr.stores import plan
+from napari_edsr import cluster, upscale
 
 WAIT = 60_000
 pytestmark = pytest.mark.timeout(240)
@@ -22,11 +22,7 @@ def scheduler():
 
 @pytest.fixture(autouse=True)
 def small_units(monkeypatch):
-    """Units of 64 rows; workers take over the plan that this process makes of it."""
-    monkeypatch.setattr(plan, "_CHUNK", 128)
-    monkeypatch.setattr(plan, "UNIT_PIXELS", 64 * 64)
-    monkeypatch.setattr(cluster.Cluster, "settle", storing.Here.settle)
-    monkeypatch.setattr(cluster.Cluster, "_engines", None, raising=False)
+    share_small_units(monkeypatch)
 
 
 @pytest.fixture
@@ -43,10 +39,7 @@ def path(tmp_path):
 def widget(make_widget, path):
     widget = make_widget()
     widget.controls.speed.tile.setValue(0)
-    output = widget.controls.output
-    output.where.button("file").click()
-    output.path.setText(str(path))
-    output.path.textEdited.emit(str(path))
+    choose_file(widget, path)
     return widget
 
 

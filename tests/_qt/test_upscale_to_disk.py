@@ -11,6 +11,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QFileDialog
+from stored_files import choose_file
 
 from napari_edsr import files, upscale
 from napari_edsr import plan as tile_plan
@@ -52,12 +53,6 @@ def widget(make_widget, path):
     widget.controls.speed.tile.setValue(0)
     choose_file(widget, path.with_name("elsewhere.ome.zarr"))
     return widget
-
-
-def choose_file(widget, path):
-    widget.controls.output.where.button("file").click()
-    widget.controls.output.path.setText(str(path))
-    widget.controls.output.path.textEdited.emit(str(path))
 
 
 def pixels(path):
