@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -382,10 +383,54 @@ def test_grey_networks_come_from_colour_ones(rng):
     assert (found - expected).abs().max() < 0.05
 
 
+@pytest.mark.promise("training begins with what the narrow model can do")
+@pytest.mark.parametrize(
+    "shape",
+    [
+        TINY,
+        EDSRConfig((4,), n_resblocks=1, n_feats=8, res_scale=0.1),
+        EDSRConfig.mdsr(1, n_feats=8),
+    ],
+)
+def test_a_wider_network_starts_as_the_narrow_one_and_learns_with_all_of_it(
+    tmp_path, rng, shape
+):
+    narrow = starting_network(config(network=shape))
+    start = save_model(narrow, tmp_path / "narrow.safetensors")
+    settings = config(start=str(start), network=replace(shape, n_feats=12), rate=1e-3)
+    wide = starting_network(settings)
+    x = torch.from_numpy(rng.random((1, 3, 20, 20), dtype=np.float32))
+    with torch.no_grad():
+        for scale in shape.scales:
+            assert (wide(x, scale) - narrow(x, scale)).abs().max() < 1e-6
+    before, trained = weights(wide), weights(train(settings, [PHOTO]).model)
+    for name, value in wide.named_parameters():
+        if name.startswith("body") and value.ndim == 4:
+            moved = (before[name] != trained[name]).float()
+            for new in moved[8:], moved[:, 8:]:  # all but what a ReLU shuts off
+                assert new.mean() > 0.7, name
+
+
+def test_a_wider_network_of_another_scale_has_a_fresh_upsampler():
+    wide = EDSRConfig.baseline(2)
+    same = weights(starting_network(config(start="edsr-light-x2", network=wide)))
+    network = starting_network(
+        config(start="edsr-light-x2", network=EDSRConfig.baseline(3))
+    )
+    fresh = weights(starting_network(config(network=EDSRConfig.baseline(3))))
+    for name, value in weights(network).items():
+        expected = fresh if name.startswith("upsample.") else same
+        assert torch.equal(value, expected[name]), name
+
+
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
-        (EDSRConfig.baseline(2), "n_feats 32, but the network is to have 64"),
+        (EDSRConfig((2,), n_resblocks=8, n_feats=32), "n_resblocks 16, but .* have 8"),
+        (
+            EDSRConfig((2,), n_resblocks=16, n_feats=16),
+            "n_feats 32, .* cannot have fewer",
+        ),
         (EDSRConfig.light(2, n_colors=2), "2 colours cannot start from one of 3"),
     ],
 )

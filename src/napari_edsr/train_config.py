@@ -185,7 +185,8 @@ class TrainConfig:
     start : str
         Model to start from, a name or a weights file; empty for a fresh network.
         One of another scale gives all but its upsampler (the paper's ×3 and ×4 start
-        from its ×2); an RGB one is adapted to grey where `network` has one colour.
+        from its ×2); an RGB one is adapted to grey where `network` has one colour, and
+        a narrow one widened where it has more features.
     network : EDSRConfig or None
         Shape of the network; None takes that of `start`.
     data : DataConfig

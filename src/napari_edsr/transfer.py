@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
+from torch import Tensor
 
 from napari_edsr.checkpoints import load_model
 from napari_edsr.config import EDSRConfig
@@ -16,22 +19,23 @@ def starting_network(config: TrainConfig) -> EDSR | MDSR:
     """Build the network of a configuration, with the weights of its `start`.
 
     What the starting model lacks is fresh, and follows from the seed: for another
-    scale the upsampler, as the paper trains x3 and x4 from x2.
+    scale the upsampler, as the paper trains x3 and x4 from x2. From a narrower model a
+    wider one starts as the same function.
 
     Raises
     ------
     TrainingError
-        If the starting model is of another width or depth.
+        If the starting model is wider, or of another depth.
     CheckpointError, DownloadError, ModelError
         If it cannot be loaded.
     """
     base = load_model(config.start) if config.start else None
     shape = config.network or (base.config if base else EDSRConfig())
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        network = build_model(shape)
+    network = _fresh(shape, config.seed)
     if base is not None:
-        network.load_state_dict(_taken_over(base, network))
+        _check_sizes(base.config, shape)
+        wide = _widened(base, shape.n_feats, config.seed)
+        network.load_state_dict(_taken_over(wide, network))
         network.provenance = _descent(base.provenance)
     return network.train()
 
@@ -73,6 +77,12 @@ def blended(base: EDSR | MDSR, trained: EDSR | MDSR, share: float = 0.5) -> EDSR
     return network.eval().requires_grad_(False)
 
 
+def _fresh(shape: EDSRConfig, seed: int) -> EDSR | MDSR:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build_model(shape)
+
+
 def _descent(base: Provenance) -> Provenance:
     """What is known of a model that was trained from another: its terms stay."""
     source = f"trained from {base.name}" + (f" ({base.source})" if base.source else "")
@@ -81,7 +91,6 @@ def _descent(base: Provenance) -> Provenance:
 
 def _taken_over(base: EDSR | MDSR, network: EDSR | MDSR) -> State:
     """The weights of `base` where they fit, those of `network` elsewhere."""
-    _check_sizes(base.config, network.config)
     state = rescaled(base.state_dict(), base.config.rgb_range, network.config.rgb_range)
     if base.config.n_colors != network.config.n_colors:
         state = _in_grey(state)
@@ -94,8 +103,35 @@ def _taken_over(base: EDSR | MDSR, network: EDSR | MDSR) -> State:
     return {**fresh, **fits}
 
 
+def _widened(base: EDSR | MDSR, n_feats: int, seed: int) -> EDSR | MDSR:
+    """A network of more features that computes the same as `base`.
+
+    Old features read nothing from new ones at first, while those are as fresh as ever:
+    Wei et al., "Network Morphism", ICML 2016, with zeros for what is to be learnt.
+    """
+    if base.config.n_feats == n_feats:
+        return base
+    wide = _fresh(replace(base.config, n_feats=n_feats), seed)
+    fresh, narrow = wide.state_dict(), base.state_dict()
+    wide.load_state_dict({key: _corner(narrow[key], fresh[key]) for key in fresh})
+    return wide
+
+
+def _corner(narrow: Tensor, fresh: Tensor) -> Tensor:
+    """The first outputs from the first inputs; pixel shuffle keeps features together."""
+    wide = fresh.clone()
+    wide[: len(narrow)] = 0
+    wide[tuple(slice(size) for size in narrow.shape)] = narrow
+    return wide
+
+
 def _check_sizes(base: EDSRConfig, wanted: EDSRConfig) -> None:
-    sizes = ("n_resblocks", "n_feats", "res_scale", "multi_scale")
+    if base.n_feats > wanted.n_feats:
+        raise TrainingError(
+            f"The model to start from has n_feats {base.n_feats}, but the network is to "
+            f"have {wanted.n_feats}; it cannot have fewer."
+        )
+    sizes = ("n_resblocks", "res_scale", "multi_scale")
     for size in sizes:
         if getattr(base, size) != getattr(wanted, size):
             raise TrainingError(
