@@ -286,7 +286,7 @@ def test_pixels_lie_where_their_source_does(tiny, rng, tmp_path):
         contrast_limits=[(100, 4000), (50, 900)],
         metadata={
             "origin": {"Y": 10.0, "X": -3.0},
-            "colors": ("0000FF", "00FF00"),
+            "colors": ("#0000FF", "00FF00"),
         },
     )
     out = tmp_path / "r.ome.zarr"

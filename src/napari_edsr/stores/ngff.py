@@ -37,7 +37,7 @@ class Place:
         Such as ``"µm"``; empty where lengths are in pixels.
     channel_names : sequence of str
     colors : sequence of str
-        Of channels, as six hexadecimal digits.
+        Of channels, as six hexadecimal digits; a "#" before them is left out.
     contrast_limits : sequence of (float, float)
         One pair, or one for each channel.
     """
@@ -193,7 +193,7 @@ def omero(axes: str, shape: Sequence[int], dtype: np.dtype, place: Place) -> dic
 
 def _color(number: int, count: int, colors: Sequence[str], samples: bool) -> str:
     if number < len(colors):
-        return colors[number]
+        return colors[number].lstrip("#")  # which NGFF does not have
     if samples and count >= 3:
         return _RGB[number]
     return _CHANNELS[number % len(_CHANNELS)] if count > 1 else _GREY
