@@ -52,6 +52,17 @@ def test_devices(device, words):
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("EDSR light x2 (2000 x 3000 px)", "EDSR light ×2 (2000 × 3000 px)"),
+        ("cells-x2 is not x2 of cells_x2", "cells-x2 is not ×2 of cells_x2"),
+    ],
+)
+def test_factors_but_not_names_have_a_proper_sign(text, words):
+    assert wording.times(text) == words
+
+
+@pytest.mark.parametrize(
     ("model", "label"),
     [
         ("edsr-light-x2", "light"),

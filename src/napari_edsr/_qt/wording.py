@@ -26,8 +26,13 @@ def about(seconds: float) -> str:
 
 
 def times(text: str) -> str:
-    """Factors and sizes with a proper sign: ``"x2"`` becomes ``"×2"``."""
-    return re.sub(r"\bx(?=\d)|(?<=\d) x (?=\d)", lambda m: m[0].replace("x", "×"), text)
+    """Factors and sizes with a proper sign: ``"x2"`` becomes ``"×2"``.
+
+    Names such as ``"cells-x2"`` stay as they are spelled.
+    """
+    return re.sub(
+        r"(?<![\w-])x(?=\d)|(?<=\d) x (?=\d)", lambda m: m[0].replace("x", "×"), text
+    )
 
 
 def device_name(device: str) -> str:
