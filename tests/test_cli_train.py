@@ -83,6 +83,19 @@ def test_fine_tuning_says_what_it_gained_or_that_it_did_not(run, here):
     assert load_config(here / "cells.run" / "config.yaml").steps == 2
 
 
+def test_a_gain_too_small_to_count_is_not_called_one(run, here, monkeypatch):
+    monkeypatch.setattr("napari_edsr.train_result._TELLING", 100)
+    code, out, _ = run(
+        *("finetune", "photos/a.png", "--steps", "3", "--out", "noisy.safetensors"),
+        *("--rate", "3e-4", "--photons", "20", "--held-out", "0.4"),
+    )
+    told = load_model(here / "noisy.safetensors").provenance.extra["training"]
+    gain = told["psnr"] - told["psnr_before"]
+    assert code == 0 and gain > 0.01
+    assert "training gained too little to count, +" in out
+    assert "weights it started from" not in out
+
+
 def test_a_model_that_got_better_but_not_better_than_bicubic_says_so(run, here):
     code, out, err = run(
         *("finetune", "photos/a.png", "--steps", "3", "--out", "noisy.safetensors"),

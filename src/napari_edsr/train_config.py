@@ -112,8 +112,8 @@ class Degradation:
             return self.blur
         if not pixel_size or unit not in _METRES:
             raise TrainingError(
-                f"The blur is given in {self.blur_unit}, but the pixel size of the image "
-                "is not known; give the blur in px."
+                f"The blur is given in {self.blur_unit.replace('um', 'µm')}, but the pixel "
+                "size of the image is not known; give the blur in px."
             )
         return self.blur * _METRES[self.blur_unit] / (pixel_size * _METRES[unit])
 

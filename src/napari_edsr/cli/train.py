@@ -222,6 +222,10 @@ def _say_result(result: TrainResult, path: Path) -> None:
                 f"  Bicubic interpolation reaches {result.bicubic:.3f} dB: train longer, "
                 "or on more images."
             )
+    elif result.gain > 0:
+        typer.echo(
+            f"{path}: training gained too little to count, {result.gain:+.4f} dB."
+        )
     else:
         typer.echo(
             f"{path}: training did not help; these are the weights it started from."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from safetensors import safe_open
 
 from napari_edsr import cli, load_model, zoo
+from napari_edsr._qt.finetune.wording import outcome_text
 from napari_edsr._qt.layers import METADATA_KEY
 from napari_edsr._qt.upscale_widget import UpscaleWidget
 from napari_edsr.train_config import load_config
@@ -225,6 +227,10 @@ def test_it_says_plainly_when_it_did_not_help(dock, viewer, train, photo):
     assert "The model you started from is unchanged" in text
     assert zoo.find_card("second") is None
     assert dock.panel.use.isHidden() and dock.panel.blend.isHidden()
+    psnr = outcome.result.before + 0.003
+    better = replace(outcome.result, psnr=psnr, reached=psnr)
+    text = outcome_text(replace(outcome, result=better))
+    assert text.startswith("Fine-tuning gained too little to count (+0.003 dB).")
 
 
 def test_nothing_kept_aside_is_said(dock, viewer, train, photo):

@@ -27,9 +27,9 @@ def outcome_text(outcome: FinetuneOutcome) -> str:
             text += " It is still worse than bicubic; let it learn longer."
     else:
         text = (
-            f"Fine-tuning did not help{_loss(outcome)}. The model you started from is "
-            "unchanged and none was made; try more images, more steps, or a "
-            "low-resolution side that is more like your images."
+            f"{_failing(outcome)}. The model you started from is unchanged and none was "
+            "made; try more images, more steps, or a low-resolution side that is more "
+            "like your images."
         )
     if result.skipped:
         text += (
@@ -45,7 +45,10 @@ def _ending(outcome: FinetuneOutcome) -> str:
     return f"Stopped at step {result.step}"
 
 
-def _loss(outcome: FinetuneOutcome) -> str:
-    """How much worse it became, e.g. ``" (-0.10 dB)"``; nothing if it was not measured."""
+def _failing(outcome: FinetuneOutcome) -> str:
+    """That it did not help, with the change if it was measured."""
     change = outcome.result.reached - outcome.result.before
-    return f" ({change:+.2f} dB)" if math.isfinite(change) else ""
+    if change > 0:
+        return f"Fine-tuning gained too little to count ({change:+.3f} dB)"
+    loss = f" ({change:+.2f} dB)" if math.isfinite(change) else ""
+    return f"Fine-tuning did not help{loss}"
