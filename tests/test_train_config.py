@@ -136,6 +136,7 @@ def test_a_blur_in_micrometres_follows_the_pixel_size():
     blur = Degradation(blur=0.2, blur_unit="um")
     assert blur.blur_in_pixels(0.1, "µm") == pytest.approx(2.0)
     assert blur.blur_in_pixels(50.0, "nm") == pytest.approx(4.0)
+    assert blur.blur_in_pixels(1000.0, "Å") == pytest.approx(2.0)
     assert Degradation(blur=1.5).blur_in_pixels(None, "") == 1.5
-    with pytest.raises(TrainingError, match="give the blur in px"):
+    with pytest.raises(TrainingError, match="given in µm, .* give the blur in px"):
         blur.blur_in_pixels(None, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import os
 import re
@@ -15,13 +16,13 @@ import yaml
 from napari_edsr.atomic import replacing
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ModelError, TrainingError
+from napari_edsr.units import converted, unit_name
 
 SHRINKINGS = ("bicubic", "area")
 SCHEDULES = ("cosine", "step")
 _PATHS = ("hr", "lr", "validation_hr", "validation_lr")
 _EMA_STEPS = 100  # over which the average of a fine-tuning run reaches, at most
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
-_METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Degradation:
             raise TrainingError(
                 f"Shrinking {self.shrink!r} is unknown; choose {' or '.join(SHRINKINGS)}."
             )
-        if self.blur_unit != "px" and self.blur_unit not in _METRES:
+        unit = unit_name(self.blur_unit)
+        if self.blur_unit != "px" and converted(1.0, unit, "m") is None:
             raise TrainingError(
                 f"Unit {self.blur_unit!r} of the blur is unknown; use px, nm, um or mm."
             )
@@ -110,12 +112,14 @@ class Degradation:
         """
         if not self.blur or self.blur_unit == "px":
             return self.blur
-        if not pixel_size or unit not in _METRES:
+        own = unit_name(self.blur_unit)
+        blur = converted(self.blur, own, unit_name(unit))
+        if not pixel_size or blur is None:
             raise TrainingError(
-                f"The blur is given in {self.blur_unit.replace('um', 'µm')}, but the pixel "
-                "size of the image is not known; give the blur in px."
+                f"The blur is given in {own}, but the pixel size of the image is not "
+                "known; give the blur in px."
             )
-        return self.blur * _METRES[self.blur_unit] / (pixel_size * _METRES[unit])
+        return blur / pixel_size
 
 
 @dataclass(frozen=True)
@@ -126,9 +130,10 @@ class DataConfig:
     ----------
     hr, lr : tuple of str
         Files, globs or folders with high-resolution images, and, for real pairs, with
-        as many low-resolution ones of the same names or in the same order.
+        as many low-resolution ones: of the same names but for an ending such as
+        ``_x2``, or one file for each file, in the same order.
     validation_hr, validation_lr : tuple of str
-        The same for images that are only measured.
+        The same for images that are only measured, even if `hr` has them too.
     held_out : float
         Share of each image that is kept aside for measuring where there are no
         validation images, 0-0.5.
@@ -382,13 +387,21 @@ def _anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         names = [data[key]] if isinstance(data.get(key), str) else data.get(key) or ()
         if not isinstance(names, list | tuple):
             continue  # which `TrainConfig.from_dict` will refuse
-        places = (folder / os.path.expanduser(str(name)) for name in names)
-        data[key] = [os.path.abspath(place) for place in places]
+        data[key] = [absolute(str(name), folder) for name in names]
     anchored["data"] = data
     start = str(anchored.get("start") or "")
     if start and (folder / start).is_file():
         anchored["start"] = os.path.abspath(folder / start)
     return anchored
+
+
+def absolute(place: str, folder: Path) -> str:
+    """A file, a glob or a folder that is named as seen from `folder`."""
+    path = os.path.join(os.path.abspath(folder), os.path.expanduser(place))
+    if glob.has_magic(place) and not os.path.exists(path):
+        above = glob.escape(os.path.abspath(folder))  # where brackets are no pattern
+        path = os.path.join(above, os.path.expanduser(place))
+    return os.path.normpath(path)
 
 
 def _made(kind: type, values: Any, where: str) -> Any:

@@ -22,11 +22,11 @@ from napari_edsr.files.common import (
     READABLE,
     WRITABLE,
     ImageFile,
-    unit_name,
 )
 from napari_edsr.files.matching import matching_images
 from napari_edsr.images import leading_axes, understand
 from napari_edsr.plan import free_memory
+from napari_edsr.units import unit_name
 
 __all__ = [
     "READABLE",
@@ -97,9 +97,14 @@ def images_at(place: str | Path) -> list[Path]:
     """Image files in a folder, or that a glob names, in alphabetical order.
 
     By their suffix; names with a dot in front are hidden, or a system's by-products.
+    ``**`` in a glob is any number of folders.
     """
     path = Path(place)
-    names = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(place)))
+    names = (
+        path.iterdir()
+        if path.is_dir()
+        else map(Path, glob.glob(str(place), recursive=True))
+    )
     return sorted(
         name
         for name in names

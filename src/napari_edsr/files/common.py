@@ -25,20 +25,6 @@ READABLE = (
 )
 WRITABLE = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jpe", ".jfif")
 
-_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "µm": 1e-6, "nm": 1e-9, "pm": 1e-12}
-_METRES |= {"inch": 0.0254, "Å": 1e-10}
-_SPELLINGS = {
-    **dict.fromkeys(("um", "μm", r"\u00b5m", "micron", "microns", "micrometer"), "µm"),
-    **dict.fromkeys(("micrometre", "micrometers", "micrometres"), "µm"),
-    **dict.fromkeys(("nanometer", "nanometre"), "nm"),
-    **dict.fromkeys(("millimeter", "millimetre"), "mm"),
-    **dict.fromkeys(("centimeter", "centimetre"), "cm"),
-    **dict.fromkeys(("meter", "metre"), "m"),
-    **dict.fromkeys(("in", "inches"), "inch"),
-    **dict.fromkeys(("angstrom", "ångström"), "Å"),
-    **dict.fromkeys(("pixel", "pixels", "px", "none"), ""),
-}
-
 # How a stored image becomes upright, by EXIF's number: transpose, flip Y, flip X.
 _UPRIGHT = {
     2: (False, False, True),
@@ -147,22 +133,6 @@ def upright_sizes(sizes: Mapping[str, float], orientation: int) -> dict[str, flo
     if orientation in (5, 6, 7, 8) and {"Y", "X"} <= set(sizes):
         return {**sizes, "Y": sizes["X"], "X": sizes["Y"]}
     return dict(sizes)
-
-
-def unit_name(name: Any) -> str:
-    """One spelling for each unit; those not known stay as they are."""
-    text = "" if name is None else str(name).strip()
-    known = _SPELLINGS.get(text.lower(), text)
-    return "µm" if known == "μm" else known
-
-
-def converted(size: float, unit: str, to: str) -> float | None:
-    """A length in another unit; None if either unit is no known length."""
-    if unit == to:
-        return size
-    if unit not in _METRES or to not in _METRES:
-        return None
-    return size * _METRES[unit] / _METRES[to]
 
 
 def positive(value: Any) -> float | None:

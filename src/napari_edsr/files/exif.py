@@ -7,7 +7,8 @@ import re
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from napari_edsr.files.common import ImageFile, converted
+from napari_edsr.files.common import ImageFile
+from napari_edsr.units import converted
 
 PREFIX = b"Exif\0\0"
 _INCH = 2

@@ -9,12 +9,11 @@ import tifffile
 from napari_edsr.files.common import (
     PROVENANCE,
     ImageFile,
-    converted,
     parsed_provenance,
     positive,
     provenance_text,
-    unit_name,
 )
+from napari_edsr.units import converted, unit_name
 
 _SECONDS = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _SECONDS |= {"d": 86400.0}

@@ -19,12 +19,12 @@ from napari_edsr.files.common import (
     PNG_SIGNATURE,
     PROVENANCE,
     ImageFile,
-    converted,
     parsed_provenance,
     provenance_text,
 )
 from napari_edsr.files.exif import exif_bytes, upright_xmp
 from napari_edsr.files.raster import finished, large_images_allowed, pillow_image
+from napari_edsr.units import converted
 
 _HEADER_END = 33  # the signature and the chunk IHDR
 _XMP = b"XML:com.adobe.xmp\0"

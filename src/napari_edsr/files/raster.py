@@ -18,7 +18,6 @@ from napari_edsr.files.colour import cmyk_to_rgb
 from napari_edsr.files.common import (
     ImageFile,
     blank,
-    converted,
     positive,
     provenance_line,
     renamed,
@@ -26,6 +25,7 @@ from napari_edsr.files.common import (
     upright_sizes,
     with_provenance_line,
 )
+from napari_edsr.units import converted
 
 _FORMATS = ("JPEG", "WEBP", "BMP", "DIB", "GIF")
 _PLAIN_MODES = ("1", "L", "LA", "RGB", "RGBA")

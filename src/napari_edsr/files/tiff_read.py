@@ -26,12 +26,12 @@ from napari_edsr.files.common import (
     positive,
     provenance_line,
     renamed,
-    unit_name,
     upright,
     upright_sizes,
 )
 from napari_edsr.images import as_dask, leading_axes
 from napari_edsr.plan import free_memory
+from napari_edsr.units import unit_name
 
 _P = tifffile.PHOTOMETRIC
 _UNREADABLE: dict[int, str] = {

@@ -13,10 +13,10 @@ from napari_edsr.files import ome
 from napari_edsr.files.common import (
     PROVENANCE,
     ImageFile,
-    converted,
     provenance_text,
     with_provenance_line,
 )
+from napari_edsr.units import converted
 
 _IMAGEJ_TYPES = ("uint8", "uint16", "int16", "float32")
 _NOT_IN_OME = ("int64", "uint64", "float16")
