@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_edsr.errors import TrainingError
+from napari_edsr.errors import ImageError, TrainingError
 from napari_edsr.events import ImageDone, drain
 from napari_edsr.files import ImageFile
-from napari_edsr.patches import Patches
+from napari_edsr.patches import Patches, _as_taken
 from napari_edsr.resampling import imresize
 from napari_edsr.train_config import Degradation
 from napari_edsr.training_data import Source, iter_pairs, noisy
@@ -15,9 +15,9 @@ from napari_edsr.training_data import Source, iter_pairs, noisy
 PLAIN = Degradation()
 
 
-def source(data, axes, *, lr=None, **options):
+def source(data, axes, *, lr=None, size=(0.1, 0.1), **options):
     def read():
-        return ImageFile(data, axes, {"Y": 0.1, "X": 0.1}, "µm")
+        return ImageFile(data, axes, dict(zip("YX", size, strict=True)), "µm")
 
     read_lr = None if lr is None else lambda: ImageFile(lr, axes)
     return Source("a", read, read_lr, **options)
@@ -269,6 +269,74 @@ def test_real_pairs_keep_the_noise_they_have():
     assert len(noise.unique()) == len(noise)
     measured = noisy([*found, found[0].aside(2)], recipe, 0)
     assert [pair.lr[2].std() > 0.05 for pair in measured] == [False, True, False]
+
+
+def test_a_physical_blur_is_the_same_length_along_both_axes():
+    point = np.zeros((120, 120), np.float32)
+    point[60, 60] = 1
+    blur = Degradation(blur=0.4, blur_unit="um", shrink="area")
+    (pair,) = pairs_of(
+        source(point, "YX", size=(0.1, 0.4), held_out=(56, 64, 56, 64)),
+        n_colors=1,
+        degradation=blur,
+    )
+    assert pair.blur == (pytest.approx(4.0), pytest.approx(1.0))
+    spot = pair.lr[2][0] / pair.lr[2].sum()
+    at = 2 * np.arange(60) + 0.5
+    for axis, sigma in ((1, 4.0), (0, 1.0)):
+        profile = spot.sum(axis)
+        spread = np.sqrt((profile * (at - (profile * at).sum()) ** 2).sum())
+        assert spread == pytest.approx(np.hypot(sigma, 0.5), rel=0.02)
+    above, _, left, _ = pair.areas(2)
+    assert 28 - above[1] == 4 + 8 and 28 - left[3] == 4 + 2
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
+def test_patches_have_the_noise_of_stored_images(rng, dtype):
+    """Whole numbers within the type, as what is measured has, and as is fed later."""
+    recipe = Degradation(photons=50.0, read_noise=5.0)
+    info = np.iinfo(dtype)
+    image = (noise(rng, 64, 64) // 32).astype(dtype) + info.min
+    limits = (info.min + 5.0, info.min + 250.0)
+    (pair,) = pairs_of(
+        source(image, "YX", normalize=limits), n_colors=1, degradation=recipe
+    )
+    drawn = patches([pair], patch=16, batch=64, degradation=recipe).draw(0)
+    values = drawn.lr.double() * 245 + limits[0]
+    assert (values - values.round()).abs().max() < 0.01
+    assert values.min().round() == info.min
+    (measured,) = noisy([pair], recipe, 0)
+    assert float(values.mean()) == pytest.approx(measured.lr[2].mean(), abs=1.0)
+
+
+def test_grey_images_among_colour_ones_have_grey_noise(rng):
+    recipe = Degradation(photons=50.0)
+    found = pairs_of(
+        source(noise(rng, 32, 32), "YX"),
+        source(noise(rng, 32, 32), "YX"),
+        source(noise(rng, 32, 32, 3), "YXS"),
+        degradation=recipe,
+    )
+    lr = patches(found, batch=24, degradation=recipe).draw(0).lr
+    is_grey = [(patch == patch[:1]).all() for patch in lr]
+    assert 0 < sum(is_grey) < 24
+
+
+def test_metal_is_given_types_that_it_has(rng):
+    metal, cpu = torch.device("mps"), torch.device("cpu")
+    for dtype in ("float64", "uint16", "int64"):
+        plane = noise(rng, 4, 4).astype(dtype)
+        assert _as_taken(plane, metal).dtype == np.float32
+        assert _as_taken(plane, cpu) is plane
+    for dtype in ("uint8", "int16", "float32"):
+        plane = noise(rng, 4, 4).astype(dtype)
+        assert _as_taken(plane, metal).dtype == dtype
+
+
+def test_messages_name_the_image(rng):
+    for image in (noise(rng, 1, 50), rng.random((20, 20)) > 0.5):
+        with pytest.raises((TrainingError, ImageError), match="^a: "):
+            pairs_of(source(image, "YX"), n_colors=1)
 
 
 def test_jpeg_is_refused_where_there_is_none(rng):

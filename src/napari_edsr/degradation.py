@@ -16,7 +16,11 @@ from napari_edsr.train_config import Degradation
 
 
 def shrink(
-    hr: NDArray, scale: int, degradation: Degradation, *, blur: float | None = None
+    hr: NDArray,
+    scale: int,
+    degradation: Degradation,
+    *,
+    blur: float | tuple[float, float] | None = None,
 ) -> NDArray:
     """Blur an image and make it `scale` times smaller, without noise.
 
@@ -26,8 +30,9 @@ def shrink(
         Integers or floats; H and W are multiples of `scale`.
     scale : int
     degradation : Degradation
-    blur : float, optional
-        Standard deviation in pixels of `hr`, if not that of `degradation`.
+    blur : float or (float, float), optional
+        Standard deviation in pixels of `hr`, if not that of `degradation`; two are along
+        the rows' axis (Y) and the columns' (X).
 
     Returns
     -------
@@ -45,7 +50,7 @@ def shrink(
             f"An image of {width} x {height} is no multiple of {scale}; crop it first."
         )
     sigma = degradation.blur_in_pixels(None, "") if blur is None else blur
-    blurred = _blurred(hr, sigma) if sigma else hr
+    blurred = _blurred(hr, np.broadcast_to(sigma, 2)) if np.any(sigma) else hr
     if degradation.shrink == "bicubic":
         return imresize(blurred, [height // scale, width // scale])
     blocks = blurred.reshape(height // scale, scale, width // scale, scale, -1)
@@ -53,10 +58,10 @@ def shrink(
     return _cast(means, hr.dtype)
 
 
-def _blurred(image: NDArray, sigma: float) -> NDArray:
+def _blurred(image: NDArray, sigma: NDArray) -> NDArray:
     from scipy import ndimage
 
-    sigmas = (sigma, sigma) + (0,) * (image.ndim - 2)
+    sigmas = (*sigma, *(0,) * (image.ndim - 2))
     wide = image.astype(np.float64)
     return _cast(ndimage.gaussian_filter(wide, sigmas, mode="mirror"), image.dtype)
 

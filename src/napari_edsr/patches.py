@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_edsr.accelerator import takes
 from napari_edsr.degradation import corrupt
 from napari_edsr.device import free_memory
 from napari_edsr.errors import TrainingError
@@ -112,7 +113,8 @@ class Patches:
         return self._tensor(pair.hr), lows
 
     def _tensor(self, plane: NDArray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(plane)).to(self._home)
+        plane = np.ascontiguousarray(_as_taken(plane, self._home))
+        return torch.from_numpy(plane).to(self._home)
 
     def draw(self, step: int, part: slice = slice(None)) -> Batch:
         """The batch of a step, or the part of it that one of several processes takes."""
@@ -131,13 +133,21 @@ class Patches:
             for i, corner, form in zip(chosen, corners, forms, strict=True)
         ]
         lr = torch.stack([low for low, _ in cuts]).to(self.device)
-        made = [k for k, i in enumerate(chosen) if not self.pairs[areas[i][0]].is_real]
-        if made and self.degradation.is_random:
-            # Of the whole batch, whoever takes which part.
-            generator = torch.Generator(self.device).manual_seed(noise_seed)
-            lr[made] = corrupt(lr[made], self.degradation, generator)
+        # Of the whole batch, whoever takes which part.
+        self._add_noise(lr, [self.pairs[areas[i][0]] for i in chosen], noise_seed)
         hr = torch.stack([high for _, high in cuts[part]]).to(self.device)
         return Batch(scale, lr[part], hr)
+
+    def _add_noise(self, lr: Tensor, pairs: Sequence[Pair], seed: int) -> None:
+        """Give each made patch noise of its own, and what storing it does to that."""
+        made = [k for k, pair in enumerate(pairs) if not pair.is_real]
+        if not (made and self.degradation.is_random):
+            return
+        generator = torch.Generator(self.device).manual_seed(seed)
+        lr[made] = corrupt(lr[made], self.degradation, generator)
+        for k in made:
+            grey_or_all = lr[k, : len(pairs[k].hr)]
+            lr[k] = _stored(grey_or_all, pairs[k].hr.dtype, pairs[k].limits)
 
     def _cut(
         self, scale: int, place: tuple[int, Window], corner: NDArray, form: int
@@ -161,6 +171,13 @@ class Patches:
         return _turned(_filled(image, side), form).expand(self._colours, -1, -1)
 
 
+def _as_taken(plane: NDArray, device: torch.device) -> NDArray:
+    """In its own type, but on Metal, which has not all of them."""
+    if device.type != "mps" or takes(device, plane.dtype):
+        return plane
+    return plane.astype(np.float32, copy=False)
+
+
 def _side(area: Window) -> int:
     return min(area[1] - area[0], area[3] - area[2])
 
@@ -174,10 +191,18 @@ def _unit(values: Tensor, limits: Range) -> Tensor:
     """As `napari_edsr.intensities.to_unit`, on the device."""
     low, high = limits
     is_wide = values.dtype.itemsize > 2 and values.dtype != torch.float32
-    exact = (
-        values.double() if is_wide and values.device.type != "mps" else values.float()
-    )
+    exact = values.double() if is_wide else values.float()
     return ((exact - low) / (high - low)).float()
+
+
+def _stored(values: Tensor, dtype: np.dtype, limits: Range) -> Tensor:
+    """What is left of 0-1 intensities in a file of integers: whole, and within its range."""
+    if dtype.kind not in "iu":
+        return values
+    low, high = limits
+    info = np.iinfo(dtype)
+    whole = (values * (high - low) + low).round()
+    return (whole.clamp(float(info.min), float(info.max)) - low) / (high - low)
 
 
 def _filled(image: Tensor, side: int) -> Tensor:

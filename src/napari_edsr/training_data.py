@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_edsr import images, intensities
 from napari_edsr.degradation import corrupt, shrink
-from napari_edsr.errors import TrainingError
+from napari_edsr.errors import ImageError, TrainingError
 from napari_edsr.events import ImageDone
 from napari_edsr.files import ImageFile
 from napari_edsr.intensities import Range
@@ -69,8 +71,8 @@ class Pair:
         Intensities that the network sees as 0 and 1.
     kept : Window or None
         What is not trained on, in pixels of `hr`.
-    blur : float
-        Standard deviation, in pixels of `hr`, with which `lr` was made.
+    blur : (float, float)
+        Standard deviation along Y and X, in pixels of `hr`, with which `lr` was made.
     place : tuple of int
         Index of the plane along the image's leading axes.
     corner : (int, int)
@@ -84,7 +86,7 @@ class Pair:
     lr: dict[int, NDArray]
     limits: Range
     kept: Window | None = None
-    blur: float = 0.0
+    blur: tuple[float, float] = (0.0, 0.0)
     place: tuple[int, ...] = ()
     corner: tuple[int, int] = (0, 0)
     is_real: bool = False
@@ -107,9 +109,11 @@ class Pair:
         if self.kept is None:
             return [(0, height, 0, width)]
         y0, y1, x0, x1 = (edge / scale for edge in self.kept)
-        margin = _MARGIN + math.ceil(_BLUR_REACHES * self.blur / scale)
-        above, below = int(y0) - margin, int(np.ceil(y1)) + margin
-        left, right = int(x0) - margin, int(np.ceil(x1)) + margin
+        down, across = (
+            _MARGIN + math.ceil(_BLUR_REACHES * sigma / scale) for sigma in self.blur
+        )
+        above, below = int(y0) - down, int(np.ceil(y1)) + down
+        left, right = int(x0) - across, int(np.ceil(x1)) + across
         around = [
             (0, above, 0, width),
             (below, height, 0, width),
@@ -147,9 +151,21 @@ def iter_pairs(
     """
     pairs: list[Pair] = []
     for done, source in enumerate(sources, start=1):
-        pairs.extend(_pairs(source, scales, n_colors, degradation))
+        with _named(source.name):
+            pairs.extend(_pairs(source, scales, n_colors, degradation))
         yield ImageDone(done, len(sources))
     return pairs
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which image a problem is with, which may be one of hundreds."""
+    try:
+        yield
+    except (TrainingError, ImageError) as error:
+        if re.search(rf"\b{re.escape(name)}\b", str(error)):
+            raise
+        raise type(error)(f"{name}: {error}") from error
 
 
 def _pairs(
@@ -159,7 +175,10 @@ def _pairs(
     given = source.read_lr() if source.read_lr else None
     lows = _planes(given, (0.0, 1.0), n_colors) if given else None
     made = degradation if given is None else Degradation()
-    blur = made.blur_in_pixels(image.pixel_size.get("Y"), image.unit)
+    size = image.pixel_size
+    sigma_y, sigma_x = (
+        made.blur_in_pixels(size.get(axis), image.unit) for axis in "YX"
+    )
     if given is not None:
         _check_alike(source.name, image, given)
     for number, (place, hr, limits) in enumerate(
@@ -169,7 +188,7 @@ def _pairs(
             continue  # a flat plane teaches nothing
         if lows is None:
             _check_jpeg(source.name, hr, degradation)
-            lr = {s: _made(hr, s, degradation, blur) for s in scales}
+            lr = {s: _made(hr, s, degradation, (sigma_y, sigma_x)) for s in scales}
         else:
             lr = {s: _matched(source.name, hr, lows[number][1], s) for s in scales}
         yield Pair(
@@ -178,7 +197,7 @@ def _pairs(
             lr,
             limits,
             kept=_kept(source.held_out, hr),
-            blur=blur,
+            blur=(sigma_y, sigma_x),
             place=place,
             is_real=given is not None,
         )
@@ -245,7 +264,9 @@ def _colours(plane: NDArray, n_colors: int) -> NDArray:
     )
 
 
-def _made(hr: NDArray, scale: int, degradation: Degradation, blur: float) -> NDArray:
+def _made(
+    hr: NDArray, scale: int, degradation: Degradation, blur: tuple[float, float]
+) -> NDArray:
     height, width = (side // scale * scale for side in hr.shape[1:])
     if not (height and width):
         raise TrainingError(
