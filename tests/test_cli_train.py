@@ -1,10 +1,16 @@
 """``napari-edsr train`` and ``finetune``: files in, a named model out, runs taken up again."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from napari_edsr import load_model, samples
+from napari_edsr.errors import TrainingError
 from napari_edsr.train_config import DataConfig, Degradation, load_config
 from napari_edsr.training_files import find_sources
 
@@ -116,10 +122,11 @@ def test_another_scale_than_that_of_the_model(run, here):
     assert load_model(here / "x3.safetensors").config.scales == (3,)
 
 
-def test_images_to_measure_on_leave_the_others_whole(here):
+def test_images_to_measure_on_leave_the_others_whole_and_are_not_learned_from(here):
     data = load_config(here / "mine.yaml").data
     learn, measure = find_sources(data)
-    assert [source.held_out for source in (*learn, *measure)] == [0.0] * 3
+    assert [source.held_out for source in (*learn, *measure)] == [0.0] * 2
+    assert [source.name for source in (*learn, *measure)] == ["a.png", "b.png"]
 
 
 @pytest.mark.promise("or takes real ones (`--lr-images`)")
@@ -169,12 +176,111 @@ def test_pairs_of_equal_names_in_several_folders_keep_their_order(here):
     assert read == ["x", "y"]
 
 
+def images(folder, *names):
+    for name in names:
+        path = Path(folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(path)
+
+
+def lows_of(hr, lr):
+    learn, _ = find_sources(DataConfig(hr, lr))
+    return [(source.name, source.read_lr.args[0].name) for source in learn]
+
+
+def test_real_pairs_are_matched_by_name_and_not_by_the_alphabet(here):
+    images("hr", "img1.png", "img2.png", "img10.png")
+    images("lr", "img1x2.png", "img2x2.png", "img10x2.png")
+    pairs = lows_of(("hr",), ("lr/*.png",))
+    assert pairs == [(f"img{n}.png", f"img{n}x2.png") for n in (1, 10, 2)]
+    pairs = lows_of(("hr/img2.png", "hr/img1.png"), ("lr/img1x2.png", "lr/img2x2.png"))
+    assert pairs == [(f"img{n}.png", f"img{n}x2.png") for n in (2, 1)]
+
+
+def test_files_named_one_by_one_belong_together_whatever_they_are_called(here):
+    images("x", "sharp.png", "clear.png", "fuzzy.png", "dim.png")
+    sharp = ("x/sharp.png", "x/clear.png")
+    assert lows_of(sharp, ("x/fuzzy.png", "x/dim.png")) == [
+        ("sharp.png", "fuzzy.png"),
+        ("clear.png", "dim.png"),
+    ]
+
+
+def test_folders_whose_names_do_not_match_are_refused(here):
+    images("hr", "a.png", "b.png")
+    images("lr", "a_lr.png", "b_lr.png")
+    for hr in (("hr",), ("hr/a.png", "hr/b.png")):
+        with pytest.raises(
+            TrainingError, match="There is no a, b in lr; names must be"
+        ):
+            lows_of(hr, ("lr",))
+
+
+def test_images_of_one_name_in_several_folders_are_told_apart(here):
+    images("day1", "001.png", "002.png")
+    images("day2", "001.png")
+    learn, _ = find_sources(DataConfig(("day1", "day2")))
+    assert [source.name for source in learn] == [
+        *("day1/001.png", "day1/002.png", "day2/001.png")
+    ]
+    images("deep/day1", "001.png")
+    learn, _ = find_sources(DataConfig(("day1", "deep/**/*.png")))
+    assert [source.name for source in learn] == [
+        *("day1/001.png", "day1/002.png", "deep/day1/001.png")
+    ]
+
+
+def test_globs_in_a_folder_with_brackets(run, here, monkeypatch):
+    folder = here / "[set 1]"
+    images(folder, "many/a.png", "many/b.png", "[x].png")
+    text = "{name: m, start: edsr-light-x2, data: {hr: [many/*.png, '[x].png']}}"
+    (folder / "mine.yaml").write_text(text)
+    learn, _ = find_sources(load_config(folder / "mine.yaml").data)
+    assert [source.name for source in learn] == ["a.png", "b.png", "[x].png"]
+
+
+def test_what_fine_tuning_wrote_down_can_be_repeated(run, here, tiny):
+    shutil.copy(tiny, here / "tiny.safetensors")
+    options = ("--steps", "2", "--model", "tiny.safetensors", "--device", "cpu")
+    code, _, err = run("finetune", "photos/*.png", *options, "--out", "m.safetensors")
+    assert (code, err) == (0, "")
+    code, _, err = run("train", "m.run/config.yaml", "--out", "again")
+    assert (code, err) == (0, "")
+    first, again = (
+        load_file(path) for path in ("m.safetensors", "again/m.safetensors")
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_the_model_to_start_from_is_never_written_over(run, here, tiny):
+    shutil.copy(tiny, here / "tiny.safetensors")
+    before = (here / "tiny.safetensors").read_bytes()
+    names = ("--model", "tiny.safetensors", "--out", here / "tiny.safetensors")
+    code, _, err = run("finetune", "photos", "--steps", "1", *names)
+    assert code == 1
+    assert "is the model to start from, which stays as it is; name another --out" in err
+    assert (here / "tiny.safetensors").read_bytes() == before
+
+
+def test_a_run_does_not_go_on_with_other_images(run, here, tiny):
+    command = ("--model", tiny, "--steps", "2", "--out", "m.safetensors")
+    code, _, err = run("finetune", "photos/a.png", *command)
+    assert (code, err) == (0, "")
+    before = (here / "m.safetensors").read_bytes()
+    code, out, err = run("finetune", "photos/b.png", *command)
+    assert code == 1
+    assert (
+        "m.run holds a run with other images; name another folder, or delete it" in err
+    )
+    assert (here / "m.safetensors").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("train", "none.yaml"), "cannot be read"),
         (("finetune", "photos", "--out", "m.pth"), "must end in .safetensors"),
-        (("finetune", "nowhere"), "There are no images at nowhere"),
+        (("finetune", "nowhere"), "nowhere; check the path."),
         (("finetune", "photos", "--steps", "0"), "steps must be at least 1"),
         (("finetune", "photos", "--model", "x"), "no model called"),
         (

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 from napari_edsr import files
-from napari_edsr.errors import TrainingError
+from napari_edsr.errors import FileError, TrainingError
+from napari_edsr.files.matching import matching_images
 from napari_edsr.intensities import Range
 from napari_edsr.train_config import DataConfig
 from napari_edsr.training_data import Source, Window
 
 
 def find_sources(data: DataConfig) -> tuple[list[Source], list[Source]]:
-    """Images to learn from, and those to measure on.
+    """Images to learn from, and those to measure on, which are never learned from.
 
     Raises
     ------
     TrainingError
         If there are none, or the sides of pairs do not match.
     """
-    learn = _sources(data.hr, data.lr, data.normalize)
+    measured = frozenset(find_images(data.validation_hr))
+    learn = _sources(data.hr, data.lr, data.normalize, without=measured)
     if not learn:
         raise TrainingError("Name at least one image, glob or folder to learn from.")
     measure = _sources(data.validation_hr, data.validation_lr, data.normalize)
@@ -66,24 +68,57 @@ def find_images(places: Iterable[str]) -> list[Path]:
 
 
 def _sources(
-    hr: Iterable[str], lr: Iterable[str], normalize: str | tuple[float, ...]
+    hr: Sequence[str],
+    lr: Sequence[str],
+    normalize: str | tuple[float, ...],
+    without: Collection[Path] = (),
 ) -> list[Source]:
+    highs = find_images(hr)
+    lows = _low_sides(hr, lr) if lr else [None] * len(highs)
+    return [
+        Source(
+            name=name,
+            read=partial(files.read_image, high),
+            read_lr=partial(files.read_image, low) if low else None,
+            normalize=cast("str | Range", normalize),
+        )
+        for name, high, low in zip(_names(highs), highs, lows, strict=True)
+        if high not in without
+    ]
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Short ones that tell the images apart."""
+    short = [path.name for path in paths]
+    long = [f"{path.parent.name}/{path.name}" for path in paths]
+    return next(
+        (names for names in (short, long) if len(set(names)) == len(names)),
+        [str(path) for path in paths],
+    )
+
+
+def _low_sides(hr: Sequence[str], lr: Sequence[str]) -> list[Path]:
+    """Of each image the low-resolution one: by name among all, or place by place."""
     highs, lows = find_images(hr), find_images(lr)
-    if lows and len(lows) != len(highs):
+    if len(lows) != len(highs):
         raise TrainingError(
             f"There are {len(highs)} high-resolution images but {len(lows)} "
             "low-resolution ones; name one for each."
         )
-    by_name = {path.stem: path for path in lows}
-    unique = len(by_name) == len(lows)  # else their order is all there is
-    if unique and all(path.stem in by_name for path in highs):
-        lows = [by_name[path.stem] for path in highs]
-    return [
-        Source(
-            name=high.name,
-            read=partial(files.read_image, high),
-            read_lr=partial(files.read_image, lows[i]) if lows else None,
-            normalize=cast("str | Range", normalize),
-        )
-        for i, high in enumerate(highs)
-    ]
+    try:
+        return matching_images(highs, lows)
+    except FileError as error:
+        if len(hr) != len(lr):
+            raise TrainingError(str(error)) from error
+    return [low for places in zip(hr, lr, strict=True) for low in _of_place(*places)]
+
+
+def _of_place(hr: str, lr: str) -> list[Path]:
+    """Two single files belong together, whatever they are called."""
+    highs, lows = find_images([hr]), find_images([lr])
+    if len(highs) == len(lows) == 1:
+        return lows
+    try:
+        return matching_images(highs, lows)
+    except FileError as error:
+        raise TrainingError(str(error)) from error

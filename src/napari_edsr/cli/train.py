@@ -22,6 +22,7 @@ from napari_edsr.train_config import (
     DataConfig,
     Degradation,
     TrainConfig,
+    absolute,
     finetuning,
     load_config,
     save_config,
@@ -120,12 +121,17 @@ def finetune(
     """Fine-tune a model on images of one's own."""
     if out.suffix.lower() != ".safetensors":
         raise TrainingError(f"{out.name} must end in .safetensors.")
-    start = model or zoo.default_model(scale or 2)
+    start = _start(model or zoo.default_model(scale or 2), out)
+    here = Path.cwd()
     settings = TrainConfig(
         name=out.stem,
         start=start,
         network=_network(start, scale, grey),
-        data=DataConfig(hr=tuple(images), lr=tuple(lr_images or ()), held_out=held_out),
+        data=DataConfig(
+            hr=tuple(absolute(place, here) for place in images),
+            lr=tuple(absolute(place, here) for place in lr_images or ()),
+            held_out=held_out,
+        ),
         degradation=Degradation(
             shrink=shrink,
             blur=blur,
@@ -141,6 +147,18 @@ def finetune(
         device=device,
     )
     _run(settings, out.with_suffix(".run"), minutes, model_path=out)
+
+
+def _start(model: str, out: Path) -> str:
+    """A name, or the place of a file, which is not to be written over."""
+    path = Path(model)
+    if not path.is_file():
+        return model
+    if out.exists() and out.samefile(path):
+        raise TrainingError(
+            f"{out} is the model to start from, which stays as it is; name another --out."
+        )
+    return os.path.abspath(path)
 
 
 def _network(start: str, scale: int | None, grey: bool) -> EDSRConfig | None:
