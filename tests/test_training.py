@@ -210,7 +210,7 @@ def test_a_saved_run_is_not_mixed_with_another(tmp_path):
     with pytest.raises(TrainingError, match="no saved training run"):
         train(config(), [PHOTO], folder=tmp_path)
     state.write_bytes(data[: len(data) // 2])
-    with pytest.raises(CheckpointError, match="damaged"):
+    with pytest.raises(CheckpointError, match=f"damaged; delete {tmp_path} to start"):
         train(config(), [PHOTO], folder=tmp_path)
 
 
@@ -266,6 +266,41 @@ def test_a_run_can_be_moved_but_not_turned_into_another(tmp_path):
     wider = EDSRConfig(n_resblocks=1, n_feats=16)
     with pytest.raises(TrainingError, match="a run of another network"):
         train(moved("c", wider), [PHOTO], folder=tmp_path)
+
+
+def test_a_run_does_not_go_on_from_another_model(tmp_path, tiny_model):
+    def started(seed):
+        start = tmp_path / str(seed) / "start.safetensors"
+        start.parent.mkdir()
+        save_model(tiny_model(seed=seed), start)
+        return config(start=str(start), network=None)
+
+    train(started(1), [PHOTO], folder=tmp_path / "run", seconds=0.0)
+    with pytest.raises(TrainingError, match="holds a run from another model;"):
+        train(started(2), [PHOTO], folder=tmp_path / "run")
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    job = iter_train(config(), [PHOTO], folder=tmp_path / "run")
+    next(event for event in job if isinstance(event, StepDone))
+    with pytest.raises(
+        TrainingError, match="Another program is training in .*run; wait"
+    ):
+        train(config(), [PHOTO], folder=tmp_path / "run")
+    job.close()
+    resumed = train(config(), [PHOTO], folder=tmp_path / "run")
+    assert_same(weights(train(config(), [PHOTO]).model), weights(resumed.model))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_truth_with_contrast_at_its_edge_alone_is_not_measured_on():
+    stack = np.zeros((2, 96, 64), np.uint8)
+    stack[0] = samples.microscopy_hr()[:96, :64]
+    stack[1, -1, 5] = 1
+    source = Source("a", lambda: ImageFile(stack, "ZYX"), held_out=0.25)
+    result = train(config(network=replace(TINY, n_colors=1)), [source])
+    assert len(result.kept) == 1
+    assert math.isfinite(result.psnr) and math.isfinite(result.bicubic)
 
 
 def test_a_run_of_before_there_was_a_setting_goes_on(tmp_path):

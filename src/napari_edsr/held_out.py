@@ -81,10 +81,28 @@ def _enlarged(lr: NDArray, scale: int) -> NDArray:
     return imresize(lr, [side * scale for side in lr.shape[1:]], axes=(1, 2))
 
 
+def can_tell(pair: Pair) -> bool:
+    """Whether there is something to see where it is measured, at every scale.
+
+    Of a flat truth, as at an empty margin, anything smooth is infinitely good.
+    """
+    for scale, lr in pair.lr.items():
+        height, width = (side * scale for side in lr.shape[1:])
+        edge = _border(height, width, scale)
+        seen = pair.hr[:, edge : height - edge, edge : width - edge]
+        if seen.min() == seen.max():
+            return False
+    return True
+
+
+def _border(height: int, width: int, scale: int) -> int:
+    return min(scale, (min(height, width) - 1) // 2)
+
+
 def _score(upscaled: NDArray, pair: Pair, scale: int) -> float:
     _, height, width = upscaled.shape
     truth = pair.hr[:, :height, :width]
-    border = min(scale, (min(height, width) - 1) // 2)
+    border = _border(height, width, scale)
     low, high = pair.limits
     images = (np.moveaxis(image, 0, -1) for image in (upscaled, truth))
     return psnr(*images, data_range=high - low, border=border)

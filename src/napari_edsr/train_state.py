@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import safetensors.torch
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from napari_edsr.atomic import replacing
-from napari_edsr.errors import TrainingError
+from napari_edsr.atomic import make_folder, replacing
+from napari_edsr.errors import CheckpointError, FileError, TrainingError
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.safe_loading import read_weights_file
 from napari_edsr.train_config import TrainConfig
+from napari_edsr.training_data import Pair
 
 _FORMAT = "1"
+_OTHER = {"images": "with other images", "start": "from another model"}
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -52,6 +58,52 @@ class Progress:
     history: list[tuple[int, float, float]] = field(default_factory=list)
 
 
+def origin(network: EDSR | MDSR, pairs: Sequence[Pair]) -> dict[str, str]:
+    """What a run begins with besides its settings, in digests.
+
+    Low-resolution sides that were made follow from the settings.
+    """
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(repr((pair.hr.shape, pair.hr.dtype.str, pair.kept)).encode())
+        for plane in (pair.hr, *(pair.lr.values() if pair.is_real else ())):
+            digest.update(np.ascontiguousarray(plane).data)
+    start = str(network.provenance.extra.get("start_weights", ""))
+    return {"images": digest.hexdigest(), "start": start}
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other programs from running in a folder.
+
+    Raises
+    ------
+    FileError
+        If nothing can be written beside it.
+    TrainingError
+        If another program does.
+    """
+    make_folder(folder.parent)
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TrainingError(
+            f"Another program is training in {folder}; wait until it has ended, or name "
+            "another folder."
+        ) from None
+    except OSError as error:
+        raise FileError(
+            f"{folder} cannot be written: {error.strerror or error}; choose another place."
+        ) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows does it by itself
+            Path(lock.lock_file).unlink()  # still ours: nobody can be given it
+        lock.release()
+
+
 class TrainState:
     """Network, average, optimiser and progress of a run.
 
@@ -60,10 +112,15 @@ class TrainState:
     config : TrainConfig
     network : EDSR or MDSR
         Trained in place, on its device.
+    origin : mapping of str to str
+        As `origin` gives it.
     """
 
-    def __init__(self, config: TrainConfig, network: EDSR | MDSR) -> None:
+    def __init__(
+        self, config: TrainConfig, network: EDSR | MDSR, origin: Mapping[str, str]
+    ) -> None:
         self.config = config
+        self.origin = origin
         self.network = network
         self.average: AveragedModel | None = None
         if config.ema:
@@ -94,6 +151,7 @@ class TrainState:
         texts = {
             "napari_edsr_training": _FORMAT,
             "config": json.dumps(self.config.to_dict()),
+            "origin": json.dumps(dict(self.origin)),
             "progress": json.dumps(vars(self.progress)),
         }
         tensors = {n: v.detach().cpu().contiguous() for n, v in self._tensors()}
@@ -111,7 +169,12 @@ class TrainState:
         TrainingError
             If it belongs to another run.
         """
-        file = read_weights_file(path)
+        try:
+            file = read_weights_file(path)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{path} is damaged; delete {path.parent} to start again."
+            ) from error
         if file.metadata.get("napari_edsr_training") != _FORMAT:
             raise TrainingError(
                 f"{path} is no saved training run; name another folder."
@@ -123,6 +186,12 @@ class TrainState:
             )
         saved = cast("dict[str, Tensor]", file.contents)
         self._check_shapes(path, saved)
+        there = json.loads(file.metadata.get("origin", "{}"))  # older ones had none
+        if other := [key for key in there if there[key] != self.origin.get(key)]:
+            raise TrainingError(
+                f"{path.parent} holds a run {' and '.join(_OTHER[key] for key in other)}; "
+                "name another folder, or delete it to start again."
+            )
         return saved, Progress(**json.loads(file.metadata["progress"]))
 
     def _check_shapes(self, path: Path, saved: dict[str, Tensor]) -> None:

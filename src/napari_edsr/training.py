@@ -23,13 +23,13 @@ from napari_edsr.events import (
     Validated,
     drain,
 )
-from napari_edsr.held_out import bicubic_psnr, iter_psnr
+from napari_edsr.held_out import bicubic_psnr, can_tell, iter_psnr
 from napari_edsr.model import EDSR, MDSR, upscale_batch
 from napari_edsr.patches import Batch, Patches
 from napari_edsr.team import Team, assemble
 from napari_edsr.train_config import TrainConfig
 from napari_edsr.train_result import TrainResult
-from napari_edsr.train_state import TrainState
+from napari_edsr.train_state import TrainState, alone_in, origin
 from napari_edsr.training_data import Pair, Source, iter_pairs, noisy
 from napari_edsr.transfer import starting_network
 
@@ -83,7 +83,8 @@ def iter_train(
     Raises
     ------
     TrainingError
-        If there is nothing to train on, or gradients stay non-finite.
+        If there is nothing to train on, gradients stay non-finite, or the folder is
+        that of another run.
     CheckpointError, DeviceError, ImageError, ModelError
         If the starting model, the device or an image cannot be used.
 
@@ -97,6 +98,7 @@ def iter_train(
     with (
         assemble(config.device, has_branches=multi_scale) as team,
         loss_named(team.device),
+        alone_in(folder) if folder and team.rank == 0 else contextlib.nullcontext(),
     ):
         pairs, kept = yield from _iter_data(config, network, sources, validation)
         network = network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -141,8 +143,7 @@ def _iter_data(
     if not measured:
         asides = [pair.aside(scale) for pair in pairs for scale in shape.scales]
         measured = [pair for pair in asides if pair is not None]
-    # Of a flat truth, as at an empty margin, anything smooth is infinitely good.
-    told = [pair for pair in measured if pair.hr.min() < pair.hr.max()]
+    told = [pair for pair in measured if can_tell(pair)]
     return pairs, noisy(told, config.degradation, config.seed)
 
 
@@ -162,7 +163,8 @@ class _Run:
         self.team = team
         self.device = team.device
         self.precision = _precision(config.precision, self.device)
-        self.state = TrainState(config, network)
+        began = origin(network, [*pairs, *kept]) if folder is not None else {}
+        self.state = TrainState(config, network, began)
         self.kept = kept
         self.patches = Patches(
             pairs,

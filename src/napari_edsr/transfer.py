@@ -11,7 +11,7 @@ from napari_edsr.checkpoints import load_model
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import TrainingError
 from napari_edsr.layouts import State, rescaled
-from napari_edsr.model import EDSR, MDSR, Provenance, build_model
+from napari_edsr.model import EDSR, MDSR, Provenance, build_model, weights_key
 from napari_edsr.train_config import TrainConfig
 
 
@@ -36,7 +36,7 @@ def starting_network(config: TrainConfig) -> EDSR | MDSR:
         _check_sizes(base.config, shape)
         wide = _widened(base, shape.n_feats, config.seed)
         network.load_state_dict(_taken_over(wide, network))
-        network.provenance = _descent(base.provenance)
+        network.provenance = _descent(base)
     return network.train()
 
 
@@ -83,10 +83,16 @@ def _fresh(shape: EDSRConfig, seed: int) -> EDSR | MDSR:
         return build_model(shape)
 
 
-def _descent(base: Provenance) -> Provenance:
+def _descent(base: EDSR | MDSR) -> Provenance:
     """What is known of a model that was trained from another: its terms stay."""
-    source = f"trained from {base.name}" + (f" ({base.source})" if base.source else "")
-    return Provenance(licence=base.licence, credit=base.credit, source=source)
+    known = base.provenance
+    source = f"trained from {known.name}"
+    return Provenance(
+        licence=known.licence,
+        credit=known.credit,
+        source=source + (f" ({known.source})" if known.source else ""),
+        extra={"start_weights": weights_key(base)},
+    )
 
 
 def _taken_over(base: EDSR | MDSR, network: EDSR | MDSR) -> State:

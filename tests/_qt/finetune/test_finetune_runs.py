@@ -13,10 +13,13 @@ import torch
 from safetensors import safe_open
 
 from napari_edsr import cli, load_model, zoo
+from napari_edsr._qt.finetune.requests import register
 from napari_edsr._qt.finetune.wording import outcome_text
 from napari_edsr._qt.layers import METADATA_KEY
 from napari_edsr._qt.upscale_widget import UpscaleWidget
+from napari_edsr.files import ImageFile, write_image
 from napari_edsr.train_config import load_config
+from napari_edsr.train_state import alone_in
 from napari_edsr.training import iter_train
 from napari_edsr.training import train as run_headless
 from napari_edsr.transfer import blended, starting_network
@@ -297,6 +300,40 @@ def test_stop_keeps_the_best_and_resume_ends_as_an_uninterrupted_run(
     assert not request.folder.exists()
 
 
+def test_going_on_replaces_no_model_that_came_meanwhile(
+    dock, viewer, photo, qtbot, train, monkeypatch
+):
+    viewer.add_image(photo, name="cells")
+    dock.controls.training.steps.setValue(9)
+    monkeypatch.setattr("napari_edsr.train_result._TELLING", 100.0)
+    with qtbot.waitSignal(dock.session.ended, timeout=WAIT):
+        with qtbot.waitSignal(dock.session.validated, timeout=WAIT):
+            dock.panel.start.click()
+        dock.panel.progress.cancel.click()
+    stopped = dock.session.outcome
+    assert not stopped.registered
+    register(stopped.result, stopped.request.config, "cells-x2", blend="another's")
+    path = zoo.get_card("cells-x2").path
+    theirs = path.read_bytes()
+    monkeypatch.setattr("napari_edsr.train_result._TELLING", -100.0)
+
+    train(dock, dock.panel.pause)
+
+    assert "'cells-x2' is taken" in dock.errors_shown[-1]
+    assert path.read_bytes() == theirs
+
+
+def test_a_run_of_another_napari_is_left_alone(dock, viewer, photo, train):
+    viewer.add_image(photo, name="cells")
+    folder = dock.request().folder
+    folder.mkdir(parents=True)
+    (folder / "state.safetensors").write_text("theirs")
+    with alone_in(folder):
+        train(dock)
+    assert "Another program is training in" in dock.errors_shown[-1]
+    assert (folder / "state.safetensors").read_text() == "theirs"
+
+
 def test_stop_while_paused_and_while_preparing(dock, viewer, photo, qtbot):
     viewer.add_image(photo, name="cells")
     dock.controls.training.steps.setValue(500)
@@ -392,6 +429,22 @@ def test_real_pairs_found_by_position(dock, viewer, train, photo):
     np.testing.assert_allclose(
         viewer.layers[-1].data_to_world((0, 0)), hr.data_to_world((4, 86))
     )
+
+
+def test_images_of_one_name_in_two_folders(dock, viewer, train, photo, tmp_path):
+    for folder, image in (("day1", photo), ("day2", photo[:48, :64])):
+        (tmp_path / folder).mkdir()
+        write_image(tmp_path / folder / "001.png", ImageFile(image, "YX"))
+        dock.controls.teach.add_folder(str(tmp_path / folder))
+
+    outcome = train(dock)
+
+    assert dock.errors_shown == []
+    assert [pair.name for pair in outcome.result.kept] == [
+        "day1/001.png",
+        "day2/001.png",
+    ]
+    assert {layer.name.partition(" ")[0] for layer in viewer.layers} == {"day1/001.png"}
 
 
 @pytest.mark.promise("layers, folders, or both")

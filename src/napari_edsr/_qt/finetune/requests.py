@@ -74,12 +74,15 @@ class FinetuneRequest:
         Of interest to the user, if the network has several.
     resumes : bool
         Whether to go on where a run of the same name was stopped.
+    replaces : bool
+        Whether the model of this name is one of the same run, from before it went on.
     """
 
     config: TrainConfig
     lessons: Sequence[Lesson]
     scale: int
     resumes: bool = False
+    replaces: bool = False
 
     @property
     def folder(self) -> Path:
@@ -145,16 +148,24 @@ def iter_finetune(
     with computing(f"Fine-tuning of {request.config.name}"):
         if not request.resumes:
             zoo.import_target(request.config.name)  # refused now rather than at the end
-            shutil.rmtree(request.folder, ignore_errors=True)
+            _clear(request.folder)
             _sweep(request.folder.parent)
         asked = bool((yield None))
         result = yield from _iter_until_asked(request, asked)
         registered = result.helped
         if registered:
-            register(result, request.config, replace_existing=request.resumes)
+            register(result, request.config, replace_existing=request.replaces)
         if result.finished:
             shutil.rmtree(request.folder, ignore_errors=True)
         return FinetuneOutcome(request, result, registered)
+
+
+def _clear(folder: Path) -> None:
+    """Take away an earlier run, unless another program is at it."""
+    from napari_edsr.train_state import alone_in
+
+    with alone_in(folder):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(runs: Path) -> None:

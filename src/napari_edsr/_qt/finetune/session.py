@@ -6,6 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
@@ -109,6 +110,15 @@ class FinetuneSession(QObject):
         if self.is_running or self.request is None or not self.request.folder.is_dir():
             return ""
         return self.request.config.name
+
+    @property
+    def continued(self) -> FinetuneRequest | None:
+        """To go on with the last run, whose model takes the place of its earlier one."""
+        if self.request is None:
+            return None
+        made = self.outcome is not None and self.outcome.registered
+        replaces = made or self.request.replaces
+        return replace(self.request, resumes=True, replaces=replaces)
 
     def start(self, request: FinetuneRequest) -> None:
         """Begin; does nothing while a run goes on."""

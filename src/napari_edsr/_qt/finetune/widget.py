@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,8 +168,8 @@ class FinetuneWidget(ModelDock):
 
     def pause(self) -> None:
         """Wait, go on, or take up the run that was stopped."""
-        if not self.session.is_running and self.session.request is not None:
-            request = replace(self.session.request, resumes=True)
+        request = self.session.continued
+        if not self.session.is_running and request is not None:
             self._start(lambda: request)
             return
         paused = not self.session.is_paused
