@@ -280,6 +280,10 @@ def test_a_run_does_not_go_on_from_another_model(tmp_path, tiny_model):
         train(started(2), [PHOTO], folder=tmp_path / "run")
 
 
+@pytest.mark.fault(
+    "Disk: a second program trains in the folder of a run",
+    "It is refused; the other goes on.",
+)
 def test_two_runs_do_not_share_a_folder(tmp_path):
     job = iter_train(config(), [PHOTO], folder=tmp_path / "run")
     next(event for event in job if isinstance(event, StepDone))

@@ -216,6 +216,12 @@ def test_blur_in_physical_units_follows_the_pixel_size(rng):
     blurred = ndimage.gaussian_filter(hr, 1.5, mode="mirror")
     expected = blurred.reshape(12, 2, 16, 2).mean((1, 3))
     np.testing.assert_allclose(found.map, expected, rtol=1e-6)
+    across = consistency(
+        hr, lr, scale=2, degradation=degradation, pixel_size=(400, 200), unit="nm"
+    )
+    blurred = ndimage.gaussian_filter(hr, (1.5, 3), mode="mirror")
+    expected = blurred.reshape(12, 2, 16, 2).mean((1, 3))
+    np.testing.assert_allclose(across.map, expected, rtol=1e-6)
     with pytest.raises(ImageError, match=r"a blur of 0.3 um; give the image its pixel"):
         consistency(hr, lr, scale=2, degradation=degradation)
 
@@ -223,7 +229,7 @@ def test_blur_in_physical_units_follows_the_pixel_size(rng):
 def test_degradation_in_words():
     assert shrinking(Degradation(photons=9)) == "bicubic"
     assert shrinking(Degradation("area", 0.2, "um")) == "area, blur 0.2 um"
-    assert blur_in_result(Degradation(blur=2), 2, None, "") == 2
+    assert blur_in_result(Degradation(blur=2), 2, None, "") == (2, 2)
 
 
 def test_degradation_of_the_models_that_are_shipped():

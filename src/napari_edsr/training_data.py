@@ -175,9 +175,8 @@ def _pairs(
     given = source.read_lr() if source.read_lr else None
     lows = _planes(given, (0.0, 1.0), n_colors) if given else None
     made = degradation if given is None else Degradation()
-    size = image.pixel_size
     sigma_y, sigma_x = (
-        made.blur_in_pixels(size.get(axis), image.unit) for axis in "YX"
+        made.blur_in_pixels(size, image.unit) for size in image.plane_pixel_size
     )
     if given is not None:
         _check_alike(source.name, image, given)

@@ -28,6 +28,9 @@ from napari_edsr.images import ImageSpec, Region
 from napari_edsr.metrics.common import check_data_range, check_scale
 from napari_edsr.train_config import Degradation
 
+#: Along Y and X, or along both.
+PixelSize = float | tuple[float | None, float | None] | None
+
 if TYPE_CHECKING:
     from napari_edsr.inference import UpscaleResult
     from napari_edsr.model import EDSR, MDSR
@@ -139,16 +142,16 @@ def recorded_degradation(extra: Mapping[str, Any]) -> Degradation:
 
 
 def blur_in_result(
-    degradation: Degradation, scale: int, pixel_size: float | None, unit: str
-) -> float:
-    """Standard deviation of a degradation's blur in pixels of the upscaled image.
+    degradation: Degradation, scale: int, pixel_size: PixelSize, unit: str
+) -> tuple[float, float]:
+    """Standard deviations, along Y and X, of a blur in pixels of the upscaled image.
 
     Parameters
     ----------
     degradation : Degradation
     scale : int
-    pixel_size : float or None
-        Of the input, in `unit`; None if it is not known.
+    pixel_size : float, (float, float) or None
+        Of the input, in `unit`, along Y and X if they differ; None if it is not known.
     unit : str
 
     Raises
@@ -156,13 +159,17 @@ def blur_in_result(
     ImageError
         If the blur is a length and the size of the pixels is not known.
     """
+    sizes = pixel_size if isinstance(pixel_size, tuple) else (pixel_size, pixel_size)
     try:
-        return degradation.blur_in_pixels(pixel_size and pixel_size / scale, unit)
+        down, across = (
+            degradation.blur_in_pixels(size and size / scale, unit) for size in sizes
+        )
     except TrainingError as error:
         raise ImageError(
             f"The model was trained for a blur of {degradation.blur:g} "
             f"{degradation.blur_unit}; give the image its pixel size in nm, µm or mm."
         ) from error
+    return down, across
 
 
 def shrinking(degradation: Degradation) -> str:
@@ -182,7 +189,7 @@ def iter_consistency(
     region: Region | None = None,
     degradation: Degradation | None = None,
     data_range: float | None = None,
-    pixel_size: float | None = None,
+    pixel_size: PixelSize = None,
     unit: str = "",
 ) -> Generator[PlaneDone, None, Consistency]:
     """Make an upscaled image small again and compare it with its input, plane by plane.
@@ -213,8 +220,8 @@ def iter_consistency(
     data_range : float, optional
         White minus black. By default the range of an integer type, and the largest
         value of `lr` minus its smallest for floats.
-    pixel_size : float, optional
-        Of `lr`, for a blur given as a length.
+    pixel_size : float or (float, float), optional
+        Of `lr`, along Y and X if they differ, for a blur given as a length.
     unit : str
         Of `pixel_size`: ``"nm"``, ``"µm"`` ...
 

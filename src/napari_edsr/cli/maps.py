@@ -39,7 +39,7 @@ def checked_degradation(
     from napari_edsr.trust import blur_in_result, model_degradation
 
     degradation = model_degradation(network)
-    blur_in_result(degradation, scale, image.pixel_size.get("Y"), image.unit)
+    blur_in_result(degradation, scale, image.plane_pixel_size, image.unit)
     return degradation
 
 
@@ -64,7 +64,7 @@ def write_consistency(
         scale=result.metadata["scale"],
         axes=source.axes,
         degradation=degradation,
-        pixel_size=source.pixel_size.get("Y"),
+        pixel_size=source.plane_pixel_size,
         unit=source.unit,
     )
     found = run_with_progress(job, "Making it small again")

@@ -77,6 +77,11 @@ class ImageFile:
     metadata: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def plane_pixel_size(self) -> tuple[float | None, float | None]:
+        """Height and width of a pixel in `unit`; None where they are not known."""
+        return self.pixel_size.get("Y"), self.pixel_size.get("X")
+
     def size(self, axis: str) -> int:
         """Length of an axis; 1 if the image has none of that name."""
         return self.data.shape[self.axes.index(axis)] if axis in self.axes else 1

@@ -53,8 +53,8 @@ class ConsistencyRequest:
         Part of `lr` that `result` shows.
     about : mapping
         Provenance of the result.
-    pixel_size : float or None
-        Of `lr`.
+    pixel_size : (float or None, float or None)
+        Of `lr`, along Y and X.
     unit : str
         Of `pixel_size`.
     settings : mapping
@@ -69,7 +69,7 @@ class ConsistencyRequest:
     scale: int
     region: Region
     about: Mapping[str, Any]
-    pixel_size: float | None
+    pixel_size: tuple[float | None, float | None]
     unit: str
     settings: Mapping[str, Any]
 
@@ -98,13 +98,13 @@ def _part(layer: Image, region: Region) -> Any:
     return cut(layer_array(layer), list(parts.values()))
 
 
-def _pixel_size(layer: Image) -> tuple[float | None, str]:
-    """Height of a pixel and its unit, as a file of the layer would say it."""
+def _pixel_size(layer: Image) -> tuple[tuple[float | None, float | None], str]:
+    """Height and width of a pixel and their unit, as a file of the layer would say it."""
     spec = layer_spec(layer)
     attributes = {**layer.as_layer_data_tuple()[1], "multiscale": False}
     nothing = np.broadcast_to(np.zeros((), spec.dtype), spec.shape)
     like = files.layer_file(nothing, attributes)
-    return like.pixel_size.get("Y"), like.unit
+    return like.plane_pixel_size, like.unit
 
 
 def iter_layer_consistency(
