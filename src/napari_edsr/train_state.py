@@ -113,7 +113,7 @@ class TrainState:
     network : EDSR or MDSR
         Trained in place, on its device.
     origin : mapping of str to str
-        As `origin` gives it.
+        As `origin` gives it; empty if it is not known.
     """
 
     def __init__(
@@ -187,7 +187,8 @@ class TrainState:
         saved = cast("dict[str, Tensor]", file.contents)
         self._check_shapes(path, saved)
         there = json.loads(file.metadata.get("origin", "{}"))  # older ones had none
-        if other := [key for key in there if there[key] != self.origin.get(key)]:
+        shared = there.keys() & self.origin.keys()
+        if other := sorted(key for key in shared if there[key] != self.origin[key]):
             raise TrainingError(
                 f"{path.parent} holds a run {' and '.join(_OTHER[key] for key in other)}; "
                 "name another folder, or delete it to start again."

@@ -106,7 +106,7 @@ def iter_train(
         try:
             yield from run.begin()
             yield from run.steps(math.inf if seconds is None else seconds)
-            return run.result()
+            return _result(run.state, kept)
         finally:
             run.save()
             del run, network
@@ -118,6 +118,21 @@ def train(
 ) -> TrainResult:
     """Run `iter_train` to its end and return its result."""
     return drain(iter_train(config, sources, **options))
+
+
+def broken_off(config: TrainConfig, folder: Path) -> TrainResult | None:
+    """What a run had reached whose generator was closed; None if nothing was measured.
+
+    Raises
+    ------
+    CheckpointError, TrainingError
+        If the state in the folder is damaged, or that of another run.
+    """
+    if not (folder / STATE_NAME).exists():
+        return None
+    state = TrainState(config, starting_network(config), {})
+    state.restore(*state.read(folder / STATE_NAME))
+    return _result(state, ()) if state.progress.history else None
 
 
 def _iter_data(
@@ -348,23 +363,24 @@ class _Run:
             self.state.save(self.path)
             self._saved_at = self.progress.step
 
-    def result(self) -> TrainResult:
-        """The best network on the CPU, and what is known of it."""
-        model = self.state.measured
-        model.load_state_dict(self.state.best)
-        progress = self.progress
-        return TrainResult(
-            model=model.cpu().eval().requires_grad_(False),
-            psnr=progress.best if self.kept else math.nan,
-            before=progress.before,
-            bicubic=progress.bicubic,
-            reached=max((psnr for _, psnr, _ in progress.history), default=math.nan),
-            best_step=progress.best_step,
-            step=progress.step,
-            skipped=progress.skipped,
-            finished=progress.step >= self.config.steps,
-            kept=self.kept,
-        )
+
+def _result(state: TrainState, kept: Sequence[Pair]) -> TrainResult:
+    """The best network on the CPU, and what is known of it."""
+    model = state.measured
+    model.load_state_dict(state.best)
+    progress = state.progress
+    return TrainResult(
+        model=model.cpu().eval().requires_grad_(False),
+        psnr=progress.best if progress.best > -math.inf else math.nan,
+        before=progress.before,
+        bicubic=progress.bicubic,
+        reached=max((psnr for _, psnr, _ in progress.history), default=math.nan),
+        best_step=progress.best_step,
+        step=progress.step,
+        skipped=progress.skipped,
+        finished=progress.step >= state.config.steps,
+        kept=kept,
+    )
 
 
 def _sweep(folder: Path) -> None:

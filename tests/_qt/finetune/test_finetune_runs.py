@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from qtpy.QtCore import QCoreApplication
 from safetensors import safe_open
 
 from napari_edsr import cli, load_model, zoo
@@ -321,6 +322,32 @@ def test_going_on_replaces_no_model_that_came_meanwhile(
 
     assert "'cells-x2' is taken" in dock.errors_shown[-1]
     assert path.read_bytes() == theirs
+
+
+@pytest.mark.fault(
+    "Layers and docks: napari closed mid-training",
+    "The best weights that were measured are a model the next time.",
+)
+def test_closing_napari_keeps_the_best(dock, viewer, photo, qtbot):
+    viewer.add_image(photo, name="cells")
+    dock.controls.training.steps.setValue(100_000)
+    planned, best = [], []
+    dock.session.planned.connect(planned.append)
+    dock.session.validated.connect(best.append)
+
+    def is_better(event):
+        return event.psnr > planned[0].before + 0.01
+
+    with qtbot.waitSignal(dock.session.ended, timeout=WAIT):
+        with qtbot.waitSignal(
+            dock.session.validated, timeout=WAIT, check_params_cb=is_better
+        ):
+            dock.panel.start.click()
+        QCoreApplication.instance().aboutToQuit.emit()
+
+    told = load_model("cells-x2").provenance.extra["training"]
+    assert told["psnr"] == pytest.approx(max(event.psnr for event in best), abs=1e-3)
+    assert told["psnr"] > told["psnr_before"]
 
 
 def test_a_run_of_another_napari_is_left_alone(dock, viewer, photo, train):

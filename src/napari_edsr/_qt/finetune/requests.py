@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 import time
@@ -16,6 +17,7 @@ from napari_edsr import cache, zoo
 from napari_edsr._qt.busy import computing
 from napari_edsr._qt.layer_part import LayerPart
 from napari_edsr.cards import KEPT_SCORES
+from napari_edsr.errors import EDSRError
 from napari_edsr.train_config import TrainConfig
 
 if TYPE_CHECKING:
@@ -136,7 +138,8 @@ def iter_finetune(
 ) -> Generator[TrainEvent | None, Any, FinetuneOutcome]:
     """Train, and make the best weights a model of the zoo; the job of a worker.
 
-    A true value sent at any time ends it early with the best weights so far.
+    A true value sent at any time ends it early with the best weights so far. They are
+    also kept if it is closed, as when napari is.
 
     Raises
     ------
@@ -151,13 +154,27 @@ def iter_finetune(
             _clear(request.folder)
             _sweep(request.folder.parent)
         asked = bool((yield None))
-        result = yield from _iter_until_asked(request, asked)
+        try:
+            result = yield from _iter_until_asked(request, asked)
+        except GeneratorExit:
+            _keep_broken_off(request)
+            raise
         registered = result.helped
         if registered:
             register(result, request.config, replace_existing=request.replaces)
         if result.finished:
             shutil.rmtree(request.folder, ignore_errors=True)
         return FinetuneOutcome(request, result, registered)
+
+
+def _keep_broken_off(request: FinetuneRequest) -> None:
+    """Make the best weights a model; nobody is there any more to be told if that fails."""
+    from napari_edsr.training import broken_off
+
+    with contextlib.suppress(EDSRError):
+        result = broken_off(request.config, request.folder)
+        if result is not None and result.helped:
+            register(result, request.config, replace_existing=request.replaces)
 
 
 def _clear(folder: Path) -> None:
