@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from napari_edsr.errors import FileError
+from napari_edsr.errors import EDSRWarning, FileError
 from napari_edsr.files import read_image, write_image
 from napari_edsr.files.common import ImageFile
 
@@ -106,6 +106,28 @@ def test_xmp_of_a_png_is_read_whole(tmp_path, rng, compressed, depth):
     image = read_image(tmp_path / "a.png")
     assert image.metadata["xmp"] == xmp.encode()
     assert image.data.shape == (20, 12)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_xmp_of_a_png_stays_upright_in_a_png(tmp_path, rng, compressed):
+    info = PngInfo()
+    xmp = XMP.format('tiff:Orientation="6"')
+    info.add_itxt("XML:com.adobe.xmp", xmp, zip=compressed)
+    Image.fromarray(noise(rng, (12, 20))).save(tmp_path / "a.png", pnginfo=info)
+    image = read_image(tmp_path / "a.png")
+    write_image(tmp_path / "b.png", image)
+    np.testing.assert_array_equal(read_image(tmp_path / "b.png").data, image.data)
+
+
+@pytest.mark.parametrize("block", ["exif", "xmp"])
+def test_what_is_too_long_for_jpeg_is_left_out_and_said(tmp_path, rng, block):
+    exif = Image.Exif()
+    exif[0x010E] = "k" * 70_000
+    about = {"exif": exif.tobytes(), "xmp": b"<x>" + b"k" * 66_000}
+    image = ImageFile(noise(rng, (12, 20)), "YX", metadata={block: about[block]})
+    with pytest.warns(EDSRWarning, match=f"{block.upper()} block is too long for JPEG"):
+        write_image(tmp_path / "a.jpg", image)
+    assert read_image(tmp_path / "a.jpg").data.shape == (12, 20)
 
 
 def test_exif_goes_before_xmp(tmp_path, rng):

@@ -13,6 +13,7 @@ from napari_edsr.files import (
     upscaled_file,
     write_image,
 )
+from napari_edsr.units import converted
 
 
 def doubled(path, target):
@@ -40,6 +41,68 @@ def test_white_as_zero_stays_so_in_tiff_and_turns_in_png(dtype, tmp_path, rng):
         np.testing.assert_array_equal(written.asarray(), image)
     doubled(tmp_path / "in.tif", tmp_path / "out.png")
     np.testing.assert_array_equal(read_image(tmp_path / "out.png").data, ~image)
+
+
+def test_luma_and_chroma_become_rgb(tmp_path):
+    colours = np.full((10, 12, 3), (200, 50, 0), np.uint8)
+    colours[5:] = (10, 250, 90)
+    stored = np.asarray(Image.fromarray(colours).convert("YCbCr"))
+    for compression in (None, "deflate"):
+        options = {"photometric": "ycbcr", "compression": compression}
+        tifffile.imwrite(tmp_path / "in.tif", stored, subsampling=(1, 1), **options)
+        image = read_image(tmp_path / "in.tif")
+        assert image.axes == "YXS" and "YCbCr was converted to RGB." in image.notes
+        assert np.abs(image.data.astype(int) - colours).max() <= 2
+        doubled(tmp_path / "in.tif", tmp_path / "out.tif")
+        assert (
+            np.abs(tifffile.imread(tmp_path / "out.tif")[0, 0] - [200, 50, 0]).max()
+            <= 2
+        )
+
+
+def test_the_size_of_a_slide_is_read_and_not_left_wrong(rgba, tmp_path):
+    text = "Aperio Image Library v1\n9x8 -> 9x8|AppMag = 20|MPP = 0.4990|Left = 1"
+    options = {"photometric": "rgb", "description": text, "metadata": None}
+    tifffile.imwrite(tmp_path / "in.tif", rgba[..., :3], **options)
+    image = read_image(tmp_path / "in.tif")
+    assert (image.pixel_size, image.unit) == ({"Y": 0.499, "X": 0.499}, "µm")
+    doubled(tmp_path / "in.tif", tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as written:
+        assert "MPP" not in written.pages[0].description
+    found = read_image(tmp_path / "out.tif")
+    assert converted(found.pixel_size["X"], found.unit, "µm") == pytest.approx(
+        0.2495, rel=1e-4
+    )
+
+
+def test_the_size_of_a_confocal_stack_is_read(tmp_path, rng, monkeypatch):
+    """tifffile writes no LSM; what it reads in one is set here."""
+    stack = rng.integers(0, 255, (2, 3, 8, 9)).astype("uint8")
+    options = {"photometric": "minisblack", "metadata": {"axes": "TZYX"}}
+    tifffile.imwrite(tmp_path / "a.lsm", stack, **options)
+    told = {"VoxelSizeX": 1e-7, "VoxelSizeY": 2e-7, "VoxelSizeZ": 5e-7}
+    told["TimeIntervall"] = 1.5
+    monkeypatch.setattr(tifffile.TiffFile, "is_lsm", True, raising=False)
+    monkeypatch.setattr(tifffile.TiffFile, "lsm_metadata", told)
+    monkeypatch.setattr(tifffile.TiffFile, "_series_lsm", lambda self: None)
+    image = read_image(tmp_path / "a.lsm")
+    sizes = {"X": 0.1, "Y": 0.2, "Z": 0.5, "T": 1.5}
+    assert image.pixel_size == pytest.approx(sizes) and image.unit == "µm"
+
+
+@pytest.mark.parametrize(
+    ("unit", "interval"),
+    [("ms", 0.05), ("sec", 50.0), ("min", 3000.0), ("moons", None)],
+)
+def test_intervals_of_imagej_in_any_unit(tmp_path, rng, unit, interval):
+    stack = rng.integers(0, 255, (3, 8, 9)).astype("uint16")
+    about = {"axes": "TYX", "finterval": 50, "tunit": unit}
+    tifffile.imwrite(tmp_path / "in.tif", stack, imagej=True, metadata=about)
+    for name in ("in.tif", "out.tif", "out.ome.tif"):
+        image = read_image(tmp_path / name)
+        assert image.pixel_size.get("T") == (interval and pytest.approx(interval))
+        doubled(tmp_path / "in.tif", tmp_path / "out.tif")
+        doubled(tmp_path / "in.tif", tmp_path / "out.ome.tif")
 
 
 def test_premultiplied_alpha_stays_so_in_tiff_and_is_divided_in_png(tmp_path):

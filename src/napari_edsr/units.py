@@ -1,4 +1,4 @@
-"""Units of length: one spelling for each, and from one to another."""
+"""Units of length and time: one spelling for each, and from one to another."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ _SPELLINGS = {
     **dict.fromkeys(("pixel", "pixels", "px", "none"), ""),
 }
 
+_SECONDS = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("µs", "us", "microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("ns", "nanosecond", "nanoseconds"), 1e-9),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+
 
 def unit_name(name: Any) -> str:
     """One spelling for each unit; those not known stay as they are."""
@@ -33,3 +43,9 @@ def converted(size: float, unit: str, to: str) -> float | None:
     if unit not in _METRES or to not in _METRES:
         return None
     return size * _METRES[unit] / _METRES[to]
+
+
+def seconds(time: float, unit: str) -> float | None:
+    """A duration in seconds; None if the unit is no known one."""
+    one = _SECONDS.get(unit.strip().replace("μ", "µ"))
+    return None if one is None else time * one

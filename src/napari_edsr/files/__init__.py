@@ -26,7 +26,7 @@ from napari_edsr.files.common import (
 from napari_edsr.files.matching import matching_images
 from napari_edsr.images import leading_axes, understand
 from napari_edsr.plan import free_memory
-from napari_edsr.units import unit_name
+from napari_edsr.units import converted, seconds, unit_name
 
 __all__ = [
     "READABLE",
@@ -45,7 +45,6 @@ __all__ = [
 
 _TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG_SIDE = 65535
-_SECONDS = ("s", "second")
 _LOSSY = "JPEG is lossy; write .png or .tif to keep every grey level."
 
 
@@ -404,8 +403,8 @@ def _layer_sizes(
     ):
         return {}, ""
     known = {
-        axis: abs(float(size))
-        for axis, size, unit in zip(axes, scale, units, strict=True)
-        if size and (unit in _SECONDS if axis == "T" else unit == units[-1])
+        axis: seconds(size, unit) if axis == "T" else converted(size, unit, units[-1])
+        for axis, size, unit in zip(axes, np.abs(scale).tolist(), units, strict=True)
+        if size
     }
-    return {axis: known[axis] for axis in "TZYX" if axis in known}, units[-1]
+    return {axis: size for axis in "TZYX" if (size := known.get(axis))}, units[-1]

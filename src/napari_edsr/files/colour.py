@@ -64,7 +64,7 @@ def as_displayed(image: ImageFile) -> ImageFile:
     if image.metadata.get("white_is_zero"):
         return replace(image, data=~data)
     associated = image.metadata.get("extrasample") == _ASSOCIATED
-    if not associated or image.size("S") not in (2, 4):
+    if not associated or data.dtype.kind == "f" or image.size("S") not in (2, 4):
         return image
     white = np.iinfo(data.dtype).max
     alpha = data[..., -1:] / white

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_edsr.errors import FileError
+from napari_edsr.units import seconds
 
 #: Under this name the provenance stands in every file.
 PROVENANCE = "napari-edsr"
@@ -81,6 +82,12 @@ class ImageFile:
     def plane_pixel_size(self) -> tuple[float | None, float | None]:
         """Height and width of a pixel in `unit`; None where they are not known."""
         return self.pixel_size.get("Y"), self.pixel_size.get("X")
+
+    def set_interval(self, time: float, unit: str) -> None:
+        """Time between two planes along T, if the unit is a known one."""
+        interval = seconds(time, unit)
+        if interval is not None:
+            self.pixel_size["T"] = interval
 
     def size(self, axis: str) -> int:
         """Length of an axis; 1 if the image has none of that name."""

@@ -15,8 +15,6 @@ from napari_edsr.files.common import (
 )
 from napari_edsr.units import converted, unit_name
 
-_SECONDS = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
-_SECONDS |= {"d": 86400.0}
 _IMAGE_KEPT = ("Name", "Description", "AcquisitionDate")
 _PIXELS_KEPT = ("SignificantBits",)
 _NOT_KEPT = ("Instrument", "ROI", "Plate", "Screen", "Dataset", "Project")
@@ -70,9 +68,8 @@ def _read_sizes(pixels: dict[str, Any], image: ImageFile) -> None:
         if same and axis in image.axes:
             image.pixel_size[axis] = same
     interval = positive(pixels.get("TimeIncrement"))
-    seconds = _SECONDS.get(pixels.get("TimeIncrementUnit", "s"))
-    if interval and seconds and "T" in image.axes:
-        image.pixel_size["T"] = interval * seconds
+    if interval and "T" in image.axes:
+        image.set_interval(interval, pixels.get("TimeIncrementUnit", "s"))
 
 
 def _provenance(annotations: dict[str, Any]) -> dict[str, Any] | None:

@@ -150,9 +150,16 @@ def _metadata(image: ImageFile) -> Iterator[Chunk]:
         yield b"pHYs", struct.pack(">IIB", *density, _PER_METRE)
     if image.metadata.get("exif"):
         yield b"eXIf", exif_bytes(image)
-    yield from ((kind, upright_xmp(text)) for kind, text in kept if kind in _TEXT)
+    yield from ((kind, _upright(text)) for kind, text in kept if kind in _TEXT)
     if image.provenance is not None:
         yield b"tEXt", _OWN_TEXT + provenance_text(image.provenance).encode("ascii")
+
+
+def _upright(body: bytes) -> bytes:
+    """A text chunk that no longer asks viewers to turn the image."""
+    if not body.startswith(_XMP):
+        return body
+    return _XMP + b"\0\0\0\0" + upright_xmp(_international_text(body))
 
 
 def _density(image: ImageFile) -> tuple[int, ...] | None:

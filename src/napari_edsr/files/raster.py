@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_edsr.errors import FileError
+from napari_edsr.errors import EDSRWarning, FileError
 from napari_edsr.files import exif
 from napari_edsr.files.colour import cmyk_to_rgb
 from napari_edsr.files.common import (
@@ -34,6 +35,8 @@ _QUALITY = 95
 _MOST_PIXELS = 2**30  # twice as many are refused
 _MOST_DOTS = 2**16 - 1
 _MOST_COMMENT = 65533
+_MOST_BLOCK = 65533 - len(b"http://ns.adobe.com/xap/1.0/\0")
+_TOO_LONG = "The {} block is too long for JPEG and is left out; a PNG or TIFF has room."
 
 
 def read_raster(
@@ -145,6 +148,10 @@ def write_jpeg(path: Path, image: ImageFile) -> None:
         options["exif"] = exif.PREFIX + exif.exif_bytes(image)
     if image.metadata.get("xmp"):
         options["xmp"] = exif.upright_xmp(image.metadata["xmp"])
+    for block in ("exif", "xmp"):
+        if len(options.get(block, b"")) > _MOST_BLOCK:
+            del options[block]
+            warnings.warn(_TOO_LONG.format(block.upper()), EDSRWarning, stacklevel=2)
     if image.icc:
         options["icc_profile"] = image.icc
     comment = with_provenance_line(image.metadata.get("comment"), image).encode()

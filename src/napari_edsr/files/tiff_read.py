@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from napari_edsr.errors import FileError
 from napari_edsr.files import ome
@@ -53,6 +55,7 @@ _LOSSLESS = ("LZW", "ADOBE_DEFLATE", "DEFLATE", "ZSTD", "PACKBITS")
 #: Items of an ImageJ file that are made anew, or lie at positions that change.
 _IMAGEJ_DROPPED = ("images", "channels", "slices", "frames", "hyperstack", "ImageJ")
 _IMAGEJ_PLACED = ("ROI", "Overlays", "Plot")
+_APERIO_SIZE = re.compile(r"\|\s*MPP\s*=\s*(\d+\.?\d*)")  # micrometres per pixel
 
 
 def read_tiff(path: Path, axes: str | None = None, *, pixels: bool = True) -> ImageFile:
@@ -183,6 +186,8 @@ def _read_metadata(tif: Any, series: Any, image: ImageFile) -> None:
         _from_imagej(tif.imagej_metadata, image)
     else:
         _from_plain(tif, page, image)
+    if tif.is_lsm:
+        _from_lsm(tif.lsm_metadata, image)
     if len(tif.series) > 1:
         image.notes += (f"Of {len(tif.series)} images in the file the first is used.",)
 
@@ -221,9 +226,23 @@ def _from_imagej(metadata: dict[str, Any], image: ImageFile) -> None:
     if "Z" in image.axes and positive(metadata.get("spacing")):
         image.pixel_size["Z"] = float(metadata["spacing"])
     if "T" in image.axes and positive(metadata.get("finterval")):
-        image.pixel_size["T"] = float(metadata["finterval"])
+        image.set_interval(float(metadata["finterval"]), metadata.get("tunit", "s"))
+        if "T" in image.pixel_size and "tunit" in kept:
+            kept["tunit"] = "sec"
     image.contrast_limits = _imagej_limits(metadata)
     image.provenance = provenance_line(_text(metadata.get("Info")))
+
+
+def _from_lsm(metadata: dict[str, Any], image: ImageFile) -> None:
+    """Sizes in metres and seconds."""
+    sizes = {axis: positive(metadata.get(f"VoxelSize{axis}")) for axis in "XYZ"}
+    image.unit = "µm"
+    image.pixel_size = {
+        axis: size * 1e6 for axis, size in sizes.items() if size and axis in image.axes
+    }
+    interval = positive(metadata.get("TimeIntervall"))  # the format's own spelling
+    if interval and "T" in image.axes:
+        image.set_interval(interval, "s")
 
 
 def _imagej_limits(metadata: dict[str, Any]) -> list[tuple[float, float]] | None:
@@ -245,8 +264,18 @@ def _from_plain(tif: Any, page: Any, image: ImageFile) -> None:
     shaped = tif.shaped_metadata[0] if tif.is_shaped and tif.shaped_metadata else {}
     image.provenance = parsed_provenance(shaped.get(PROVENANCE))
     description = page.description
-    if description and description != page.shaped_description:
+    if description.startswith("Aperio"):
+        _from_aperio(description, image)
+    elif description and description != page.shaped_description:
         image.metadata["description"] = description
+
+
+def _from_aperio(description: str, image: ImageFile) -> None:
+    """Take the size from what holds for these pixels alone, and does not go along."""
+    found = _APERIO_SIZE.search(description)
+    if found and not image.pixel_size:
+        size = float(found[1])
+        image.pixel_size, image.unit = {"Y": size, "X": size}, "µm"
 
 
 def _convert_colours(page: Any, image: ImageFile, axes: str | None) -> None:
@@ -263,6 +292,8 @@ def _convert_colours(page: Any, image: ImageFile, axes: str | None) -> None:
     image.data, image.axes = arranged(image.data, image.axes)
     if page.photometric == _P.SEPARATED and image.axes.endswith("S"):
         _convert_cmyk(image)
+    if page.photometric == _P.YCBCR and _is_raw(page):
+        _convert_ycbcr(image)
     _spread_few_bits(page, image)
 
 
@@ -299,6 +330,21 @@ def _convert_cmyk(image: ImageFile) -> None:
     image.icc = None
     image.metadata.pop("extrasample", None)
     image.notes += (note,)
+
+
+def _is_raw(page: Any) -> bool:
+    """Whether colours are as stored; decoders of JPEG give RGB."""
+    return page.compression.name in ("NONE", *_LOSSLESS)
+
+
+def _convert_ycbcr(image: ImageFile) -> None:
+    data = image.data
+    if data.dtype != np.uint8 or data.shape[-1] != 3:
+        raise FileError("YCbCr of this kind cannot be read; convert it to RGB first.")
+    size = data.shape[-2], data.size // (3 * data.shape[-2])
+    stored = Image.frombytes("YCbCr", size, np.ascontiguousarray(data).tobytes())
+    image.data = np.asarray(stored.convert("RGB")).reshape(data.shape)
+    image.notes += ("YCbCr was converted to RGB.",)
 
 
 def _spread_few_bits(page: Any, image: ImageFile) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_edsr.errors import FileError
 from napari_edsr.files import ImageFile
+from napari_edsr.units import converted, seconds
 
 VERSION = "0.5"
 _UNITS = {
@@ -225,6 +226,9 @@ def read_place(attributes: Mapping[str, Any], axes: str) -> Place:
     units = {
         a: entry.get("unit", "") for a, entry in zip(axes, first["axes"], strict=True)
     }
+    unit = _short(units.get("X", ""))
+    to_ours = np.array([_factor(a, _short(units[a]), unit) for a in axes])
+    sizes, origin = sizes * to_ours, origin * to_ours
     channels = attributes.get("omero", {}).get("channels", [])
     windows = [channel.get("window", {}) for channel in channels]
     known = all({"start", "end"} <= set(window) for window in windows)
@@ -236,8 +240,18 @@ def read_place(attributes: Mapping[str, Any], axes: str) -> Place:
             if calibrated and a in "TZYX"
         },
         {a: float(o) for a, o in zip(axes, origin, strict=True) if a in "TZYX"},
-        _NAMES.get(units.get("X", ""), units.get("X", "")),
+        unit,
         tuple(str(channel.get("label", "")) for channel in channels),
         tuple(str(channel.get("color", _GREY)) for channel in channels),
         [(w["start"], w["end"]) for w in windows] if windows and known else None,
     )
+
+
+def _short(name: str) -> str:
+    return _NAMES.get(name, name)
+
+
+def _factor(axis: str, own: str, unit: str) -> float:
+    """From an axis's own unit to that of X, or to seconds; 1 if either is unknown."""
+    found = seconds(1.0, own) if axis == "T" else converted(1.0, own, unit)
+    return found or 1.0

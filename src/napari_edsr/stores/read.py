@@ -54,7 +54,7 @@ def read_zarr(path: Path, axes: str | None = None) -> ImageFile:
         axes=renamed(data, "".join(order), axes),
         pixel_size=dict(place.pixel_size),
         unit=place.unit,
-        contrast_limits=list(place.contrast_limits) if place.contrast_limits else None,
+        contrast_limits=_limits(place, stored),
         channel_names=tuple(place.channel_names) if "C" in stored else (),
         provenance=_provenance(attributes),
         metadata={
@@ -64,6 +64,12 @@ def read_zarr(path: Path, axes: str | None = None) -> ImageFile:
         },
         notes=_unfinished(attributes),
     )
+
+
+def _limits(place: ngff.Place, stored: str) -> list[tuple[float, float]] | None:
+    """One pair for each channel; samples share theirs."""
+    pairs = list(place.contrast_limits or [])
+    return (pairs[:1] if "S" in stored else pairs) or None
 
 
 def _letters(entries: list[Mapping[str, Any]], attributes: Mapping[str, Any]) -> str:
