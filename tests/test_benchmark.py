@@ -3,10 +3,12 @@
 import csv
 import json
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from conftest import ROOT
 from PIL import Image
 
@@ -113,6 +115,25 @@ def photos(tmp_path, rng):
         image = rng.integers(0, 256, shape, dtype=np.uint8)
         Image.fromarray(image).save(tmp_path / "set14" / f"{name}.png")
     return tmp_path / "set14"
+
+
+def test_images_are_measured_as_they_are_displayed(photos, tiny_model, tmp_path):
+    shown = np.asarray(Image.open(photos / "b.png"))
+    tifffile.imwrite(tmp_path / "b.tif", 255 - shown, photometric="miniswhite")
+    pair = [photos / "b.png", tmp_path / "b.tif"]
+    first, second = drain(iter_benchmark(tiny_model(), pair, scale=2))
+    assert (first.model, first.bicubic) == (second.model, second.bicubic)
+
+
+def test_a_warning_is_not_among_the_json(run, photos, own_cache):
+    (own_cache / "registry.json").write_text("{broken")
+    command = ("benchmark", "--hr", photos, "--scale", "2", "--json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, out, err = run(*command, "--model", "edsr-light-x2", "--device", "cpu")
+    assert code == 0
+    assert json.loads(out)
+    assert "registry.json is damaged and ignored" in err
 
 
 def test_grey_counts_as_colour_and_alpha_is_left_out(photos, tiny_model):

@@ -184,6 +184,16 @@ def test_what_was_assumed_in_reading_is_noted(tmp_path, stacks):
     assert "a.gif: Of 2 frames the first is used." in gif.notes
 
 
+def test_files_are_measured_as_they_are_displayed(tmp_path, rng):
+    shown = rng.integers(0, 256, (20, 22), dtype=np.uint8)
+    Image.fromarray(shown).save(tmp_path / "shown.png")
+    path = tmp_path / "white_is_zero.tif"
+    tifffile.imwrite(path, 255 - shown, photometric="miniswhite")
+    for pair in ((path, tmp_path / "shown.png"), (tmp_path / "shown.png", path)):
+        (score,) = drain(iter_evaluate([pair], protocol="microscopy"))
+        assert score.mean.psnr == np.inf
+
+
 def test_the_file_that_does_not_match_is_named(written):
     (stack, _), (photo, grey) = written
     with pytest.raises(ImageError, match=r"^photo_x2.png: .* differ in their colours"):

@@ -17,6 +17,7 @@ from napari_edsr import files
 from napari_edsr.errors import ImageError
 from napari_edsr.evaluation import mean_score
 from napari_edsr.events import ImageDone, drain, relay
+from napari_edsr.files.colour import as_displayed
 from napari_edsr.metrics import Score, score
 from napari_edsr.resampling import imresize
 
@@ -198,7 +199,7 @@ def _differ_by_less(shape: Sequence[int], wanted: tuple[int, int], scale: int) -
 
 
 def _rgb(path: Path) -> NDArray[np.uint8]:
-    image = files.read_image(path)
+    image = as_displayed(files.read_image(path))
     if image.data.dtype != np.uint8 or image.axes not in ("YX", "YXS"):
         raise ImageError(
             f"{path.name} is {image.data.dtype} with axes {image.axes}; benchmarks are "

@@ -17,6 +17,7 @@ from napari_edsr import files
 from napari_edsr.errors import ImageError
 from napari_edsr.events import ImageDone, PlaneMeasured, relay
 from napari_edsr.files import ImageFile
+from napari_edsr.files.colour import as_displayed
 from napari_edsr.images import ImageSpec, as_source, read_plane, understand
 from napari_edsr.metrics import Score, score
 from napari_edsr.metrics.common import refuse_mask
@@ -221,7 +222,9 @@ def iter_evaluate(
 
 
 def _read(paths: tuple[Path, Path]) -> tuple[ImageFile, ImageFile]:
-    prediction, truth = (_with_samples(files.read_image(path)) for path in paths)
+    prediction, truth = (
+        _with_samples(as_displayed(files.read_image(path))) for path in paths
+    )
     return prediction, truth
 
 

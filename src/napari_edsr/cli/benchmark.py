@@ -70,8 +70,10 @@ def benchmark(
     check_csv(csv)
     name = model or zoo.default_model(scale)
     truths = files.images_in(hr)
+    with notes_off_the_output(json):
+        network = load_model(name)
     job = iter_benchmark(
-        load_model(name),
+        network,
         truths,
         files.matching_images(truths, files.images_in(lr), scale) if lr else (),
         scale=scale,
