@@ -142,6 +142,7 @@ def test_outputs_are_named_by_fields(run, tiny, folder, tmp_path):
         (["--pattern", "."], "cannot be read; write it as in '**/*.tif'"),
         (["--jobs", "2", "--workers", "2"], "choose one"),
         (["--log", "no/such/log.jsonl"], "There is no folder no/such"),
+        (["--log", "in/a.png"], "a.png must end in .jsonl."),
     ],
 )
 def test_what_is_refused_before_anything_is_written(

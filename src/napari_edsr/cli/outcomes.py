@@ -96,8 +96,11 @@ class Log:
 
     def __init__(self, path: Path | None, settings: Settings) -> None:
         self._path, self._settings = path, settings
-        if path is not None:
-            check_place(path)
+        if path is None:
+            return
+        if path.suffix.lower() != ".jsonl":  # an image is never added to
+            raise FileError(f"{path.name} must end in .jsonl.")
+        check_place(path)
 
     def add(self, outcome: Outcome) -> None:
         """Write a line.
