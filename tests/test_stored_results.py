@@ -10,6 +10,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pytest
 import tifffile
@@ -479,6 +480,37 @@ def test_an_ome_zarr_of_others_is_upscaled(run, tiny, rng, tmp_path):
     assert written.pixel_size == {"Y": 0.25, "X": 0.25} and written.unit == "µm"
 
 
+def test_each_axis_of_an_ome_zarr_may_have_a_unit_of_its_own(tmp_path):
+    group = zarr.open_group(tmp_path / "i.zarr", mode="w", zarr_format=2)
+    group.create_array("0", data=np.zeros((2, 3, 8, 9), np.uint8))
+    units = {"t": "millisecond", "z": "micrometer", "y": "nanometer", "x": "nanometer"}
+    axes = [
+        {"name": n, "type": "time" if n == "t" else "space", "unit": u}
+        for n, u in units.items()
+    ]
+    steps = [
+        {"type": "scale", "scale": [50, 1.5, 100, 100]},
+        {"type": "translation", "translation": [100, 2, 30, 40]},
+    ]
+    datasets = [{"path": "0", "coordinateTransformations": steps}]
+    group.attrs["multiscales"] = [
+        {"version": "0.4", "axes": axes, "datasets": datasets}
+    ]
+    found = read_zarr(tmp_path / "i.zarr")
+    assert found.unit == "nm"
+    sizes = {"T": 0.05, "Z": 1500.0, "Y": 100.0, "X": 100.0}
+    assert found.pixel_size == pytest.approx(sizes)
+    assert found.metadata["origin"] == pytest.approx(
+        {"T": 0.1, "Z": 2000.0, "Y": 30.0, "X": 40.0}
+    )
+
+
+def test_colours_of_a_result_share_their_limits(tiny, rng, tmp_path):
+    image = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    upscale(image, tiny, out=tmp_path / "r.ome.zarr")
+    assert read_zarr(tmp_path / "r.ome.zarr").contrast_limits == [(0, 255)]
+
+
 def test_a_folder_that_is_no_image(tmp_path):
     (tmp_path / "i.zarr").mkdir()
     with pytest.raises(FileError, match=r"no image in OME-Zarr 0.4 or 0.5"):
@@ -570,10 +602,40 @@ def test_an_image_is_not_replaced_by_its_result(tiny, rng, tmp_path):
     image, out = rng.integers(0, 256, (40, 40), dtype=np.uint8), tmp_path / "r.ome.zarr"
     first = np.asarray(upscale(image, tiny, out=out))
     group = zarr.open_group(out, mode="r")
-    for source in (group, group["0"]):
-        with pytest.raises(FileError, match="is the image itself"):
-            upscale(source, tiny, out=out, overwrite=True)
+    (tmp_path / "link.ome.zarr").symlink_to(out)
+    lazy = da.from_array(group["0"])
+    sources = [group, group["0"], zarr.open_array(out / "0", mode="r")]
+    sources += [lazy, lazy[2:].T, da.from_array(group["0"], inline_array=True) + 1]
+    for source in sources:
+        for name in (out, tmp_path / "link.ome.zarr"):
+            with pytest.raises(FileError, match="is the image itself"):
+                upscale(source, tiny, out=name, overwrite=True)
     np.testing.assert_array_equal(group["0"][:], first)
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tiny, rng, tmp_path):
+    image = rng.integers(0, 256, (40, 40), dtype=np.uint8)
+    real, link = tmp_path / "real.ome.zarr", tmp_path / "link.ome.zarr"
+    upscale(image, tiny, out=real)
+    link.symlink_to(real)
+    upscale(image.T, tiny, out=link, overwrite=True)
+    assert link.is_symlink()
+    np.testing.assert_array_equal(read_zarr(real).data, upscale(image.T, tiny))
+    names = sorted(path.name for path in tmp_path.iterdir() if "zarr" in path.name)
+    assert names == [link.name, real.name]
+
+
+def test_a_result_of_another_pixel_size_is_not_taken_for_this_one(tiny, rng, tmp_path):
+    image, out = rng.integers(0, 256, (40, 40), dtype=np.uint8), tmp_path / "r.ome.zarr"
+
+    def like(size):
+        return ImageFile(image, "YX", pixel_size={"Y": size, "X": size}, unit="µm")
+
+    drain(iter_upscale(image, tiny, out=out, like=like(0.5)))
+    with pytest.raises(FileError, match="made with another pixel size, .* --overwrite"):
+        drain(iter_upscale(image, tiny, out=out, like=like(0.1)))
+    drain(iter_upscale(image, tiny, out=out, like=like(0.1), overwrite=True))
+    assert read_zarr(out).pixel_size["X"] == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(

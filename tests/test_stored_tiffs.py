@@ -19,6 +19,7 @@ from napari_edsr.events import BytesDone, TileDone
 from napari_edsr.files import ImageFile, read_image, tiff_pyramid
 from napari_edsr.stores import plan, pyramid, staging
 from napari_edsr.stores.pyramid import halved
+from napari_edsr.units import converted
 
 
 @pytest.fixture
@@ -276,3 +277,14 @@ def test_what_an_ome_zarr_tells_stays_in_a_tiff(run, tiny, rng, tmp_path):
     written = read_image(out)
     assert written.unit == "µm" and written.channel_names == ("DAPI", "GFP")
     assert written.pixel_size == pytest.approx({"Y": 0.125, "X": 0.1})
+
+
+def test_a_tiff_of_another_pixel_size_is_made_anew(tiny, rng, tmp_path):
+    image, out = rng.integers(0, 256, (40, 40), dtype=np.uint8), tmp_path / "r.tif"
+    for size in (0.5, 0.1):
+        like = ImageFile(image, "YX", pixel_size={"Y": size, "X": size}, unit="µm")
+        drain(iter_upscale(image, tiny, out=out, like=like))
+        found = read_image(out)
+        assert converted(found.pixel_size["X"], found.unit, "µm") == pytest.approx(
+            size / 2
+        )

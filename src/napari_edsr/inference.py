@@ -29,7 +29,7 @@ from napari_edsr.intensities import Range
 from napari_edsr.kept import kept_model
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.runs import Event
-from napari_edsr.stores.location import is_place, location
+from napari_edsr.stores.location import is_place, is_remote, location, roots
 from napari_edsr.stores.plan import Wanted
 from napari_edsr.storing import Here, Runner, StoredJob, iter_stored
 
@@ -215,8 +215,9 @@ def iter_upscale(
             contrast_limits=contrast_limits,
         )
         path = location(str(out))
-        _refuse_itself(given, path)
-        job = StoredJob(image, spec, kept, wanted, path.absolute(), path)
+        place = path if is_remote(path) else path.resolve()  # of what a link leads to
+        _refuse_itself(given, place)
+        job = StoredJob(image, spec, kept, wanted, place.absolute(), path)
         with _runner(scheduler, workers) as runner:
             run = iter_stored(job, runner, like=like, overwrite=overwrite)
             stored = yield from run
@@ -266,9 +267,9 @@ def _runner(scheduler: str | None, workers: int) -> Iterator[Runner]:
 
 def _refuse_itself(image: Any, out: Path) -> None:
     """An image cannot be replaced by what is made of it."""
-    root = getattr(getattr(image, "store", None), "root", None)
-    if root is not None and Path(root).absolute() == out.absolute():
-        raise FileError(f"{out} is the image itself; name another output.")
+    for root in roots(image):
+        if out.absolute() in (root, *root.parents):
+            raise FileError(f"{out} is the image itself; name another output.")
 
 
 def _refuse_uncertainty(uncertainty: bool) -> None:

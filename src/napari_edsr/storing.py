@@ -83,8 +83,9 @@ def iter_stored(
     FileError
         If the file ends otherwise, cannot be written, or holds another result.
     """
-    job.asked = yield from job.iter_asked()
     like = _of_region(like or ImageFile(job.image, job.spec.axes), job.slices)
+    job.asked = yield from job.iter_asked()
+    job.asked["place"] = _calibration(like)
     suffix = job.named.suffix.lower()
     run: Generator[Event | BytesDone, None, Stored]
     if suffix == ".zarr":
@@ -98,6 +99,16 @@ def iter_stored(
     if stored.was_there:
         stored.metadata["notes"].append(_FINISHED)
     return stored
+
+
+def _calibration(like: ImageFile) -> dict[str, Any]:
+    """What is known of an image that a result tells too, as JSON has it."""
+    return {
+        "pixel_size": dict(like.pixel_size),
+        "unit": like.unit,
+        "origin": dict(like.metadata.get("origin", {})),
+        "channel_names": list(like.channel_names),
+    }
 
 
 def _of_region(like: ImageFile, slices: Mapping[str, slice]) -> ImageFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.request import url2pathname
@@ -54,6 +54,23 @@ def location(place: str | os.PathLike[str]) -> Path:
             "and a package such as s3fs or gcsfs."
         ) from error
     return found
+
+
+def roots(image: Any) -> Iterator[Path]:
+    """Folders on this disk that a zarr or dask array is read from."""
+    for part in (image, *_sources(getattr(image, "dask", None))):
+        root = getattr(getattr(part, "store", None), "root", None)
+        if root is not None:
+            yield Path(root).resolve()
+
+
+def _sources(graph: Any) -> Iterator[Any]:
+    """Whatever stands in a dask graph as it is; where this is depends on the layer."""
+    for layer in getattr(graph, "layers", {}).values():
+        if hasattr(layer, "indices"):
+            yield from (value for value, index in layer.indices if index is None)
+        elif hasattr(layer, "mapping"):
+            yield from layer.mapping.values()
 
 
 def is_remote(path: Path) -> bool:

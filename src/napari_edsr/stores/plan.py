@@ -43,6 +43,7 @@ _WORDS = {
     "precision": "precision {}",
     "device": "device {}",
     "tile": "tile {}",
+    "place": "another pixel size, place or other names of channels",
 }
 
 
