@@ -294,6 +294,11 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
     job.close()
     resumed = train(config(), [PHOTO], folder=tmp_path / "run")
     assert_same(weights(train(config(), [PHOTO]).model), weights(resumed.model))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["state.safetensors"]
+    iter_train(config(), [PHOTO], folder=tmp_path / "none").close()
+    job = iter_train(config(), [PHOTO], folder=tmp_path / "none")
+    next(job)
+    job.close()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 

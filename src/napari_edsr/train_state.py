@@ -79,12 +79,13 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises
     ------
     FileError
-        If nothing can be written beside it.
+        If nothing can be written there.
     TrainingError
         If another program does.
     """
-    make_folder(folder.parent)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
+    was_there = folder.exists()
+    place = make_folder(folder) / ".lock"
+    lock = FileLock(place, timeout=0, thread_local=False)
     try:
         lock.acquire()
     except Timeout:
@@ -99,9 +100,12 @@ def alone_in(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # Windows does it by itself
-            Path(lock.lock_file).unlink()  # still ours: nobody can be given it
+        with contextlib.suppress(OSError):
+            place.unlink()  # still ours: nobody can be given it
         lock.release()
+        if not was_there:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # unless something was kept
 
 
 class TrainState:
