@@ -140,3 +140,5 @@ def test_a_blur_in_micrometres_follows_the_pixel_size():
     assert Degradation(blur=1.5).blur_in_pixels(None, "") == 1.5
     with pytest.raises(TrainingError, match="given in µm, .* give the blur in px"):
         blur.blur_in_pixels(None, "")
+    with pytest.raises(TrainingError, match="give the blur in px"):
+        blur.blur_in_pixels(0.01, "inch")

@@ -114,7 +114,8 @@ class Degradation:
             return self.blur
         own = unit_name(self.blur_unit)
         blur = converted(self.blur, own, unit_name(unit))
-        if not pixel_size or blur is None:
+        for_print = unit == "inch"  # dots per inch say nothing of what is shown
+        if not pixel_size or blur is None or for_print:
             raise TrainingError(
                 f"The blur is given in {own}, but the pixel size of the image is not "
                 "known; give the blur in px."
