@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +13,12 @@ from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtWidgets import QMainWindow
 from test_faults_cancel import closed_at_each_yield
 
-from napari_edsr import zoo
+from napari_edsr import load_model, zoo
 from napari_edsr._qt import settings
 from napari_edsr._qt.busy import computing
 from napari_edsr._qt.finetune import planning
 from napari_edsr._qt.finetune.requests import iter_finetune
+from napari_edsr.events import TrainPlanned, Validated
 from napari_edsr.train_config import Degradation
 
 WAIT = 60_000
@@ -427,18 +430,32 @@ def test_hidden_jpeg_qualities_do_not_block_real_pairs(dock):
 
 @pytest.mark.fault(
     "Stopping: a fine-tuning of the dock cancelled at every moment",
-    "No half model is listed, and the device is free for others.",
+    "What was measured to help is a model, whole; else none; the device is free.",
 )
 def test_a_fine_tuning_closed_at_each_yield(dock, viewer, photo):
     layer = viewer.add_image(photo, name="cells")
     dock.controls.training.steps.setValue(2)
     request = planning.plan(viewer, [layer], dock.choices())
-    sizes = []
-    for events in closed_at_each_yield(lambda: iter_finetune(request)):
+    names = (f"cells-{number}" for number in itertools.count())
+    sizes, listed = [], []
+
+    def begin():
+        listed.append(next(names))
+        config = replace(request.config, name=listed[-1])
+        return iter_finetune(replace(request, config=config))
+
+    for events in closed_at_each_yield(begin):
         with computing("A test"):
             """Nothing else is under way."""
         sizes.append(len(events))
-        if len(sizes) == sizes[-1]:  # it was not at its end
-            assert zoo.find_card(request.config.name) is None
-            assert not list(zoo.import_target("any").parent.iterdir())
+        best = [event.best for event in events if isinstance(event, Validated)]
+        before = [event.before for event in events if isinstance(event, TrainPlanned)]
+        if best and best[-1] > before[0] + 0.005:
+            told = load_model(listed[-1]).provenance.extra["training"]
+            assert told["psnr"] == pytest.approx(best[-1], abs=1e-4)
+        else:
+            assert zoo.find_card(listed.pop()) is None
+        kept = {path.stem for path in zoo.import_target("any").parent.iterdir()}
+        assert kept == set(listed)
+    assert 1 < len(listed) < len(sizes)
     assert len(sizes) > 4
