@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from napari_edsr import load_model, samples
-from napari_edsr.errors import TrainingError
+from napari_edsr.errors import FileError
 from napari_edsr.train_config import DataConfig, Degradation, load_config
 from napari_edsr.training_files import find_sources
 
@@ -210,9 +210,7 @@ def test_folders_whose_names_do_not_match_are_refused(here):
     images("hr", "a.png", "b.png")
     images("lr", "a_lr.png", "b_lr.png")
     for hr in (("hr",), ("hr/a.png", "hr/b.png")):
-        with pytest.raises(
-            TrainingError, match="There is no a, b in lr; names must be"
-        ):
+        with pytest.raises(FileError, match="There is no a, b in lr; names must be"):
             lows_of(hr, ("lr",))
 
 

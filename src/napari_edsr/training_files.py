@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -22,9 +23,11 @@ def find_sources(data: DataConfig) -> tuple[list[Source], list[Source]]:
     Raises
     ------
     TrainingError
-        If there are none, or the sides of pairs do not match.
+        If there are none at a place, or not as many on both sides of pairs.
+    FileError
+        If the names do not tell which two belong together.
     """
-    measured = frozenset(find_images(data.validation_hr))
+    measured = frozenset(chain(*map(_images_at, data.validation_hr)))
     learn = _sources(data.hr, data.lr, data.normalize, without=measured)
     if not learn:
         raise TrainingError("Name at least one image, glob or folder to learn from.")
@@ -49,21 +52,12 @@ def _kept_aside(data: DataConfig, images: int) -> list[Window | float]:
     return [cast(Window, window) if window else 0.0 for window in data.windows]
 
 
-def find_images(places: Iterable[str]) -> list[Path]:
-    """Image files of files, globs and folders, each place in alphabetical order.
-
-    Raises
-    ------
-    TrainingError
-        If there is no image at one of the places.
-    """
-    found = []
-    for place in places:
-        path = Path(place)
-        inside = [path] if path.is_file() else files.images_at(place)
-        if not inside:
-            raise TrainingError(f"There are no images at {place}; check the path.")
-        found.extend(inside)
+def _images_at(place: str) -> list[Path]:
+    """A file, or those of a glob or a folder in alphabetical order."""
+    path = Path(place)
+    found = [path] if path.is_file() else files.images_at(place)
+    if not found:
+        raise TrainingError(f"There are no images at {place}; check the path.")
     return found
 
 
@@ -73,8 +67,9 @@ def _sources(
     normalize: str | tuple[float, ...],
     without: Collection[Path] = (),
 ) -> list[Source]:
-    highs = find_images(hr)
-    lows = _low_sides(hr, lr) if lr else [None] * len(highs)
+    places = [_images_at(place) for place in hr]
+    highs = list(chain(*places))
+    lows = _low_sides(places, [_images_at(place) for place in lr])
     return [
         Source(
             name=name,
@@ -97,9 +92,13 @@ def _names(paths: Sequence[Path]) -> list[str]:
     )
 
 
-def _low_sides(hr: Sequence[str], lr: Sequence[str]) -> list[Path]:
+def _low_sides(
+    hr: Sequence[list[Path]], lr: Sequence[list[Path]]
+) -> Sequence[Path | None]:
     """Of each image the low-resolution one: by name among all, or place by place."""
-    highs, lows = find_images(hr), find_images(lr)
+    highs, lows = list(chain(*hr)), list(chain(*lr))
+    if not lr:
+        return [None] * len(highs)
     if len(lows) != len(highs):
         raise TrainingError(
             f"There are {len(highs)} high-resolution images but {len(lows)} "
@@ -107,18 +106,12 @@ def _low_sides(hr: Sequence[str], lr: Sequence[str]) -> list[Path]:
         )
     try:
         return matching_images(highs, lows)
-    except FileError as error:
+    except FileError:
         if len(hr) != len(lr):
-            raise TrainingError(str(error)) from error
-    return [low for places in zip(hr, lr, strict=True) for low in _of_place(*places)]
+            raise
+    return list(chain.from_iterable(map(_of_place, hr, lr)))
 
 
-def _of_place(hr: str, lr: str) -> list[Path]:
+def _of_place(highs: list[Path], lows: list[Path]) -> list[Path]:
     """Two single files belong together, whatever they are called."""
-    highs, lows = find_images([hr]), find_images([lr])
-    if len(highs) == len(lows) == 1:
-        return lows
-    try:
-        return matching_images(highs, lows)
-    except FileError as error:
-        raise TrainingError(str(error)) from error
+    return lows if len(highs) == len(lows) == 1 else matching_images(highs, lows)
