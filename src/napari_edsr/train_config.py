@@ -6,16 +6,17 @@ import glob
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 
 from napari_edsr.atomic import replacing
 from napari_edsr.config import EDSRConfig
 from napari_edsr.errors import ModelError, TrainingError
+from napari_edsr.plain import made, plain
 from napari_edsr.units import converted, unit_name
 
 SHRINKINGS = ("bicubic", "area")
@@ -89,7 +90,7 @@ class Degradation:
         TrainingError
             If a key is unknown or a value makes no sense.
         """
-        return _made(cls, values, "the degradation")
+        return made(cls, values, "the degradation")
 
     @property
     def is_random(self) -> bool:
@@ -297,7 +298,7 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for YAML or JSON."""
-        return _plain(asdict(self))
+        return plain(asdict(self))
 
     def without_paths(self) -> dict[str, Any]:
         """As `to_dict`, without the places of images and the folder of `start`."""
@@ -322,8 +323,8 @@ class TrainConfig:
             if parts.get(key) is None:
                 parts.pop(key, None)  # in YAML, a key with nothing behind it
             else:
-                parts[key] = _made(kind, parts[key], key)
-        return _made(cls, parts, "the configuration")
+                parts[key] = made(kind, parts[key], key)
+        return made(cls, parts, "the configuration")
 
 
 def finetuning(steps: int) -> dict[str, Any]:
@@ -403,70 +404,3 @@ def absolute(place: str, folder: Path) -> str:
         above = glob.escape(os.path.abspath(folder))  # where brackets are no pattern
         path = os.path.join(above, os.path.expanduser(place))
     return os.path.normpath(path)
-
-
-def _made(kind: type, values: Any, where: str) -> Any:
-    """An instance of a dataclass, its values converted to the types of its fields."""
-    if isinstance(values, kind):
-        return values
-    if not isinstance(values, Mapping):
-        raise TrainingError(f"{where} must hold keys and values, not {values!r}.")
-    known = {entry.name for entry in fields(kind)}
-    if unknown := sorted(set(map(str, values)) - known):
-        raise TrainingError(
-            f"Unknown in {where}: {', '.join(unknown)}; known are {', '.join(sorted(known))}."
-        )
-    hints = get_type_hints(kind)
-    return kind(**{key: _as(hints[key], value, key) for key, value in values.items()})
-
-
-def _as(hint: Any, value: Any, key: str) -> Any:
-    """A value in the type of its field: YAML reads ``1e-4`` as a text."""
-    if hint is bool and not isinstance(value, bool):
-        raise TrainingError(f"{key} is true or false, not {value!r}.")
-    plain: dict[Any, Callable[[Any], Any]] = {
-        str: _text,
-        Mapping[str, str]: lambda about: {str(k): str(v) for k, v in about.items()},
-        int: _whole,
-        float: float,
-        tuple[int, ...]: lambda many: tuple(_whole(one) for one in many),
-        tuple[tuple[int, ...], ...]: lambda rows: tuple(
-            tuple(_whole(one) for one in row) for row in rows
-        ),
-        str | tuple[float, ...]: lambda either: (
-            either if isinstance(either, str) else tuple(float(one) for one in either)
-        ),
-        tuple[str, ...]: lambda many: tuple(
-            _text(one) for one in ([many] if isinstance(many, str) else many)
-        ),
-    }
-    try:
-        return plain.get(hint, lambda same: same)(value)
-    except (TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise TrainingError(f"{key}: {value!r} is not what belongs there.") from error
-
-
-def _text(value: Any) -> str:
-    """A text, which YAML may have read as a number."""
-    if not isinstance(value, str | int | float):
-        raise TypeError(value)
-    return str(value)
-
-
-def _whole(value: Any) -> int:
-    """An integer, which YAML may have read as a float or a text."""
-    if isinstance(value, int):
-        return value  # a float could not hold every seed
-    whole = int(float(value))
-    if whole != float(value):
-        raise ValueError(value)
-    return whole
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists and mappings as dicts, all the way down."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(inner) for inner in value]
-    return value
