@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from napari_edsr import load_model, samples, save_model, upscale
 from napari_edsr.config import EDSRConfig
-from napari_edsr.errors import CheckpointError, ModelError, TrainingError
+from napari_edsr.errors import CheckpointError, FileError, ModelError, TrainingError
 from napari_edsr.events import ImageDone, StepDone, TrainPlanned, Validated, drain
 from napari_edsr.files import ImageFile
 from napari_edsr.metrics import psnr
@@ -287,9 +287,7 @@ def test_a_run_does_not_go_on_from_another_model(tmp_path, tiny_model):
 def test_two_runs_do_not_share_a_folder(tmp_path):
     job = iter_train(config(), [PHOTO], folder=tmp_path / "run")
     next(event for event in job if isinstance(event, StepDone))
-    with pytest.raises(
-        TrainingError, match="Another program is training in .*run; wait"
-    ):
+    with pytest.raises(FileError, match="Another program is training in .*run; wait"):
         train(config(), [PHOTO], folder=tmp_path / "run")
     job.close()
     resumed = train(config(), [PHOTO], folder=tmp_path / "run")

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from napari_edsr.errors import FileError
 
 #: "7200 requested and 1728 written" is what numpy says on a disk that is full.
@@ -59,14 +61,36 @@ def replacing(path: Path) -> Iterator[Path]:
     except FileError:
         raise
     except OSError as error:
-        told = underlying(error)
-        reason = told.strerror or str(told)
-        raise FileError(
-            f"{path} cannot be written: {reason}; {remedy(told)}."
-        ) from error
+        raise _refusal(path, error) from error
     finally:
         with suppress(OSError):  # a file may stand where its folder should
             partial.unlink(missing_ok=True)
+
+
+def take_lock(path: Path, busy: str) -> FileLock:
+    """Keep other programs out by a file in a folder, or refuse if one was first.
+
+    The system forgets the lock when this program ends.
+
+    Raises
+    ------
+    FileError
+        Saying `busy` if another program has it; or if the file cannot be written.
+    """
+    lock = FileLock(path, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FileError(busy) from None
+    except OSError as error:
+        raise _refusal(path.parent, error) from error
+    return lock
+
+
+def _refusal(path: Path, error: OSError) -> FileError:
+    told = underlying(error)
+    reason = told.strerror or str(told)
+    return FileError(f"{path} cannot be written: {reason}; {remedy(told)}.")
 
 
 def make_folder(path: Path) -> Path:

@@ -13,12 +13,11 @@ from typing import Any, cast
 import numpy as np
 import safetensors.torch
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from napari_edsr.atomic import make_folder, replacing
-from napari_edsr.errors import CheckpointError, FileError, TrainingError
+from napari_edsr.atomic import make_folder, replacing, take_lock
+from napari_edsr.errors import CheckpointError, TrainingError
 from napari_edsr.model import EDSR, MDSR
 from napari_edsr.safe_loading import read_weights_file
 from napari_edsr.train_config import TrainConfig
@@ -79,24 +78,15 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises
     ------
     FileError
-        If nothing can be written there.
-    TrainingError
-        If another program does.
+        If another program does, or nothing can be written there.
     """
     was_there = folder.exists()
     place = make_folder(folder) / ".lock"
-    lock = FileLock(place, timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise TrainingError(
-            f"Another program is training in {folder}; wait until it has ended, or name "
-            "another folder."
-        ) from None
-    except OSError as error:
-        raise FileError(
-            f"{folder} cannot be written: {error.strerror or error}; choose another place."
-        ) from error
+    lock = take_lock(
+        place,
+        f"Another program is training in {folder}; wait until it has ended, or name "
+        "another folder.",
+    )
     try:
         yield
     finally:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from napari_edsr.atomic import remedy, underlying
+from napari_edsr.atomic import remedy, take_lock, underlying
 from napari_edsr.errors import FileError
 from napari_edsr.files.common import PROVENANCE
 from napari_edsr.images import as_dask
@@ -346,18 +345,12 @@ class StoredResult:
 def _locked(path: Path) -> Callable[[], object]:
     """Keep other programs from writing there, and return what lets them again.
 
-    The system forgets it when this program ends. Object stores have no such thing.
+    Object stores have no such thing.
     """
     if is_remote(path):
         return lambda: None
-    lock = FileLock(path / _LOCK, timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise FileError(
-            f"{path} is being written by another program; wait until it has ended."
-        ) from None
-    return lock.release
+    busy = f"{path} is being written by another program; wait until it has ended."
+    return take_lock(path / _LOCK, busy).release
 
 
 @contextmanager
