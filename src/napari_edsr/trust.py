@@ -27,13 +27,13 @@ from napari_edsr.events import PlaneDone
 from napari_edsr.images import ImageSpec, Region
 from napari_edsr.metrics.common import check_data_range, check_scale
 from napari_edsr.train_config import Degradation
-
-#: Along Y and X, or along both.
-PixelSize = float | tuple[float | None, float | None] | None
+from napari_edsr.units import PlanePixelSize
 
 if TYPE_CHECKING:
     from napari_edsr.inference import UpscaleResult
     from napari_edsr.model import EDSR, MDSR
+
+PixelSize = float | PlanePixelSize | None
 
 
 @dataclass(frozen=True)

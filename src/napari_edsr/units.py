@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+#: Height and width of a pixel; None where they are not known.
+PlanePixelSize = tuple[float | None, float | None]
+
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "µm": 1e-6, "nm": 1e-9, "pm": 1e-12}
 _METRES |= {"inch": 0.0254, "Å": 1e-10}
 _SPELLINGS = {

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_edsr.errors import FileError
-from napari_edsr.units import seconds
+from napari_edsr.units import PlanePixelSize, seconds
 
 #: Under this name the provenance stands in every file.
 PROVENANCE = "napari-edsr"
@@ -79,7 +79,7 @@ class ImageFile:
     notes: tuple[str, ...] = ()
 
     @property
-    def plane_pixel_size(self) -> tuple[float | None, float | None]:
+    def plane_pixel_size(self) -> PlanePixelSize:
         """Height and width of a pixel in `unit`; None where they are not known."""
         return self.pixel_size.get("Y"), self.pixel_size.get("X")
 

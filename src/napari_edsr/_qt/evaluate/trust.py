@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from napari_edsr.events import PlaneDone
     from napari_edsr.trust import Consistency, Uncertainty
+    from napari_edsr.units import PlanePixelSize
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class ConsistencyRequest:
     scale: int
     region: Region
     about: Mapping[str, Any]
-    pixel_size: tuple[float | None, float | None]
+    pixel_size: PlanePixelSize
     unit: str
     settings: Mapping[str, Any]
 
@@ -98,7 +99,7 @@ def _part(layer: Image, region: Region) -> Any:
     return cut(layer_array(layer), list(parts.values()))
 
 
-def _pixel_size(layer: Image) -> tuple[tuple[float | None, float | None], str]:
+def _pixel_size(layer: Image) -> tuple[PlanePixelSize, str]:
     """Height and width of a pixel and their unit, as a file of the layer would say it."""
     spec = layer_spec(layer)
     attributes = {**layer.as_layer_data_tuple()[1], "multiscale": False}
