@@ -408,6 +408,28 @@ def test_flat_images_with_and_without_spots():
     assert intensity_ranges(np.full((4, 4), np.nan)) == [(0, 1)]
 
 
+@pytest.mark.parametrize(("fill", "rows"), [(-9999, 2), (60000, 2), (-3e38, 1)])
+def test_a_value_far_from_all_others_is_said(rng, fill, rows):
+    image = rng.random((40, 40), np.float32) * 1000
+    image[:rows, :20] = fill
+    with pytest.warns(EDSRWarning, match=r"lies far from all others, .* make them NaN"):
+        intensity_ranges(image)
+    image[:rows, :20] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        intensity_ranges(image)
+
+
+def test_what_cameras_and_masks_give_is_not_far_from_all_others(rng):
+    camera = rng.integers(100, 200, (40, 40)).astype("u2")
+    masked, hot = camera.copy(), camera.copy()
+    masked[:20], hot[3, 4] = 0, 4095
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for image in (camera, masked, hot, camera > 150):
+            intensity_ranges(image, normalize="percentile")
+
+
 def test_floats_beyond_0_to_1_are_warned_of():
     with pytest.warns(EDSRWarning, match="from -2 to 3 leave the expected range 0-1"):
         intensity_ranges(np.array([[-2.0, 3.0], [np.nan, np.inf]]), normalize="dtype")

@@ -158,6 +158,28 @@ def test_the_range_of_a_large_image_on_disk_is_that_of_some_parts(
     ]
 
 
+@pytest.mark.parametrize("value", [0, np.nan])
+def test_spots_that_no_part_looked_at_shows_still_count(tiny, monkeypatch, value):
+    monkeypatch.setattr(sampling, "BLOCK", 16)
+    monkeypatch.setattr(intensities, "BLOCK", 16)
+    monkeypatch.setattr(intensities, "_MEASURED_AT_MOST", 4 * 16 * 16)
+    stack = np.full((2, 64, 80), value, np.float32)
+    looked_at = sampling.sample_places(image_spec(stack), 4)
+    places = [
+        (t, y, x)
+        for t, y, x in np.ndindex(2, 64, 80)
+        if not any(
+            t == lead[0] and y in range(64)[rows] and x in range(80)[columns]
+            for lead, (rows, columns) in looked_at
+        )
+    ]
+    stack[places[0]], stack[places[-1]] = 40, 4000
+    expected = (0, 4000) if value == 0 else (40, 4000)
+    assert intensities.intensity_ranges(OnDisk(stack), "TYX") == [expected]
+    result = upscale(OnDisk(np.nan_to_num(stack)), tiny, axes="TYX")
+    assert result.max() > 1000
+
+
 def image_spec(image):
     return images.understand(image, "TYX")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from napari_edsr.images import (
     read_plane,
     understand,
 )
-from napari_edsr.sampling import BLOCK, sample_places
+from napari_edsr.sampling import BLOCK, bands, sample_places
 
 #: Percentiles that become 0 and 1, so that a 12-bit camera image stored in 16 bits
 #: does not reach the network nearly black.
@@ -27,6 +28,7 @@ NORMALIZATIONS = ("auto", "dtype", "percentile", "contrast-limits")
 Range = tuple[float, float]
 
 _EXACT = 2**53  # integers up to here are exact in float64
+_FAR, _HUGE = 3, 1000  # ranges of all other values, from one that fills, or is rare
 _MEASURED_AT_MOST = 2**24  # values a percentile is taken of; more are sampled evenly
 
 
@@ -80,7 +82,16 @@ def intensity_ranges(
     if method == "dtype":
         _warn_outside_unit(channels)
         return [dtype_range(spec.dtype)] * n_ranges
-    return [_percentile_range(channel) for channel in channels]
+    is_whole = isinstance(image, np.ndarray) or _is_small(spec)
+    return [
+        _percentile_range(
+            values,
+            partial(_finite_extremes, values)
+            if is_whole
+            else partial(_extremes_of_all, image, spec, channel),
+        )
+        for channel, values in enumerate(channels)
+    ]
 
 
 def sampling_notes(image: Any, spec: ImageSpec, normalize: str | Range) -> list[str]:
@@ -123,6 +134,16 @@ def _sampled(image: Any, spec: ImageSpec, channel: int) -> NDArray:
     parts = (read_plane(image, spec.axes, *place) for place in places)
     values = [part[..., : len(spec.colors)].reshape(-1) for part in parts]
     return np.concatenate(values)[:, None, None, None]
+
+
+def _extremes_of_all(image: Any, spec: ImageSpec, channel: int) -> Range:
+    """As `_finite_extremes`, of a channel of a large lazy image, all of which is read."""
+    extremes = [
+        _finite_extremes(read_plane(image, spec.axes, *band)[..., : len(spec.colors)])
+        for band in bands(spec, channel)
+    ]
+    lows, highs = zip(*extremes, strict=True)
+    return min(lows), max(highs)
 
 
 def _is_small(spec: ImageSpec) -> bool:
@@ -193,16 +214,18 @@ def _limits(limits: Any, n_ranges: int) -> list[Range]:
     return checked * n_ranges if len(checked) == 1 else checked
 
 
-def _percentile_range(values: NDArray) -> Range:
-    """Percentiles of the finite values; wider where those fall together."""
+def _percentile_range(values: NDArray, extremes: Callable[[], Range]) -> Range:
+    """Percentiles of the finite values; `extremes` of all where those fall together."""
     step = _pixel_step(values.size)
     sample = values[..., ::step, ::step, :]
     sample = sample[np.isfinite(sample)].astype(np.float64, copy=False)
-    if not sample.size:
-        return 0.0, 1.0
-    lo, hi = np.percentile(sample, PERCENTILES).tolist()
+    lo, hi = np.percentile(sample, PERCENTILES).tolist() if sample.size else (0.0, 0.0)
     if lo == hi:  # a few bright spots on a flat ground: take them all
-        lo, hi = _finite_extremes(values)
+        lo, hi = extremes()
+    else:
+        _warn_of_fill(sample, lo, hi)
+    if lo > hi:
+        return 0.0, 1.0  # nothing is finite
     if not math.isfinite(hi - lo):
         raise ImageError(
             f"Intensities from {lo:g} to {hi:g} span more than can be computed with; "
@@ -219,6 +242,29 @@ def _finite_extremes(values: NDArray) -> Range:
     lo = np.min(values, initial=np.inf, where=finite)
     hi = np.max(values, initial=-np.inf, where=finite)
     return float(lo), float(hi)
+
+
+def _warn_of_fill(sample: NDArray[np.float64], lo: float, hi: float) -> None:
+    """Say so where one value, such as -9999, lies far from all others.
+
+    It would leave them little contrast, or where it is huge ruin all around it.
+    """
+    for value, is_common in (
+        (sample.min(), lo == sample.min()),
+        (sample.max(), hi == sample.max()),
+    ):
+        others = sample != value
+        low = sample.min(where=others, initial=np.inf)
+        high = sample.max(where=others, initial=-np.inf)
+        gap = max(low - value, value - high) / ((high - low) or math.inf)
+        if gap > (_FAR if is_common else _HUGE):
+            warnings.warn(
+                f"The value {value:g} lies far from all others, {low:g} to {high:g}. If it "
+                "stands for missing pixels, give the range to normalize by as two "
+                "numbers, or make them NaN in an image of floats.",
+                EDSRWarning,
+                stacklevel=4,
+            )
 
 
 def _warn_outside_unit(channels: Sequence[NDArray]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -45,6 +46,15 @@ def sample_places(
         index = [fixed.get(a, i) for a, i in zip(spec.leading, lead, strict=True)]
         parts.append((tuple(index), (_block(row), _block(column))))
     return parts
+
+
+def bands(spec: ImageSpec, channel: int) -> Iterator[Part]:
+    """All of a channel of an image, in parts as wide as it is and `BLOCK` rows high."""
+    for place in np.ndindex(*spec.leading_shape):
+        if "C" in spec.axes and place[spec.leading.index("C")] != channel:
+            continue
+        for row in range(math.ceil(spec.plane[0] / BLOCK)):
+            yield place, (_block(row), slice(0, spec.plane[1]))
 
 
 def _block(number: int) -> slice:
