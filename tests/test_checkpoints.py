@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from napari_edsr import zoo
 from napari_edsr.checkpoints import load_model, save_model
 from napari_edsr.config import EDSRConfig
-from napari_edsr.errors import CheckpointError, FileError, ModelError
+from napari_edsr.errors import CheckpointError, EDSRWarning, FileError, ModelError
 from napari_edsr.model import Provenance, build_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -236,6 +236,27 @@ def test_settings_of_other_programs_do_not_make_a_super_image(tmp_path, settings
     torch.save(layouts.edsr_pytorch(Weights.random(2)), tmp_path / "a.pt")
     (tmp_path / "config.json").write_text(settings, encoding="utf-8")
     assert load_model(tmp_path / "a.pt").provenance.layout == "edsr-pytorch"
+
+
+@pytest.mark.parametrize("settings", ["{}", '{"scale": 2, "epochs": 300}'])
+def test_settings_that_may_be_of_another_program_are_named(tmp_path, settings):
+    super_image_file(tmp_path, "weights.pt")
+    (tmp_path / "config.json").write_text(settings)
+    with pytest.warns(EDSRWarning, match="read as super-image's, for the config.json"):
+        model = load_model(tmp_path / "weights.pt")
+    assert model.provenance.layout == "super-image"
+
+
+@pytest.mark.parametrize("drift", [1.0, 1.1])
+def test_colour_means_tell_of_a_network_for_0_to_1(tmp_path, drift):
+    weights = Weights.random(2)
+    state = {**layouts.edsr_pytorch(weights), **layouts.means(white=drift)}
+    torch.save(state, tmp_path / "unit.pt")
+    x = image(1, 3, 5, 6)
+    model = load_model(tmp_path / "unit.pt")
+    assert model.config.rgb_range == 1
+    expected = layouts.run_edsr_pytorch(state, x, 2, 2)
+    assert grey_levels_apart(model(x), expected) < 1e-9
 
 
 def test_rgb_range_can_be_given(tmp_path):

@@ -276,6 +276,25 @@ def test_settings_of_a_training_script(tmp_path):
     assert load_model(path).config.scales == (2,)
 
 
+@pytest.mark.parametrize("key", ["net", "params-ema", "net_g"])
+@pytest.mark.parametrize("prefix", ["", "net.", "sr.module."])
+def test_names_of_other_training_scripts(tmp_path, key, prefix):
+    inner = {f"{prefix}{name}": value for name, value in state().items()}
+    path = saved(tmp_path, {"epoch": 3, "rng": torch.zeros(2), key: inner})
+    assert load_model(path).config.scales == (2,)
+
+
+def test_one_of_several_networks_is_to_be_chosen(tmp_path):
+    problem = refusal(saved(tmp_path, {"teacher": state(), "student": state()}))
+    assert "holds several networks (teacher, student); save one alone" in problem
+
+
+def test_a_shape_that_claims_more_than_the_file_holds(tmp_path):
+    huge = torch.zeros(1).expand(2**31, 3, 3, 3)
+    contents = {**state(), "head.0.weight": huge}
+    assert "hold no plain numbers" in refusal(saved(tmp_path, contents))
+
+
 def test_allow_list_of_torch_is_left_as_it_was(tmp_path):
     before = set(torch.serialization.get_safe_globals())
     load_model(saved(tmp_path, state()))

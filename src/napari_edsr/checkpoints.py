@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from napari_edsr import zoo
 from napari_edsr.atomic import replacing
 from napari_edsr.cards import ModelCard
 from napari_edsr.config import EDSRConfig
-from napari_edsr.errors import CheckpointError, ModelError
+from napari_edsr.errors import CheckpointError, EDSRWarning, ModelError
 from napari_edsr.layouts import (
     LAYOUTS,
     MEANS,
@@ -41,7 +42,7 @@ SAVED_LAYOUTS = ("napari-edsr", "mmagic", "edsr-pytorch", "basicsr")
 _FORMAT = "1"
 _FORMAT_KEY, _DIGEST_KEY = "napari_edsr_format", "contents_sha256"
 _SUPER_IMAGE_FILE = re.compile(r"pytorch_model_[234]x\.pt")
-_SUPER_IMAGE_KEYS = {"model_type", "architectures", "scale", "n_feats", "res_scale"}
+_SUPER_IMAGE_KEYS = {"architectures", "scale", "n_feats", "res_scale"}
 _ABOUT = ("name", "licence", "credit", "source")
 
 
@@ -201,8 +202,17 @@ def _is_super_image(path: Path) -> bool:
     settings = _settings_beside(path)
     if settings is None:
         return False
-    of_edsr = "dsr" in str(settings.get("model_type", "EDSR or MDSR")).lower()
-    return of_edsr and (not settings or bool(_SUPER_IMAGE_KEYS & set(settings)))
+    if "model_type" in settings:
+        return "dsr" in str(settings["model_type"]).lower()
+    is_likely = not settings or bool(_SUPER_IMAGE_KEYS & set(settings))
+    if is_likely:
+        warnings.warn(
+            f"{path.name} is read as super-image's, for the config.json beside it; if that "
+            "is of another program, move one of them to another folder.",
+            EDSRWarning,
+            stacklevel=3,
+        )
+    return is_likely
 
 
 def _settings_beside(path: Path) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from napari_edsr.config import SCALES, EDSRConfig
+from napari_edsr.config import DIV2K_MEAN, SCALES, EDSRConfig
 from napari_edsr.errors import CheckpointError, ModelError, legible
 from napari_edsr.layouts import (
     MEANS,
@@ -23,10 +23,10 @@ from napari_edsr.layouts import (
 )
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
+_FIRST = ("head.0.weight", "conv_first.weight")
 _DEEPEST = 4  # wrappers around the weights; a pickle may hold itself
 #: What has one of these prefixes is the network; what has not is a discriminator...
 _PARTS = ("generator_ema.", "generator.", "netG.")
-_OUTER = ("module.", "model.", "_orig_mod.")
 #: Scalars that averaging and training keep beside the weights.
 _COUNTERS = {"steps", "n_averaged", "step_counter"}
 _OTHERS = {
@@ -41,6 +41,7 @@ _OTHERS = {
 _ONLY = "only EDSR and MDSR can be loaded"
 _WHOLE = "check that this is the whole file of an EDSR or MDSR"
 _SHOWN, _LONGEST = 3, 80  # names in a message, letters of each
+_DRIFT = 0.2  # of means that were trained by accident
 _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -64,9 +65,20 @@ def unwrap(contents: object) -> dict[str, Any]:
 
 def _inner(contents: object) -> object:
     """What the first wrapper holds, or `contents` where there is none."""
-    known = contents if isinstance(contents, Mapping) else {}
-    wrapped = (known.get(key) for key in _WRAPPERS)
-    return next((inner for inner in wrapped if isinstance(inner, Mapping)), contents)
+    parts = contents if isinstance(contents, Mapping) else {}
+    inner = {key: part for key, part in parts.items() if isinstance(part, Mapping)}
+    known = next((inner[key] for key in _WRAPPERS if key in inner), None)
+    if known is not None or _is_network(parts):
+        return contents if known is None else known
+    likely = {key: part for key, part in inner.items() if _is_network(part)}
+    if len(likely) > 1:
+        names = ", ".join(legible(str(key)) for key in likely)
+        raise CheckpointError(f"it holds several networks ({names}); save one alone")
+    return next(iter(likely.values()), contents)
+
+
+def _is_network(contents: Mapping[Any, Any]) -> bool:
+    return any(str(key).endswith(_FIRST) for key in contents)
 
 
 def _has_tensors(contents: Mapping[Any, Any]) -> bool:
@@ -79,11 +91,11 @@ def _strip(state: dict[str, Any]) -> dict[str, Any]:
         part = [key for key in state if key.startswith(prefix)]
         if part:
             return {key.removeprefix(prefix): state[key] for key in part}
-    for prefix in _OUTER:
-        part = [key for key in state if key not in _COUNTERS]
-        if part and all(key.startswith(prefix) for key in part):
-            return {key.removeprefix(prefix): state[key] for key in part}
-    return state
+    part = [key for key in state if key not in _COUNTERS]
+    prefix = f"{part[0].partition('.')[0]}." if part else ""
+    inner = {key.removeprefix(prefix): state[key] for key in part}
+    is_outer = _is_network(inner) and all(key.startswith(prefix) for key in part)
+    return inner if is_outer else state
 
 
 def detect(state: Mapping[str, Any]) -> str:
@@ -117,7 +129,7 @@ def infer_config(state: Mapping[str, Any], layout: Layout) -> EDSRConfig:
     """Shape of the network, told from its tensors.
 
     `res_scale` is the paper's, 0.1 for 32 blocks of 256 features and 1 otherwise;
-    `rgb_range` is the layout's.
+    `rgb_range` is the layout's, or 1 where the colour means say so.
 
     Raises
     ------
@@ -139,17 +151,27 @@ def infer_config(state: Mapping[str, Any], layout: Layout) -> EDSRConfig:
             n_feats=n_feats,
             n_colors=n_colors,
             res_scale=0.1 if is_large else 1.0,
-            rgb_range=layout.rgb_range,
+            rgb_range=1.0 if _has_unit_means(state) else layout.rgb_range,
             multi_scale=multi_scale,
         )
     except ModelError as error:
         raise CheckpointError(f"it is incomplete; {_WHOLE}") from error
 
 
+def _has_unit_means(state: Mapping[str, Any]) -> bool:
+    """Whether the means are of colours from 0 to 1, in whatever way they were trained."""
+    mean = state.get("add_mean.bias")
+    if not isinstance(mean, Tensor) or mean.shape != (3,):
+        return False
+    _check_plain({"add_mean.bias": mean})
+    return torch.allclose(mean.float(), torch.tensor(DIV2K_MEAN), rtol=_DRIFT)
+
+
 def _outs_and_ins(state: Mapping[str, Any], key: str) -> tuple[int, int]:
     weight = state.get(key)
     if not isinstance(weight, Tensor) or weight.ndim != 4 or not weight.numel():
         raise CheckpointError(f"it lacks the convolution {key}; {_WHOLE}")
+    _check_plain({key: weight})  # whose shape, else, may claim what it does not hold
     return weight.shape[0], weight.shape[1]
 
 
