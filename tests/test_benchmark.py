@@ -298,4 +298,13 @@ def test_published_figures_are_known_by_the_folders_name():
     assert published(Path("/data/DIV2K_valid_HR"), 3) == Published(
         "DIV2K", 30.9154, 0.8711, modulo=None
     )
-    assert published(Path("/data/photos"), 2) is None
+    other = ("photos", "div2k_mine/HR", "DIV2K/DIV2K_train_HR", "Set5/my/own/crops")
+    assert [published(Path("/data", name), 2) for name in other] == [None] * 4
+
+
+def test_the_scale_is_that_of_the_model(run, photos, tiny_model, tmp_path):
+    save_model(tiny_model(3), tmp_path / "x3.safetensors")
+    command = ("benchmark", "--hr", photos, "--model", tmp_path / "x3.safetensors")
+    code, out, _ = run(*command)
+    assert code == 0
+    assert "x3.safetensors x3: " in out

@@ -490,6 +490,28 @@ def test_a_dry_run_reads_headers_and_writes_nothing(
     assert lines[6] == f"Free on the disk of {tmp_path / 'out'}: 5.0 GB."
 
 
+def test_a_dry_run_shows_names_as_they_are(run, tiny, rng, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo(tmp_path / "a[" / "c]" / "x[bold red]y.png", rng)
+    command = ("a[/c]", "out", "--model", tiny, "--dry-run")
+    code, out, _ = run("upscale", *command)
+    assert code == 0
+    assert out.splitlines()[1].startswith("a[/c]/x[bold red]y.png  ")
+
+
+def test_a_glob_looks_into_folders_and_knows_a_home(
+    run, tiny, rng, tmp_path, monkeypatch
+):
+    for name in ("one", "a/two", "a/b/three"):
+        photo(tmp_path / "in" / f"{name}.png", rng)
+    monkeypatch.chdir(tmp_path / "in")
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    code, *_ = run("upscale", "~/in/**/*.png", "~/out", "--model", tiny)
+    assert code == 0
+    assert names_in(tmp_path / "out") == ["one.png", "three.png", "two.png"]
+
+
 @pytest.mark.promise(
     "of memory and time, the last from a moment's measurement of the device"
 )

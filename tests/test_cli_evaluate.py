@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import sys
 import warnings
 
@@ -187,9 +188,9 @@ def test_json_stays_valid_and_alone_on_the_output(run, tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "x.tif", np.zeros((5, 6), "float32"))
     read = files.read_image
 
-    def warn(path):
+    def warn(*arguments):
         warnings.warn("A pixel is odd.", EDSRWarning, stacklevel=2)
-        return read(path)
+        return read(*arguments)
 
     monkeypatch.setattr(files, "read_image", warn)
     command = ("evaluate", tmp_path / "x.tif", tmp_path / "x.tif", "--data-range", 1)
@@ -249,6 +250,23 @@ def test_a_name_that_is_no_unicode_leaves_the_json_valid(run, images, tmp_path):
     Image.fromarray(images[0]["a"]).save(path)
     _, out, _ = run("evaluate", path, path, "--json")
     assert json.loads(out)["images"][0]["name"] == "a?"
+
+
+def test_an_ome_zarr_is_measured_as_the_tiff_is(run, tiny, stack, tmp_path):
+    (_, low), _ = stack
+    (tmp_path / "in").mkdir()
+    for name in ("out.ome.zarr", "out.tif"):
+        assert run("upscale", low, tmp_path / "in" / name, "--model", tiny)[0] == 0
+    (tmp_path / "other").mkdir()
+    shutil.copy(tmp_path / "in" / "out.tif", tmp_path / "other")
+    (tmp_path / "in" / "out.tif").unlink()
+    store, tiff = tmp_path / "in" / "out.ome.zarr", tmp_path / "other" / "out.tif"
+    for pair in ((store, tiff), (tiff, store), (store.parent, tiff.parent)):
+        code, out, err = run("evaluate", *pair)
+        assert (code, err) == (0, "")
+        rows = [line.split()[:3] for line in out.splitlines()[2:]]
+        assert rows == [*(["out", f"Z={z}", "inf"] for z in range(3)), rows[-1]]
+        assert rows[-1][:2] == ["mean", "inf"]
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,17 @@ def test_list_has_one_line_for_each_model():
     assert "35.76 RGB" in lines["openmmlab/edsr_x2c64b16"]
 
 
+def test_an_imported_model_whose_file_is_gone_is_to_be_imported_again(theirs):
+    models("import", theirs, "--name", "mine")
+    path = zoo.get_card("mine").path
+    path.unlink()
+    line = next(line for line in printed("list").splitlines() if "mine" in line)
+    assert "missing; import it again" in line
+    told = facts(printed("info", "mine"))
+    assert "import it again" in told["File"]
+    assert "Address" not in told
+
+
 def test_list_fits_a_usual_terminal():
     assert max(len(line.rstrip()) for line in printed("list").splitlines()) <= 80
 
@@ -272,3 +283,16 @@ def test_an_export_that_can_not_be_is_one_sentence(tmp_path, output, layout, rea
     assert isinstance(result.exception, EDSRError)
     assert reason in str(result.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "reason"),
+    [
+        ("out.safetensors", ["--scale", 3], "hold all scales of a model; leave out"),
+        ("out.onnx", ["--format", "onnx", "--layout", "mmagic"], "is for weights;"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(tmp_path, output, options, reason):
+    result = models("export", "edsr-light-x2", tmp_path / output, *options)
+    assert isinstance(result.exception, ModelError)
+    assert reason in str(result.exception)

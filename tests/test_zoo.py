@@ -167,6 +167,23 @@ def test_a_taken_name_is_refused_unless_it_is_to_be_replaced():
 
 
 @pytest.mark.fault(
+    "Settings: a model gets the name of one that the damaged record listed",
+    "The file of that one is kept beside it, and a warning names it.",
+)
+def test_the_file_of_no_listed_model_is_not_replaced(own_cache):
+    add("mine")
+    (own_cache / "registry.json").write_text("{broken")
+    with pytest.warns(EDSRWarning, match="damaged and ignored"):
+        add("other", b"other")
+    assert (own_cache / "registry.json.damaged").read_text() == "{broken"
+    before = (own_cache / "imported" / "mine.safetensors").read_bytes()
+    with pytest.warns(EDSRWarning, match="renamed to mine.safetensors.unlisted"):
+        target = zoo.import_target("mine")
+    assert not target.exists()
+    assert (target.parent / "mine.safetensors.unlisted").read_bytes() == before
+
+
+@pytest.mark.fault(
     "Settings: one entry of the model folder's record is damaged",
     "Only that model is hidden, and a warning names it.",
 )

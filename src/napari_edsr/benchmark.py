@@ -38,6 +38,7 @@ class Published:
     modulo: int | None = 12
 
 
+_NAMED = 3  # a folder and those around it in which the name of a set counts
 PUBLISHED = {
     ("set5", 2): Published("Set5", 35.7592, 0.9372),
     ("set5", 3): Published("Set5", 32.3301, 0.8912),
@@ -163,11 +164,17 @@ def set5_scores(model: EDSR | MDSR, folder: Path, scale: int) -> dict[str, float
 
 
 def published(folder: Path, scale: int) -> Published | None:
-    """Figures of the paper's baseline network on the set that a folder is named after."""
-    for part in reversed(folder.absolute().parts):
+    """Figures of the paper's baseline network on the set that a folder is named after.
+
+    That is the folder itself or one it lies in, such as ``Set5/HR``; ``DIV2K`` is
+    measured on its part ``valid``.
+    """
+    for part in reversed(folder.absolute().parts[-_NAMED:]):
         name = re.sub(r"[^a-z0-9]", "", part.lower())
+        if "train" in name:
+            return None
         for (known, factor), figures in PUBLISHED.items():
-            if name.startswith(known) and factor == scale:
+            if factor == scale and re.fullmatch(f"{known}(valid)?(hr)?", name):
                 return figures
     return None
 

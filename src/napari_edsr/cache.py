@@ -137,6 +137,7 @@ def record(section: str, name: str, value: object) -> None:
                 values = _read()
             except ValueError:
                 values = {}
+                os.replace(path, f"{path}.damaged")  # it may be mended by hand
             values.setdefault(section, {})[name] = value
             with replacing(path) as partial:
                 text = json.dumps(values, indent=1, sort_keys=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_edsr import files
+from napari_edsr import file_headers
 from napari_edsr.errors import ImageError
 from napari_edsr.events import ImageDone, PlaneMeasured, relay
 from napari_edsr.files import ImageFile
@@ -179,8 +179,8 @@ def iter_evaluate(
     Parameters
     ----------
     pairs : sequence of (Path, Path)
-        Prediction and truth; of one size, but a grey and a colour image match where
-        the protocol takes grey for colour.
+        Prediction and truth, image files or OME-Zarr; of one size, but a grey and a
+        colour image match where the protocol takes grey for colour.
     **options
         As for `iter_scores`.
 
@@ -199,7 +199,7 @@ def iter_evaluate(
     ImageError
         If images do not match each other or the protocol; it names the file.
     FileError
-        As `napari_edsr.files.read_image`.
+        As `napari_edsr.file_headers.read`.
     """
     scores = []
     for number, paths in enumerate(pairs):
@@ -215,7 +215,7 @@ def iter_evaluate(
         except ImageError as error:
             raise ImageError(f"{paths[0].name}: {error}") from error
         leading = truth.axes.removesuffix("YXS")
-        name, notes = paths[0].stem, _notes(paths, images)
+        name, notes = paths[0].stem.removesuffix(".ome"), _notes(paths, images)
         scores.append(FileScore(name, leading, tuple(planes), notes))
         yield ImageDone(number + 1, len(pairs))
     return scores
@@ -223,7 +223,7 @@ def iter_evaluate(
 
 def _read(paths: tuple[Path, Path]) -> tuple[ImageFile, ImageFile]:
     prediction, truth = (
-        _with_samples(as_displayed(files.read_image(path))) for path in paths
+        _with_samples(as_displayed(file_headers.read(path))) for path in paths
     )
     return prediction, truth
 

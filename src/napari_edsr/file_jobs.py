@@ -137,7 +137,8 @@ def _inputs(source: str, pattern: str | None, output: Path) -> list[Path]:
     if not root.is_dir():
         if pattern is not None:
             raise FileError(f"The pattern is for a folder, which {source} is not.")
-        return sorted(path for path in map(Path, glob.glob(source)) if _is_input(path))
+        found = list(map(Path, glob.glob(source, recursive=True)))
+        return sorted(path for path in found if _is_input(path))
     try:
         found = list(root.glob("*" if pattern is None else pattern))
     except (ValueError, NotImplementedError, IndexError) as error:  # the last for "."

@@ -249,15 +249,12 @@ def _warn_of_fill(sample: NDArray[np.float64], lo: float, hi: float) -> None:
 
     It would leave them little contrast, or where it is huge ruin all around it.
     """
-    for value, is_common in (
-        (sample.min(), lo == sample.min()),
-        (sample.max(), hi == sample.max()),
-    ):
+    for value, limit in ((float(sample.min()), lo), (float(sample.max()), hi)):
         others = sample != value
-        low = sample.min(where=others, initial=np.inf)
-        high = sample.max(where=others, initial=-np.inf)
+        low = float(sample.min(where=others, initial=np.inf))
+        high = float(sample.max(where=others, initial=-np.inf))
         gap = max(low - value, value - high) / ((high - low) or math.inf)
-        if gap > (_FAR if is_common else _HUGE):
+        if gap > (_FAR if value == limit else _HUGE):
             warnings.warn(
                 f"The value {value:g} lies far from all others, {low:g} to {high:g}. If it "
                 "stands for missing pixels, give the range to normalize by as two "

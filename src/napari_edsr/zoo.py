@@ -184,7 +184,20 @@ def import_target(name: str, *, replace_existing: bool = False) -> Path:
     target = cache.folder() / _imported_filename(name)
     with cache.writing():
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_file() and not replace_existing:
+            _set_aside(target)
     return target
+
+
+def _set_aside(path: Path) -> None:
+    """Keep a file that no model is listed for, as after the record was damaged."""
+    aside = path.with_name(f"{path.name}.unlisted")
+    os.replace(path, aside)
+    warnings.warn(
+        f"{path} was of no listed model; it was renamed to {aside.name}.",
+        EDSRWarning,
+        stacklevel=3,
+    )
 
 
 def check_import_name(name: str, *, replace_existing: bool = False) -> None:

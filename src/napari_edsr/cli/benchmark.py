@@ -43,7 +43,10 @@ def benchmark(
         str | None,
         typer.Option(help="Name or weights file.", show_default=DEFAULT_MODEL),
     ] = None,
-    scale: Annotated[int, typer.Option(help="2, 3 or 4.")] = 2,
+    scale: Annotated[
+        int | None,
+        typer.Option(help="2, 3 or 4.", show_default="that of the model"),
+    ] = None,
     lr: Annotated[
         Path | None,
         typer.Option(
@@ -64,30 +67,32 @@ def benchmark(
 ) -> None:
     """Measure a model beside bicubic interpolation on a set of images."""
     from napari_edsr.checkpoints import load_model
+    from napari_edsr.engines import checked_scale
 
     if lr is not None and mod is not None:
         raise FileError("--mod crops HR before LR is made; leave out --lr or --mod.")
     check_csv(csv)
-    name = model or zoo.default_model(scale)
+    name = model or zoo.default_model(scale or 2)
     truths = files.images_in(hr)
     with notes_off_the_output(json):
         network = load_model(name)
+    factor = checked_scale(network.config, scale)
     job = iter_benchmark(
         network,
         truths,
-        files.matching_images(truths, files.images_in(lr), scale) if lr else (),
-        scale=scale,
+        files.matching_images(truths, files.images_in(lr), factor) if lr else (),
+        scale=factor,
         protocol=protocol,
         modulo=mod,
         device=device,
     )
     with notes_off_the_output(json):
         rows = run_with_progress(job, f"Measuring {name}")
-    figures = published(hr, scale) if protocol == "mmagic" else None
+    figures = published(hr, factor) if protocol == "mmagic" else None
     if json:
-        print_json(_content(rows, name, scale, figures))
+        print_json(_content(rows, name, factor, figures))
     else:
-        title = f"{name} x{scale}: {conditions(rows[0].model)}"
+        title = f"{name} x{factor}: {conditions(rows[0].model)}"
         print_table(title, _table(rows))
         if figures:
             typer.echo(_sentence(figures))

@@ -42,8 +42,9 @@ def demo(
     console = Console()
     console.print(_table(result))
     console.print(f"Made with {result.model} on {result.device}.")
-    console.print(f"Pictures: {result.files[0].parent}", soft_wrap=True)
-    console.print(f"Look at:  {result.files[-1]}", soft_wrap=True)
+    folder, picture = result.files[0].parent, result.files[-1]
+    console.print(f"Pictures: {folder}", soft_wrap=True, markup=False)
+    console.print(f"Look at:  {picture}", soft_wrap=True, markup=False)
 
 
 def _open_viewer() -> None:

@@ -27,6 +27,7 @@ from napari_edsr.cli.scores import (
 from napari_edsr.errors import FileError
 from napari_edsr.evaluation import FileScore, iter_evaluate, mean_score
 from napari_edsr.metrics import PROTOCOLS, Score
+from napari_edsr.stores.read import is_zarr
 
 _METRICS = ("PSNR dB", "SSIM", "MAE", "RMSE", "Range-inv. dB")
 #: Names of image and plane, and the score of a line of the table.
@@ -101,15 +102,25 @@ def _pairs(
     prediction: Path, truth: Path, scale: int | None
 ) -> tuple[list[tuple[Path, Path]], list[str]]:
     """Files with their truths, and the names of those that have none."""
-    if not (prediction.is_dir() or truth.is_dir()):
+    folders = [path for path in (prediction, truth) if _is_folder(path)]
+    if not folders:
         return [(prediction, truth)], []
     for path in (prediction, truth):
-        if path.is_file():
+        if path.exists() and path not in folders:
             raise FileError(f"{path} is a file; name two files, or two folders.")
-    truths, found = files.images_in(truth), files.images_in(prediction)
+    truths, found = _images_in(truth), _images_in(prediction)
     matching = files.matching_images(truths, found, scale)
     unused = [path.name for path in found if path not in matching]
     return list(zip(matching, truths, strict=True)), unused
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not is_zarr(path)
+
+
+def _images_in(folder: Path) -> list[Path]:
+    stores = filter(is_zarr, folder.iterdir()) if folder.is_dir() else ()
+    return sorted([*stores, *files.images_at(folder)]) or files.images_in(folder)
 
 
 def _mean(scores: Sequence[FileScore]) -> Score:

@@ -18,7 +18,7 @@ from napari_edsr.cli.batch import Manner
 from napari_edsr.cli.outcomes import Settings
 from napari_edsr.cli.parameters import reason, table_console
 from napari_edsr.config import EDSRConfig
-from napari_edsr.errors import EDSRError, FileError
+from napari_edsr.errors import EDSRError, FileError, legible
 from napari_edsr.estimate import Estimate, estimate
 from napari_edsr.file_headers import Header, together
 from napari_edsr.file_jobs import Job
@@ -109,14 +109,14 @@ def foresee(
     failed: list[str] = []
     for job in jobs:
         if manner.skip_existing and job.is_done():
-            table.add_row(str(job.source), "skipped")
+            table.add_row(legible(job.source), "skipped")
             continue
         try:
             found.append(_foreseen(job, config, settings, machine))
-            table.add_row(*_row(found[-1]))
+            table.add_row(*map(legible, _row(found[-1])))
         except (EDSRError, MemoryError, OSError) as error:
             failed.append(reason(error))
-            table.add_row(str(job.source), "cannot be done")
+            table.add_row(legible(job.source), "cannot be done")
     need = together([each.header for each in found], manner.n_processes)
     if len(jobs) > 1:
         table.add_row(*_totals(found, need, manner.n_processes))
@@ -201,7 +201,7 @@ def _totals(found: Sequence[Foreseen], need: disk.Need, n_processes: int) -> lis
 
 
 def _show(table: Table, failed: list[str], need: disk.Need, output: Path) -> None:
-    table_console().print(table)
+    table_console().print(table, markup=False, highlight=False)
     for why in failed:
         typer.echo(f"  {why}")
     typer.echo(f"Free on the disk of {output}: {in_bytes(disk.free_bytes(output))}.")

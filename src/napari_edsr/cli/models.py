@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_edsr.model import EDSR, MDSR
 
 SAFETENSORS = ".safetensors"
+OWN_LAYOUT = "napari-edsr"
 #: What ``--format`` may be, with the suffix of its files; weights have several.
 FORMATS = {"weights": "", "onnx": ".onnx", "bioimageio": ".zip"}
 
@@ -51,7 +52,7 @@ def list_models() -> None:
         table.add_column(title, no_wrap=title == "Name")
     for card in zoo.list_cards():
         table.add_row(*_row(card))
-    table_console().print(table)
+    table_console().print(table, markup=False, highlight=False)
 
 
 @app.command()
@@ -138,8 +139,12 @@ def export(
         Path, typer.Argument(metavar="OUTPUT", help="The file to write.")
     ],
     layout: Annotated[
-        str, typer.Option(help="napari-edsr, mmagic, edsr-pytorch or basicsr.")
-    ] = "napari-edsr",
+        str | None,
+        typer.Option(
+            help="For weights: napari-edsr, mmagic, edsr-pytorch or basicsr.",
+            show_default="napari-edsr",
+        ),
+    ] = None,
     file_format: Annotated[
         str,
         typer.Option(
@@ -157,7 +162,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a model to a file: ours, another package's, ONNX or for BioImage.IO."""
-    _check_format(output, file_format, layout)
+    _check_format(output, file_format, layout, scale)
     model = _load(name_or_path)
     if output.exists() and os.path.samefile(output, model.provenance.path):
         raise ModelError(
@@ -168,7 +173,7 @@ def export(
     elif file_format == "bioimageio":
         _write_bioimageio(model, output, scale)
     else:
-        _write_weights(model, output, layout)
+        _write_weights(model, output, layout or OWN_LAYOUT)
 
 
 def _write_onnx(model: EDSR | MDSR, output: Path, scale: int | None) -> None:
@@ -199,7 +204,7 @@ def _write_weights(model: EDSR | MDSR, output: Path, layout: str) -> None:
     from napari_edsr.checkpoints import save_model
 
     save_model(model, output, layout=layout)
-    if layout != "napari-edsr" and model.config.res_scale != 1:
+    if layout != OWN_LAYOUT and model.config.res_scale != 1:
         typer.echo(
             f"Note: {layout} files hold no res_scale; give {model.config.res_scale:g} "
             "again when loading it."
@@ -218,15 +223,21 @@ def _file(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
-def _check_format(output: Path, file_format: str, layout: str) -> None:
+def _check_format(
+    output: Path, file_format: str, layout: str | None, scale: int | None
+) -> None:
     if file_format not in FORMATS:
         choices = ", ".join(FORMATS)
         raise ModelError(
             f"The format {file_format!r} is unknown; choose one of: {choices}."
         )
     suffix = FORMATS[file_format]
+    if not suffix and scale is not None:
+        raise ModelError("Weights hold all scales of a model; leave out --scale.")
+    if suffix and layout is not None:
+        raise ModelError(f"--layout is for weights; leave it out with {file_format}.")
     if not suffix:
-        _check_suffix(output, layout)
+        _check_suffix(output, layout or OWN_LAYOUT)
     elif output.suffix.lower() != suffix:
         raise ModelError(f"{output.name} must end in {suffix}.")
 
@@ -234,12 +245,12 @@ def _check_format(output: Path, file_format: str, layout: str) -> None:
 def _check_suffix(output: Path, layout: str) -> None:
     """A pickle must not be called safetensors, nor the other way round."""
     is_safetensors = output.suffix.lower() == SAFETENSORS
-    if layout == "napari-edsr" and not is_safetensors:
+    if layout == OWN_LAYOUT and not is_safetensors:
         raise ModelError(
             f"{output.name} must end in {SAFETENSORS}; for a .pth file choose "
             "--layout mmagic, edsr-pytorch or basicsr."
         )
-    if layout != "napari-edsr" and is_safetensors:
+    if layout != OWN_LAYOUT and is_safetensors:
         raise ModelError(
             f"The layout {layout} is no {SAFETENSORS}; end the name in .pth."
         )
@@ -259,7 +270,10 @@ def _row(card: ModelCard) -> Iterable[str]:
 def _where(card: ModelCard) -> str:
     if card.kind == "built-in":
         return "built in"
-    return "on disk" if zoo.is_available(card) else f"download {decimal(card.size)}"
+    if zoo.is_available(card):
+        return "on disk"
+    lacking = "missing; import it again"
+    return lacking if card.kind == "imported" else f"download {decimal(card.size)}"
 
 
 def _best_score(card: ModelCard) -> str:
@@ -325,12 +339,20 @@ def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
         ("Title", card.title),
         *_config_rows(card.config),
         ("Size", decimal(card.size)),
-        ("File", f"not here; 'napari-edsr models download {card.name}' fetches it"),
-        ("Address", zoo.download_url(card)),
+        *_lacking_rows(card),
         ("sha256", card.sha256 if len(card.sha256) == 64 else f"{card.sha256}..."),
         ("Licence", card.licence),
         ("Credit", card.credit),
         *_score_rows(card.scores),
+    ]
+
+
+def _lacking_rows(card: ModelCard) -> list[tuple[str, str]]:
+    if card.kind == "imported":
+        return [("File", f"missing: {card.path}; import it again")]
+    return [
+        ("File", f"not here; 'napari-edsr models download {card.name}' fetches it"),
+        ("Address", zoo.download_url(card)),
     ]
 
 

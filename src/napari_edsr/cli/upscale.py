@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -140,6 +141,7 @@ def upscale(
     ] = False,
 ) -> None:
     """Upscale images. Pixel size, colour profile and metadata go along."""
+    source = os.path.expanduser(source)  # the shell leaves what stands in quotes
     place = location(output)
     asked = Job(location(source), place, uncertainty, consistency)
     model = model or zoo.default_model(scale or 2)

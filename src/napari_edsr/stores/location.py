@@ -41,7 +41,7 @@ def location(place: str | os.PathLike[str]) -> Path:
     if text.startswith("file://"):
         return Path(url2pathname(text.removeprefix("file://")))
     if "://" not in text:
-        return Path(text)
+        return Path(os.path.expanduser(text))
     try:
         from upath import UPath
 
