@@ -70,6 +70,20 @@ def test_layer_that_comes_does_not_cover_the_picture(dock, pair, viewer):
     assert all(layer.visible for layer in viewer.layers)
 
 
+def test_layer_that_is_shown_after_it_came_does_not_cover_the_picture(
+    dock, pair, viewer
+):
+    result = viewer.add_image(np.zeros((100, 120)), name="result", visible=False)
+    hidden = viewer.add_image(np.zeros((100, 120)), name="hidden", visible=False)
+    result.visible = True  # as a result on the disk is in a later turn
+    shown = [layer for layer in viewer.layers if layer.visible]
+    assert shown == [dock.mode.frame.layer]
+    dock.panel.leave.click()
+
+    assert result.visible
+    assert not hidden.visible
+
+
 def test_slider_moves_the_line(dock, pair, painted):
     dock.controls.curtain.slider.setValue(350)
 

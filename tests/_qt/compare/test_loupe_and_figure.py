@@ -285,3 +285,20 @@ def test_scale_bar_is_round(width, unit, text, share):
 
     assert bar.text == text
     assert bar.share == pytest.approx(share)
+
+
+def test_numbers_are_of_the_plane_in_the_picture(
+    viewer, make_dock, rng, tmp_path, qtbot, monkeypatch
+):
+    plane = rng.integers(0, 255, (40, 40), np.uint8)
+    viewer.add_image(np.stack([plane, 255 - plane]), name="mine")
+    viewer.add_image(np.stack([plane] * 2), name="truth")
+    viewer.canvas.size = (100, 100)
+    viewer.fit_to_view()
+    viewer.dims.set_point(0, 0)
+    dock, path = make_dock(), tmp_path / "figure.svg"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    with qtbot.waitSignal(dock.writer.saved, timeout=WAIT):
+        dock.panel.export.click()
+        viewer.dims.set_point(0, 1)
+    assert texts(path)[:2] == ["mine", "identical, SSIM 1.0000"]

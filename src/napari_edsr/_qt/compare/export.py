@@ -25,7 +25,7 @@ from napari_edsr._qt.compare.loupe import Loupe
 from napari_edsr._qt.compare.mode import Mode
 from napari_edsr._qt.compare.sampling import sample_window
 from napari_edsr._qt.compare.scores import Box, box_in, decibels, pair_of, range_text
-from napari_edsr._qt.compare.window import Window, check_view, visible_window
+from napari_edsr._qt.compare.window import Window, World, check_view, visible_window
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.worker import Job
 from napari_edsr.errors import EDSRError, ImageError
@@ -49,12 +49,15 @@ class Shot:
         One for each layer, but of a curtain only one.
     window : Window
         The part of the world that they show.
+    world : World
+        As it was then.
     truth : Image, optional
     """
 
     layers: tuple[Image, ...]
     pictures: tuple[NDArray[np.uint8], ...]
     window: Window
+    world: World
     truth: Image | None = None
 
 
@@ -83,17 +86,16 @@ def take_shot(
         raise ImageError("None of the layers is in view; move the view to them.")
     factor = math.ceil(_PANEL / max(window.shape))
     window = window.denser(factor)
-    pictures = tuple(_picture(viewer, layer, window) for layer in chosen)
+    world = World.of(viewer)
+    pictures = tuple(
+        coloured(layer, sample_window(world, layer, window)) for layer in chosen
+    )
     if isinstance(mode, Curtain):
         pictures = (mode.joined(pictures, window, factor),)
-    return Shot(chosen, pictures, window, truth)
+    return Shot(chosen, pictures, window, world, truth)
 
 
-def _picture(viewer: ViewerModel, layer: Image, window: Window) -> NDArray[np.uint8]:
-    return coloured(layer, sample_window(viewer, layer, window))
-
-
-def iter_numbers(viewer: ViewerModel, shot: Shot) -> Generator[None, None, list[str]]:
+def iter_numbers(shot: Shot) -> Generator[None, None, list[str]]:
     """PSNR and SSIM of each layer over what is shown; the job of a worker.
 
     Yields
@@ -105,24 +107,23 @@ def iter_numbers(viewer: ViewerModel, shot: Shot) -> Generator[None, None, list[
     -------
     list of str
     """
-    box = box_in(viewer, shot.truth, shot.window) if shot.truth else None
+    box = box_in(shot.world, shot.truth, shot.window) if shot.truth else None
     texts = []
     for layer in shot.layers:
         yield
-        texts.append(_numbers(viewer, layer, shot.truth, box))
+        texts.append(_numbers(shot, layer, box))
     return texts
 
 
-def _numbers(
-    viewer: ViewerModel, layer: Image, truth: Image | None, box: Box | None
-) -> str:
+def _numbers(shot: Shot, layer: Image, box: Box | None) -> str:
     """In words; empty where nothing can be measured."""
+    truth = shot.truth
     if truth is None or box is None:
         return ""
     if layer is truth:
         return "reference"
     try:
-        pair = pair_of(viewer, layer, truth, box)
+        pair = pair_of(shot.world, layer, truth, box)
     except ImageError:
         return ""
     ssim = pair.ssim()
@@ -130,7 +131,7 @@ def _numbers(
     return ", ".join(parts)
 
 
-def make_figure(viewer: ViewerModel, shot: Shot, numbers: Sequence[str]) -> Figure:
+def make_figure(shot: Shot, numbers: Sequence[str]) -> Figure:
     """Put the panels together."""
     titles = [
         Title(layer.name, text)
@@ -141,7 +142,7 @@ def make_figure(viewer: ViewerModel, shot: Shot, numbers: Sequence[str]) -> Figu
     else:
         pairs = zip(shot.pictures, titles, strict=True)
         panels = [Panel(picture, (title,)) for picture, title in pairs]
-    units = viewer.layers.extent.units
+    units = shot.world.units
     width = abs(shot.window.step[1]) * shot.window.shape[1]
     bar = ScaleBar.of(width, units[-1]) if units else None
     note = range_text(shot.truth) if shot.truth is not None else ""
@@ -164,9 +165,8 @@ class FigureWriter(QObject):
     saved = Signal(object)
     failed = Signal(object)
 
-    def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._viewer = viewer
         self._job: Job | None = None
         self._asked: tuple[Shot, Path] | None = None
 
@@ -180,7 +180,7 @@ class FigureWriter(QObject):
         if self.is_running:
             return
         title = f"Measuring for {Path(path).name}"
-        job = self._job = Job(iter_numbers(self._viewer, shot), title, self)
+        job = self._job = Job(iter_numbers(shot), title, self)
         self._asked = shot, Path(path)
         job.returned.connect(self._on_measured)
         job.failed.connect(self._on_failed)
@@ -198,7 +198,7 @@ class FigureWriter(QObject):
         assert self._asked is not None
         shot, path = self._asked
         try:
-            save_figure(make_figure(self._viewer, shot, numbers), path)
+            save_figure(make_figure(shot, numbers), path)
         except EDSRError as error:
             self._on_failed(error)
         else:

@@ -10,7 +10,7 @@ from napari.layers import Image
 
 from napari_edsr._qt.compare.colours import coloured
 from napari_edsr._qt.compare.sampling import sample_window
-from napari_edsr._qt.compare.window import Window, visible_window
+from napari_edsr._qt.compare.window import Window, World, visible_window
 from napari_edsr._qt.layers import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -34,19 +34,21 @@ class Views:
     ) -> None:
         self._viewer, self._layers, self._density = viewer, layers, density
         self._pictures: dict[Image, NDArray[np.uint8]] = {}
-        self.window: Window | None = None
         self.look()
 
     def look(self) -> None:
         """Look anew, after a change of the view or of a layer."""
         self._pictures.clear()
-        self.window = visible_window(self._viewer, self._layers, self._density)
+        self._world = World.of(self._viewer)
+        self.window: Window | None = visible_window(
+            self._viewer, self._layers, self._density
+        )
 
     def picture(self, layer: Image) -> NDArray[np.uint8]:
         """Of `window`, (H, W, 4)."""
         if layer not in self._pictures:
             assert self.window is not None
-            samples = sample_window(self._viewer, layer, self.window)
+            samples = sample_window(self._world, layer, self.window)
             self._pictures[layer] = coloured(layer, samples)
         return self._pictures[layer]
 

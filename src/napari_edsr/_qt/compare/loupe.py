@@ -16,6 +16,7 @@ from napari_edsr._qt.compare.sampling import Lattice, sample
 from napari_edsr._qt.compare.scores import Box, box_in, decibels, pair_of
 from napari_edsr._qt.compare.window import (
     Window,
+    World,
     corners_in_world,
     points_to_data,
 )
@@ -130,6 +131,11 @@ class Loupe(Mode):
     def _look_again(self) -> None:
         self.attempt(self.look)
 
+    @property
+    def world(self) -> World:
+        """As it is now."""
+        return World.of(self.viewer)
+
     def look(self) -> None:
         """Tell what is under the cursor."""
         window = self.window
@@ -142,15 +148,15 @@ class Loupe(Mode):
 
     def picture(self, layer: Image, window: Window) -> NDArray[np.uint8]:
         """A layer's pixels as squares, whatever interpolation it is shown with."""
-        points = points_to_data(self.viewer, layer, window.points())
+        points = points_to_data(self.world, layer, window.points())
         lattice = Lattice.of_points(points, window.shape)
-        return coloured(layer, sample(self.viewer, layer, lattice))
+        return coloured(layer, sample(self.world, layer, lattice))
 
     def _scores(self, window: Window) -> list[str]:
         truth = self.truth
         if truth is None:
             return [""] * len(self.layers)
-        box = box_in(self.viewer, truth, window)
+        box = box_in(self.world, truth, window)
         if box is None:
             return ["beside the truth"] * len(self.layers)
         return [self._score(layer, truth, box) for layer in self.layers]
@@ -159,13 +165,13 @@ class Loupe(Mode):
         if layer is truth:
             return "reference"
         try:
-            return decibels(pair_of(self.viewer, layer, truth, box).psnr())
+            return decibels(pair_of(self.world, layer, truth, box).psnr())
         except ImageError as error:
             return str(error)
 
 
 def _pixel_side(viewer: ViewerModel, layer: Image) -> float:
-    corners = corners_in_world(viewer, layer)
+    corners = corners_in_world(World.of(viewer), layer)
     rows, columns = layer_array(layer).shape[layer.ndim - 2 : layer.ndim]
     height = np.linalg.norm(corners[2] - corners[0]) / rows
     width = np.linalg.norm(corners[1] - corners[0]) / columns

@@ -15,7 +15,6 @@ from qtpy.QtGui import QFont, QPalette
 from napari_edsr._qt.compare.changes import Changes, Connections
 from napari_edsr._qt.compare.frame import Frame, Views
 from napari_edsr._qt.compare.window import check_view
-from napari_edsr._qt.layers import image_layers
 from napari_edsr._qt.news import layer_news
 from napari_edsr._qt.wording import sentence
 from napari_edsr.errors import EDSRError
@@ -129,6 +128,7 @@ class PaintedMode(Mode):
         self.frame = Frame(viewer, self.name)
         self._views: Views | None = None
         self._cost = 0.0
+        self._coming: set[Image] = set()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.redraw)
@@ -195,7 +195,19 @@ class PaintedMode(Mode):
 
     def _on_inserted(self, event: Any) -> None:
         """Hide an image that comes, a result for one: it would cover the picture."""
-        for layer in image_layers([event.value]):
+        layer = event.value
+        if not isinstance(layer, Image) or layer is self.frame.layer:
+            return
+        if layer.visible:
+            self.changes.set(layer, "visible", False)
+        else:  # it is shown in a later turn of the event loop
+            self._coming.add(layer)
+            self.connections.add(self._on_shown, layer.events.visible)
+
+    def _on_shown(self, event: Any) -> None:
+        layer = event.source
+        if layer in self._coming and layer.visible:
+            self._coming.discard(layer)
             self.changes.set(layer, "visible", False)
 
     @property

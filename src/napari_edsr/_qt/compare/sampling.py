@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
-from napari_edsr._qt.compare.window import Window, points_to_data
+from napari_edsr._qt.compare.window import Window, World, points_to_data
 from napari_edsr._qt.layers import current_plane, layer_array, layer_axes
 from napari_edsr.images import read_plane
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from numpy.typing import NDArray
 
 _EXACT = 1e-3  # pixels that a place may be off over the whole of a lattice
@@ -76,22 +75,22 @@ class Lattice:
         return rows, columns
 
 
-def sample_window(viewer: ViewerModel, layer: Image, window: Window) -> Samples:
+def sample_window(world: World, layer: Image, window: Window) -> Samples:
     """What the canvas shows of a layer, at the plane that the sliders are at."""
-    points = points_to_data(viewer, layer, window.points())
+    points = points_to_data(world, layer, window.points())
     lattice = Lattice.of_points(points, window.shape)
     smooth = layer.interpolation2d != "nearest"
-    return sample(viewer, layer, lattice, smooth=smooth)
+    return sample(world, layer, lattice, smooth=smooth)
 
 
 def sample(
-    viewer: ViewerModel, layer: Image, lattice: Lattice, *, smooth: bool = False
+    world: World, layer: Image, lattice: Lattice, *, smooth: bool = False
 ) -> Samples:
     """Values of a layer's present plane.
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
+    world : World
     layer : Image
     lattice : Lattice
         In pixels of the layer's full resolution.
@@ -103,7 +102,7 @@ def sample(
     size = np.array([array.shape[axes.index(axis)] for axis in "YX"])
     rows, columns = lattice.coordinates()
     stride = _stride(array, lattice)
-    lead = [start for start, _ in current_plane(viewer.dims, layer).values()]
+    lead = [start for start, _ in current_plane(world.dims, layer).values()]
     box = (_span(rows, size[0], stride), _span(columns, size[1], stride))
     part = read_plane(array, axes, lead, box)
     places = (

@@ -12,6 +12,7 @@ from napari.layers import Image
 from napari_edsr._qt.compare.sampling import Lattice, sample
 from napari_edsr._qt.compare.window import (
     Window,
+    World,
     data_to_world,
     points_to_data,
 )
@@ -20,7 +21,6 @@ from napari_edsr.errors import ImageError
 from napari_edsr.metrics import SSIM_WINDOW, psnr, ssim
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from numpy.typing import NDArray
 
 _ON_PIXELS = 1e-3  # pixels of a layer
@@ -59,9 +59,9 @@ class Pair:
         return None if math.isnan(value) else value
 
 
-def box_in(viewer: ViewerModel, truth: Image, window: Window) -> Box | None:
+def box_in(world: World, truth: Image, window: Window) -> Box | None:
     """Pixels of the truth whose centres lie within a window, None if there are none."""
-    corners = points_to_data(viewer, truth, window.outline())
+    corners = points_to_data(world, truth, window.outline())
     size = layer_array(truth).shape[truth.ndim - 2 : truth.ndim]
     first = np.maximum(np.ceil(corners.min(axis=0) - _ON_PIXELS), 0).astype(int)
     stop = np.floor(corners.max(axis=0) - _ON_PIXELS).astype(int) + 1
@@ -71,7 +71,7 @@ def box_in(viewer: ViewerModel, truth: Image, window: Window) -> Box | None:
     return Box((int(first[0]), int(first[1])), (int(stop[0]), int(stop[1])))
 
 
-def pair_of(viewer: ViewerModel, layer: Image, truth: Image, box: Box) -> Pair:
+def pair_of(world: World, layer: Image, truth: Image, box: Box) -> Pair:
     """Values to be compared, at the pixels of the truth.
 
     The layer is read through the world: without interpolation where the truth's pixels
@@ -85,10 +85,10 @@ def pair_of(viewer: ViewerModel, layer: Image, truth: Image, box: Box) -> Pair:
     """
     if _kind(layer) != _kind(truth):
         raise ImageError(f"{_type(layer)}, not {_type(truth)}")
-    own = _lattice(viewer, truth, truth, box)
-    other = _lattice(viewer, truth, layer, box)
-    wanted = sample(viewer, truth, own)
-    found = sample(viewer, layer, other, smooth=not _on_pixels(other))
+    own = _lattice(world, truth, truth, box)
+    other = _lattice(world, truth, layer, box)
+    wanted = sample(world, truth, own)
+    found = sample(world, layer, other, smooth=not _on_pixels(other))
     if not found.inside.all():
         raise ImageError("beyond its edge")
     colours = 3 if truth.rgb else 1  # no alpha
@@ -131,11 +131,11 @@ def _type(layer: Image) -> str:
     return np.dtype(layer.dtype).name
 
 
-def _lattice(viewer: ViewerModel, truth: Image, layer: Image, box: Box) -> Lattice:
+def _lattice(world: World, truth: Image, layer: Image, box: Box) -> Lattice:
     """The truth's pixels in those of a layer."""
     y, x = box.start
-    world = data_to_world(viewer, truth, [(y, x), (y + 1, x), (y, x + 1)])
-    return Lattice.of_points(points_to_data(viewer, layer, world), box.shape)
+    places = data_to_world(world, truth, [(y, x), (y + 1, x), (y, x + 1)])
+    return Lattice.of_points(points_to_data(world, layer, places), box.shape)
 
 
 def _on_pixels(lattice: Lattice) -> bool:

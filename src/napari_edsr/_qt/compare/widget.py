@@ -66,7 +66,7 @@ class CompareWidget(Dock):
         controls, panel = CompareControls(), ComparePanel()
         super().__init__(napari_viewer, controls, panel, parent)
         self.controls, self.panel = controls, panel
-        self.writer = FigureWriter(napari_viewer, self)
+        self.writer = FigureWriter(self)
         self.active = ""
         self._list_timer = QTimer(self)
         self._list_timer.setSingleShot(True)

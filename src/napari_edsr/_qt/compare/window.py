@@ -13,8 +13,9 @@ from napari_edsr._qt.layers import layer_array, unit_factor, world_to_data
 from napari_edsr.errors import ImageError
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
+    from napari.components import Dims, ViewerModel
     from numpy.typing import NDArray
+    from pint import Unit
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,27 @@ class Window:
         )
 
 
+@dataclass(frozen=True)
+class World:
+    """Where the sliders of a viewer are, and what its axes count in; they may go on.
+
+    Attributes
+    ----------
+    dims : Dims
+        A copy.
+    units : tuple of pint.Unit or None
+        None where those of the layers do not agree.
+    """
+
+    dims: Dims
+    units: tuple[Unit, ...] | None
+
+    @classmethod
+    def of(cls, viewer: ViewerModel) -> World:
+        """As it is now."""
+        return cls(viewer.dims.model_copy(), viewer.layers.extent.units)
+
+
 def check_view(viewer: ViewerModel) -> None:
     """Only flat views of rows and columns can be compared.
 
@@ -108,8 +130,8 @@ def visible_window(
     density : float
         Samples for each of the canvas's pixels, which may be larger than the screen's.
     """
-    whole = canvas_window(viewer, density)
-    corners = np.concatenate([corners_in_world(viewer, layer) for layer in layers])
+    whole, world = canvas_window(viewer, density), World.of(viewer)
+    corners = np.concatenate([corners_in_world(world, layer) for layer in layers])
     return whole.clipped(corners.min(axis=0), corners.max(axis=0))
 
 
@@ -127,32 +149,32 @@ def canvas_window(viewer: ViewerModel, density: float = 1.0) -> Window:
     return Window(_pair(corner), _pair(step), shape, canvas=shape)
 
 
-def corners_in_world(viewer: ViewerModel, layer: Image) -> NDArray:
+def corners_in_world(world: World, layer: Image) -> NDArray:
     """The four corners of a layer, on the outer edges of its pixels."""
     rows, columns = layer_array(layer).shape[layer.ndim - 2 : layer.ndim]
     edges = [(y, x) for y in (-0.5, rows - 0.5) for x in (-0.5, columns - 0.5)]
-    return data_to_world(viewer, layer, edges)
+    return data_to_world(world, layer, edges)
 
 
 def data_to_world(
-    viewer: ViewerModel, layer: Image, places: Sequence[Sequence[float]]
+    world: World, layer: Image, places: Sequence[Sequence[float]]
 ) -> NDArray:
     """Rows and columns of a layer's present plane, in the units of the world."""
-    lead = world_to_data(layer, viewer.dims.point)[:-2]
+    lead = world_to_data(layer, world.dims.point)[:-2]
     found = [layer.data_to_world([*lead, *place])[-2:] for place in places]
-    return np.array(found) * world_units(viewer, layer)
+    return np.array(found) * world_units(world, layer)
 
 
-def points_to_data(viewer: ViewerModel, layer: Image, points: NDArray) -> NDArray:
+def points_to_data(world: World, layer: Image, points: NDArray) -> NDArray:
     """Positions in the world, as rows and columns of a layer's present plane."""
-    lead = viewer.dims.point[:-2]
-    own = points / world_units(viewer, layer)
+    lead = world.dims.point[:-2]
+    own = points / world_units(world, layer)
     return np.array([world_to_data(layer, [*lead, *point])[-2:] for point in own])
 
 
-def world_units(viewer: ViewerModel, layer: Image) -> NDArray:
+def world_units(world: World, layer: Image) -> NDArray:
     """A unit of a layer in those of the canvas, which has them only where all agree."""
-    units = viewer.layers.extent.units
+    units = world.units
     if units is None:
         return np.ones(2)
     pairs = zip(layer.units[-2:], units[-2:], strict=True)
