@@ -532,6 +532,9 @@ def test_nothing_to_train_on():
     flat = Source("flat", lambda: ImageFile(np.full((32, 32), 3, "uint16"), "YX"))
     with pytest.raises(TrainingError, match="no image to train on"):
         train(config(), [flat])
+    empty = Source("empty", lambda: ImageFile(np.full((32, 32), np.nan), "YX"))
+    with pytest.raises(TrainingError, match="no image to train on"):
+        train(config(), [empty])
     with pytest.raises(ModelError, match="no model called"):
         train(config(start="nothing"), [PHOTO])
 

@@ -30,7 +30,7 @@ from napari_edsr.team import Team, assemble
 from napari_edsr.train_config import TrainConfig
 from napari_edsr.train_result import TrainResult
 from napari_edsr.train_state import TrainState, alone_in, origin
-from napari_edsr.training_data import Pair, Source, iter_pairs, noisy
+from napari_edsr.training_data import NO_IMAGE, Pair, Source, iter_pairs, noisy
 from napari_edsr.transfer import starting_network
 
 TrainEvent = ImageDone | TrainPlanned | StepDone | Validated
@@ -151,9 +151,7 @@ def _iter_data(
     )
     pairs = yield from prepare(sources)
     if not pairs:
-        raise TrainingError(
-            "There is no image to train on; add one with some contrast."
-        )
+        raise TrainingError(NO_IMAGE)
     measured = yield from prepare(validation)
     if not measured:
         asides = [pair.aside(scale) for pair in pairs for scale in shape.scales]

@@ -24,6 +24,7 @@ from napari_edsr.train_config import Degradation
 #: Rows and columns in high-resolution pixels: y0, y1, x0, x1.
 Window = tuple[int, int, int, int]
 
+NO_IMAGE = "There is no image to train on; add one with some contrast."
 #: Low-resolution pixels between what is trained on and what is kept aside, so that the
 #: kernels of shrinking do not reach from one into the other.
 _MARGIN = 4
@@ -183,7 +184,7 @@ def _pairs(
     for number, (place, hr, limits) in enumerate(
         _planes(image, source.normalize, n_colors)
     ):
-        if limits[0] == limits[1]:
+        if limits[0] == limits[1] or hr.min() == hr.max():
             continue  # a flat plane teaches nothing
         if lows is None:
             _check_jpeg(source.name, hr, degradation)

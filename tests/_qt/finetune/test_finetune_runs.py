@@ -712,3 +712,11 @@ def test_wide_numbers_keep_their_digits(dock, viewer, train, photo):
     far = train(dock)
 
     assert far.result.psnr == pytest.approx(near.result.psnr, abs=0.01)
+
+
+def test_nothing_to_see_of_a_constant_image_is_said(dock, viewer, qtbot):
+    viewer.add_image(np.full((32, 48), 7, np.uint16), name="flat")
+    dock.controls.see.click()
+    qtbot.waitUntil(lambda: not dock.side_jobs.is_running, timeout=WAIT)
+    assert "add one with some contrast" in dock.errors_shown[-1]
+    assert len(viewer.layers) == 1

@@ -17,7 +17,7 @@ from napari_edsr import cache, zoo
 from napari_edsr._qt.busy import computing
 from napari_edsr._qt.layer_part import LayerPart
 from napari_edsr.cards import KEPT_SCORES
-from napari_edsr.errors import EDSRError
+from napari_edsr.errors import EDSRError, TrainingError
 from napari_edsr.train_config import TrainConfig
 
 if TYPE_CHECKING:
@@ -327,7 +327,7 @@ class Shown:
 def iter_show(request: FinetuneRequest) -> Generator[Any, Any, list[Shown]]:
     """Make the low-resolution sides that will be learned from; the job of a worker."""
     yield None
-    from napari_edsr.training_data import iter_pairs, noisy
+    from napari_edsr.training_data import NO_IMAGE, iter_pairs, noisy
 
     config = request.config
     scale, n_colors = request.scale, _colours(config)
@@ -352,6 +352,8 @@ def iter_show(request: FinetuneRequest) -> Generator[Any, Any, list[Shown]]:
                     part=parts.get(source.name),
                 )
             )
+    if not shown:
+        raise TrainingError(NO_IMAGE)
     return shown
 
 
