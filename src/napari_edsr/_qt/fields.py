@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+_DECIMALS = 12
 NARROWEST = 56  # pixels; a spin box would reserve room for its largest number
 
 
@@ -23,6 +24,24 @@ def beside(*widgets: QWidget) -> QWidget:
         row.addWidget(widget, 0 if isinstance(widget, QLabel | QCheckBox) else 1)
     holder.setFocusProxy(widgets[0])
     return holder
+
+
+class NumberBox(QDoubleSpinBox):
+    """Any number with as many digits as it needs: intensities may be tiny or huge."""
+
+    def __init__(self, least: float, most: float) -> None:
+        super().__init__()
+        self.setDecimals(_DECIMALS)
+        self.setRange(least, most)
+        self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+        self.setKeyboardTracking(False)
+        self.setMinimumWidth(NARROWEST)
+
+    def textFromValue(self, value: float) -> str:
+        """Without the zeros at the end; called by Qt."""
+        text = super().textFromValue(value)
+        point = self.locale().decimalPoint()
+        return text.rstrip("0").removesuffix(point) if point in text else text
 
 
 def amount(most: float, decimals: int, tip: str) -> QDoubleSpinBox:

@@ -8,7 +8,6 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -18,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_edsr._qt.controls import Caption, Choice, Segments
+from napari_edsr._qt.fields import NumberBox
 from napari_edsr._qt.wording import device_name
 
 _LARGEST_TILE = 8192
@@ -206,14 +206,9 @@ class IntensityOptions(QWidget):
         return self.method.currentText().lower()
 
 
-def _number(value: float) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setRange(-1e12, 1e12)
-    box.setDecimals(4)
-    box.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
-    box.setKeyboardTracking(False)
-    box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-    box.setMinimumWidth(60)
+def _number(value: float) -> NumberBox:
+    box = NumberBox(-1e12, 1e12)
+    box.setButtonSymbols(NumberBox.ButtonSymbols.NoButtons)
     box.setValue(value)
     return box
 

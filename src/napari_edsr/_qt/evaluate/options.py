@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QSpinBox, QVBoxLayout, QWidget
 
 from napari_edsr._qt.controls import Choice
 from napari_edsr._qt.evaluate.requests import FROM_TRUTH, FROM_TYPE, Rules
-from napari_edsr._qt.fields import NARROWEST
+from napari_edsr._qt.fields import NumberBox
 from napari_edsr._qt.options import option_form
 
 _AUTO_BORDER = -1
@@ -54,13 +54,9 @@ class RuleOptions(QWidget):
             "hold far more than most images do, which flatters them; floats have no "
             "range of their own, so that the truth's is taken."
         )
-        self.white = QDoubleSpinBox()
+        self.white = NumberBox(0, _LARGEST)
         self.white.setAccessibleName("White minus black")
-        self.white.setRange(0, _LARGEST)
-        self.white.setDecimals(4)
         self.white.setValue(255)
-        self.white.setKeyboardTracking(False)
-        self.white.setMinimumWidth(NARROWEST)
         self.white.setToolTip("White minus black, in the units of the layers.")
         self.register = QCheckBox("Reg&ister first")
         self.register.setToolTip(
