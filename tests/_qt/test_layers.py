@@ -262,6 +262,12 @@ def test_view_is_what_the_canvas_shows():
     assert layers.view_region(layer) == {"Y": (10, 30), "X": (20, 50)}
 
 
+def test_no_view_is_known_of_data_with_other_axes_until_they_are_drawn():
+    layer = Image(np.zeros((60, 80)))
+    layer.corner_pixels = np.zeros((2, 3), int)
+    assert layers.view_region(layer) is None
+
+
 def test_view_beside_the_layer_is_none():
     layer = Image(np.zeros((60, 80)))
     layer.corner_pixels = np.array([[0, 79], [59, 79]])

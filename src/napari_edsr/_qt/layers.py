@@ -38,6 +38,7 @@ _DROPPED = (
     "auto_contrast",
 )
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+_UNREADABLE = "What the result says of its making cannot be read; upscale it again."
 _MAPS = ("map", "uncertainty", "consistency")  # what the metadata of maps say
 _ROUNDING = 1e-6  # pixels by which a way through the world may be off
 
@@ -58,6 +59,38 @@ def record_of(layer: Layer) -> Mapping[str, Any]:
     """What a result of ours says of itself; empty for all other layers."""
     about = layer.metadata.get(METADATA_KEY)
     return about if isinstance(about, dict) else {}
+
+
+def recorded_scale(about: Mapping[str, Any]) -> int:
+    """By which factor a result was upscaled.
+
+    Raises
+    ------
+    ImageError
+        If what its metadata say cannot be understood.
+    """
+    try:
+        return int(about["scale"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ImageError(_UNREADABLE) from error
+
+
+def recorded_region(about: Mapping[str, Any]) -> Region:
+    """Which part of its source a result shows, in pixels; empty for all of it.
+
+    Raises
+    ------
+    ImageError
+        If what its metadata say cannot be understood.
+    """
+    try:
+        return {
+            axis: (int(start), int(stop))
+            for axis, (start, stop) in (about.get("region") or {}).items()
+            if axis != "S"
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ImageError(_UNREADABLE) from error
 
 
 def is_preview(layer: Layer) -> bool:
@@ -252,6 +285,8 @@ def add_unselected(viewer: ViewerModel, layer: Image) -> None:
 
 def view_region(layer: Image) -> Region | None:
     """Rows and columns of a layer that the canvas shows, None if it shows none."""
+    if np.shape(layer.corner_pixels)[1] != layer.ndim:
+        return None  # as long as new data of other axes were not drawn
     factors = layer.downsample_factors[layer.data_level]
     corners = np.asarray(layer.corner_pixels) * factors
     shape = layer_array(layer).shape

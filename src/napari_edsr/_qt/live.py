@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
 from napari.layers import Image
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 #: What made each layer: the metadata, which is saved with it, holds no folders.
 _models: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
 _files: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
+_sources: WeakKeyDictionary[Layer, ReferenceType[Image]] = WeakKeyDictionary()
 #: Seconds between two looks into a file that is being written.
 _FILE_PAUSE = 0.3
 _BETWEEN_STEPS = 50  # milliseconds
@@ -130,6 +131,9 @@ class LiveResult:
             note_file(self.layer, request.out)
             self._look = _see_through(self.layer)
         _models[self.layer] = request.model
+        for layer in viewer.layers:
+            if isinstance(layer, Image) and id(layer) == request.source_key:
+                _sources[self.layer] = ref(layer)
         if request.contrast_range is not None:
             self.layer.contrast_limits_range = request.contrast_range
         self.describe(partial_metadata(request, None, 0))  # a preview is known by it
@@ -250,6 +254,12 @@ def note_file(layer: Layer, path: str) -> None:
 def model_of(layer: Image) -> str:
     """Name or path of the model that made a layer in this session; else empty."""
     return _models.get(layer, "")
+
+
+def source_of(layer: Layer) -> Image | None:
+    """The layer that a result of this session was made from, whatever its name is now."""
+    reference = _sources.get(layer)
+    return reference() if reference is not None else None
 
 
 def add_uncertainty(

@@ -93,6 +93,7 @@ def upscaled(viewer, model_file):
             settings=result_settings(layer, scale, region),
             name=f"{layer.name} ×{scale} (tiny)",
             source=layer.name,
+            source_key=id(layer),
         )
         found = drain(iter_request(request))
         live = LiveResult(viewer, request, found.image)

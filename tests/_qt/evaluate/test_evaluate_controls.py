@@ -118,6 +118,17 @@ def test_rules_are_remembered(dock, viewer, qtbot):
     assert settings.load("evaluate")["white"] == 4095
 
 
+def test_a_given_range_of_nothing_is_refused(dock, viewer, truth, noisy):
+    viewer.add_image(truth, name="truth")
+    viewer.add_image(noisy(), name="mine")
+    dock.controls.rules.data_range.set_value("given")
+    dock.controls.rules.white.setValue(1e-6)
+    assert dock.panel.measure.isEnabled()
+    dock.controls.rules.white.setValue(0)
+    assert not dock.panel.measure.isEnabled()
+    assert "White minus black must be more than 0" in dock.panel.reason.text()
+
+
 def test_colour_is_left_to_protocols_that_say_which(dock):
     dock.controls.protocol.set_value("edsr-y")
     assert not dock.controls.rules.colour.isEnabled()

@@ -181,3 +181,46 @@ def test_compare_makes_a_layer_of_a_baseline_once(
     assert made.colormap.name == "green"
     assert handed_over == [[viewer.layers["truth"], made]] * 2
     assert dock.controls.candidates.count() == 1
+
+
+def test_compare_says_why_it_does_nothing(
+    dock, viewer, press, truth, noisy, handed_over
+):
+    right = viewer.add_image(truth, name="truth")
+    mine = viewer.add_image(noisy(), name="mine")
+    viewer.add_image(noisy(), name="other")
+    dock.panel.live.setChecked(False)
+    press(dock)
+    dock.controls.truth.set_value(id(mine))
+    dock.panel.compare.click()
+    assert dock.panel.said.text() == "mine is the truth now; choose another line."
+    dock.controls.truth.set_value(id(right))
+    viewer.layers.remove(mine)
+    dock.panel.compare.click()
+    assert dock.panel.said.text() == "mine is no longer open; measure again."
+    viewer.layers.clear()
+    dock.panel.compare.click()
+    assert dock.panel.said.text() == "Choose the layer that holds the truth."
+    assert handed_over == []
+
+
+def test_compare_of_a_baseline_waits_for_the_job_at_work(
+    dock, viewer, press, qtbot, monkeypatch, truth, low
+):
+    from napari_edsr._qt.evaluate import layer_maker
+
+    viewer.add_image(truth, name="truth")
+    viewer.add_image(low, name="low")
+    press(dock)
+
+    def endless(*_):
+        while True:
+            yield ImageDone(1, 100)
+
+    monkeypatch.setattr(layer_maker, "iter_map", endless)
+    with qtbot.waitSignal(dock.session.progressed, timeout=WAIT):
+        dock.panel.error_map.click()
+    dock.panel.compare.click()
+    assert "Wait for what is being done" in dock.panel.said.text()
+    dock.panel.progress.cancel.click()
+    qtbot.waitUntil(lambda: not dock.session.is_running, timeout=WAIT)

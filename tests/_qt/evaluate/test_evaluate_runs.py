@@ -278,6 +278,32 @@ def test_figures_stay_if_they_are_not_to_follow(dock, viewer, press, truth, nois
     assert not dock._anew.isActive()
 
 
+def test_change_while_they_were_not_to_follow_is_measured_when_they_are(
+    dock, viewer, press, qtbot, truth, noisy
+):
+    viewer.add_image(truth, name="truth")
+    layer = viewer.add_image(noisy(), name="mine")
+    press(dock)
+    dock.panel.live.setChecked(False)
+    other = layer.data = noisy(20)
+    dock.panel.live.setChecked(True)
+    qtbot.waitUntil(
+        lambda: dock.evaluation.rows[0].mean.psnr == near(decibels(other, truth)),
+        timeout=WAIT,
+    )
+
+
+def test_masks_are_measured_without_bicubic(dock, viewer, press, table, truth, low):
+    viewer.add_image(truth > 100, name="truth")
+    viewer.add_image(truth > 110, name="mine")
+    viewer.add_image(low > 100, name="low")
+    dock.controls.nearest.setChecked(True)
+    press(dock)
+    assert [line[0] for line in table(dock)] == ["mine", "nearest"]
+    assert "Bicubic is left out" in dock.controls.described.text()
+    assert dock.errors_shown == []
+
+
 @pytest.mark.fault(
     "Layers and docks: measured layer deleted", "It leaves the table; the others stay."
 )

@@ -275,6 +275,54 @@ def test_an_input_that_is_gone(viewer, upscaled, image):
         source_of(result, viewer.layers)
 
 
+def test_an_input_may_be_renamed(viewer, upscaled, image):
+    lr = viewer.add_image(image, name="cells")
+    viewer.add_image(image, name="other channel")
+    result = upscaled(lr)
+    lr.name = "raw cells"
+    viewer.layers["other channel"].name = "cells"
+    assert source_of(result, viewer.layers).source is lr
+
+
+def test_what_the_network_will_see_makes_no_result_of_its_source(
+    dock, viewer, upscaled, image
+):
+    lr = viewer.add_image(image, name="cells")
+    upscaled(lr)
+    viewer.layers.selection = {lr}
+    small = imresize(image, 0.5)
+    about = {METADATA_KEY: {"low_resolution_of": "cells"}}
+    place = {k: v for k, v in result_settings(lr, 0.5).items() if k != "metadata"}
+    viewer.add_layer(Image(small, name="seen", metadata=about, **place))
+    viewer.layers.selection = {lr}
+    assert dock.panel.trust_reason.text() == "Maps of cells ×2 (tiny)."
+
+
+@pytest.mark.fault(
+    "Layers and docks: a layer whose record of its making makes no sense",
+    "It is opened; what needs the record says so.",
+)
+@pytest.mark.parametrize(
+    "about",
+    [
+        None,
+        [],
+        {"scale": "x"},
+        {"scale": None},
+        {"scale": 2, "source": "truth", "region": ["Y"]},
+        {"scale": 2, "source": "low", "region": {"Y": [0]}},
+    ],
+)
+def test_a_record_that_makes_no_sense(dock, viewer, image, about):
+    viewer.add_image(image, name="truth")
+    viewer.add_image(imresize(image, 0.5), name="low")
+    layer = viewer.add_image(image, name="odd", metadata={METADATA_KEY: about})
+    viewer.layers.selection = {layer}
+    assert dock.panel.measure.isEnabled()
+    if isinstance(about, dict):
+        assert "cannot be read; upscale it again" in dock.panel.trust_reason.text()
+
+
 def test_an_input_that_is_elsewhere_or_of_another_type(viewer, upscaled, image):
     lr = viewer.add_image(image, name="cells")
     result = upscaled(lr)

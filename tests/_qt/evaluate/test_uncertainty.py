@@ -114,6 +114,14 @@ def test_uncertainty_waits_its_turn(viewer, upscaled, image):
         drain(job)
 
 
+def test_uncertainty_of_a_constant_image_has_no_share(viewer, upscaled):
+    lr = viewer.add_image(np.full((12, 14), 7.0, np.float32), name="flat")
+    result = upscaled(lr)
+    origin = source_of(result, viewer.layers)
+    found = drain(iter_uncertainty(uncertainty_request(result, origin)))
+    assert "%" not in uncertainty_text(result, found)
+
+
 def test_uncertainty_needs_the_model(viewer, upscaled, model_file, tmp_path, image):
     result = upscaled(viewer.add_image(image, name="cells"))
     origin = source_of(result, viewer.layers)

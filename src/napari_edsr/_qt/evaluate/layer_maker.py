@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
@@ -14,6 +15,7 @@ from napari_edsr._qt.evaluate.jobs import iter_enlarged, iter_map
 from napari_edsr._qt.evaluate.maps import baseline_layer, map_layer
 from napari_edsr._qt.evaluate.requests import Candidate, MeasureRequest
 from napari_edsr._qt.layers import add_unselected
+from napari_edsr.errors import ImageError
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -48,7 +50,7 @@ class LayerMaker(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._begin = viewer, begin
-        self._baselines: dict[Hashable, Image] = {}
+        self._baselines: WeakValueDictionary[Hashable, Image] = WeakValueDictionary()
 
     def add_map(self, request: MeasureRequest, candidate: Candidate, kind: str) -> None:
         """Add a map of where a candidate is wrong."""
@@ -91,11 +93,21 @@ class LayerMaker(QObject):
     def compare(
         self, truth: Image, candidate: Candidate, place: Sequence[int] | None
     ) -> None:
-        """Open the Compare dock with a candidate, and make it a layer if it is none."""
+        """Open the Compare dock with a candidate, and make it a layer if it is none.
+
+        Raises
+        ------
+        ImageError
+            If its layer is gone, or the truth itself now.
+        """
         layer = self._layer_of(candidate)
+        if layer is truth:
+            raise ImageError(f"{candidate.name} is the truth now; choose another line.")
+        if layer is None and candidate.enlarged == 1:
+            raise ImageError(f"{candidate.name} is no longer open; measure again.")
         if layer is not None:
             handover.compare(self._viewer, [truth, layer], place)
-        elif candidate.enlarged > 1:
+        else:
             self._make_baseline(
                 candidate, lambda: self.compare(truth, candidate, place)
             )

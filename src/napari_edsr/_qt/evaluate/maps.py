@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Image
 
 from napari_edsr._qt.evaluate.requests import ERROR, SSIM, Candidate, MeasureRequest
-from napari_edsr._qt.layers import METADATA_KEY
+from napari_edsr._qt.layers import METADATA_KEY, record_of
 from napari_edsr._qt.wording import result_name
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def baseline_layer(candidate: Candidate, image: NDArray) -> Image:
 
 def is_baseline(layer: Image) -> bool:
     """Whether `baseline_layer` made it; it is measured anyway."""
-    return _BASELINE in layer.metadata.get(METADATA_KEY, {})
+    return _BASELINE in record_of(layer)
 
 
 def symmetric_limits(values: NDArray[np.float32]) -> tuple[float, float]:

@@ -11,12 +11,14 @@ from napari.layers import Image
 
 from napari_edsr._qt.layers import (
     image_layers,
-    is_made_here,
     is_map,
     layer_spec,
     map_settings,
     record_of,
+    recorded_region,
+    recorded_scale,
 )
+from napari_edsr._qt.live import source_of as made_from
 from napari_edsr._qt.pairing import Misfit, find_partner
 from napari_edsr.config import SCALES
 from napari_edsr.errors import ImageError
@@ -64,7 +66,7 @@ def chosen_result(
     ImageError
         If there is none, saying what to do.
     """
-    made = [layer for layer in layers if is_made_here(layer)]
+    made = [layer for layer in layers if "scale" in record_of(layer)]
     if not (selected or made):
         raise ImageError("Upscale a layer, or select one that was upscaled.")
     first = (selected or made)[-1]
@@ -100,25 +102,27 @@ def source_of(result: Image, layers: Sequence[Layer]) -> Origin:
     about = record_of(result)
     if is_map(result):
         raise ImageError(f"{result.name} is a map; choose the upscaled image itself.")
-    others = [x for x in image_layers(layers) if x is not result and not is_map(x)]
+    others = [x for x in image_layers(layers) if x is not result and _is_source(x)]
     if "scale" in about:
         return _recorded_origin(result, others, about)
     return _likely_origin(result, others)
 
 
+def _is_source(layer: Image) -> bool:
+    """Whether it may have been upscaled: no map, nor the low side of a fine-tuning."""
+    return not is_map(layer) and "low_resolution_of" not in record_of(layer)
+
+
 def _recorded_origin(
     result: Image, others: Sequence[Image], about: Mapping[str, Any]
 ) -> Origin:
-    """By the name and the region that the metadata tell."""
+    """By the name and the region that the metadata tell; a known layer has any name."""
     if about.get("partial"):
         raise ImageError(f"{result.name} is not finished; upscale its input again.")
-    scale, name = int(about["scale"]), about.get("source")
-    named = [layer for layer in others if name in (None, layer.name)]
-    region = {
-        axis: (int(start), int(stop))
-        for axis, (start, stop) in (about.get("region") or {}).items()
-        if axis != "S"
-    }
+    scale, name = recorded_scale(about), about.get("source")
+    region = recorded_region(about)
+    known = [layer for layer in others if layer is made_from(result)]
+    named = known or [layer for layer in others if name in (None, layer.name)]
     fitting = [layer for layer in named if _has(layer, region)]
     if not fitting:
         raise ImageError(_none_open(result, name))

@@ -87,7 +87,7 @@ def plan(choices: Choices) -> Plan:
         raise ImageError(left_out[0] if left_out else _says_none(truth, choices))
     region = common_region(plane_shape(truth), (c.alignment for c in candidates))
     rules = replace(choices.rules, scale=scale_of(choices))
-    _check_border(rules, region)
+    _check_rules(rules, region)
     request = MeasureRequest(LayerPart.of(truth), candidates, region, rules)
     return Plan(request, _says_aligned(truth, request), left_out)
 
@@ -98,8 +98,12 @@ def _says_none(truth: Image, choices: Choices) -> str:
     return f"Open the images to be compared with {truth.name}."
 
 
-def _check_border(rules: Rules, region: Region) -> None:
+def _check_rules(rules: Rules, region: Region) -> None:
     """Say before measuring what would be said after it."""
+    if rules.data_range == 0:
+        raise ImageError(
+            "White minus black must be more than 0; give it another value."
+        )
     protocol = PROTOCOLS[rules.protocol]
     if rules.border is None and rules.scale is None and protocol.margin is not None:
         raise ImageError(
@@ -126,8 +130,13 @@ def _candidates(truth: Image, choices: Choices) -> tuple[list[Candidate], list[s
             part = LayerPart.of(layer)
             found.append(Candidate(id(layer), layer.name, part, alignment))
     if choices.low is not None:
+        methods = [method for method in choices.baselines if method != BICUBIC]
+        if layer_spec(choices.low).dtype.kind != "b":
+            methods = list(choices.baselines)
+        elif BICUBIC in choices.baselines:
+            left_out.append("Bicubic is left out: between yes and no there is nothing.")
         try:
-            found += _baselines(truth, choices.low, choices.baselines)
+            found += _baselines(truth, choices.low, methods)
         except EDSRError as error:
             left_out.append(sentence(str(error)))
     return found, left_out

@@ -140,7 +140,7 @@ class MeasureRequest:
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for requests that measure the same, whatever the layers are called."""
-        images = [(c.key, c.alignment) for c in self.candidates]
+        images = [(c.key, id(c.part.data), c.alignment) for c in self.candidates]
         spans = sorted(self.region.items())
         return (id(self.truth.data), self.truth.data.shape, spans, images, self.rules)
 

@@ -263,7 +263,9 @@ def add_result_uncertainty(
 
 def uncertainty_text(result: Image, found: Uncertainty) -> str:
     """The number in a sentence."""
+    known = math.isfinite(found.share)  # not where all pixels are one, or none is known
+    share = f" ({found.share:.2%} of the data range)" if known else ""
     return (
-        f"Uncertainty of {result.name}: {found.mean:.3g} grey levels on average "
-        f"({found.share:.2%} of the data range) between eight flips and turns."
+        f"Uncertainty of {result.name}: {found.mean:.3g} grey levels on average{share} "
+        "between eight flips and turns."
     )

@@ -31,7 +31,7 @@ from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.layers import image_layers, is_map, show_plane
 from napari_edsr._qt.saving import ask_path, file_name
 from napari_edsr._qt.wording import times
-from napari_edsr.errors import EDSRError
+from napari_edsr.errors import EDSRError, ImageError
 
 if TYPE_CHECKING:
     import napari
@@ -147,10 +147,16 @@ class EvaluateWidget(Dock):
     def compare(self) -> None:
         """Open the Compare dock with the chosen candidate and the truth."""
         evaluation, candidate, truth = self.evaluation, self._chosen(), self._truth()
-        if evaluation is None or candidate is None or truth is None:
+        if evaluation is None or candidate is None:
             return
         row = evaluation.row(candidate.key)
-        self.maker.compare(truth, candidate, worst_plane(row) if row else None)
+        place = worst_plane(row) if row else None
+        try:
+            if truth is None:
+                raise ImageError("Choose the layer that holds the truth.")
+            self.maker.compare(truth, candidate, place)
+        except ImageError as error:
+            self.panel.said.show_text(times(str(error)))
 
     def _begin(
         self, doing: str, job: Generator[Any, Any, Any], show: Callable[[Any], object]
@@ -159,6 +165,10 @@ class EvaluateWidget(Dock):
             self._is_measuring, self._is_asked = False, True
             self.panel.begin(f"{doing}…")
             self.session.run(job, doing, show)
+        else:
+            self.panel.said.show_text(
+                "Wait for what is being done, or cancel it first."
+            )
 
     def _result(self) -> tuple[Image, Origin]:
         """The layer that is looked at without a truth, and where it comes from.
