@@ -92,6 +92,23 @@ def test_choice_stays_when_something_else_is_selected(fresh, viewer, image):
     assert fresh.layers() == [first]
 
 
+def test_a_layer_gets_data_with_other_axes(fresh, viewer, image):
+    layer = viewer.add_image(image)
+    for data, words in (
+        (np.stack([image] * 3), "3 planes"),
+        (image, "24 × 20, uint16"),
+    ):
+        layer.data = data
+        assert words in fresh.controls.layer.caption.text()
+
+
+def test_one_of_several_layers_stays_chosen_for_a_rectangle(fresh, viewer, image):
+    chosen = [viewer.add_image(image) for _ in range(3)][:2]
+    viewer.layers.selection = set(chosen)
+    viewer.layers.selection = {viewer.add_shapes()}
+    assert fresh.layers() == [chosen[1]]
+
+
 def test_several_selected_layers_are_one_entry(fresh, viewer, image):
     layers = [viewer.add_image(image) for _ in range(3)]
     viewer.layers.selection = {layers[0], layers[1]}
@@ -243,6 +260,14 @@ def test_range_must_rise(fresh, viewer, image):
     viewer.add_image(image)
     fresh.controls.intensities.set_value("range", 10, 10)
     assert "must be above" in fresh.panel.reason.text()
+
+
+def test_range_may_be_tiny(fresh, viewer, image):
+    viewer.add_image(image.astype(np.float32) * 1e-10)
+    fresh.controls.intensities.set_value("range", 0, 1e-6)
+    assert fresh.controls.intensities.value() == (0, 1e-6)
+    assert fresh.controls.intensities.high.text() == "0.000001"
+    assert fresh.panel.upscale.isEnabled()
 
 
 def test_choice_of_planes_only_for_stacks(fresh, viewer):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -332,3 +335,27 @@ def test_compare_hands_over_the_result_and_its_source(widget, run, viewer, image
     assert offered == [False, True]
     assert handed == [[source, result]]
     assert widget.panel.outcome.text().startswith("The layer it was made from is gone")
+
+
+def test_neither_a_deleted_result_nor_its_source_stays_in_memory(
+    widget, viewer, run, rng, qtbot
+):
+    def pixels():
+        return rng.integers(0, 255, (20, 24), np.uint8)
+
+    layer = viewer.add_image(pixels(), name="cells")
+    other = viewer.add_image(pixels(), name="other")
+    viewer.layers.selection = {layer}
+    run(widget)
+    result = viewer.layers[-1]
+    gone = [weakref.ref(result), weakref.ref(layer.data)]
+    viewer.layers.selection = {other}
+    for each in (layer, result):
+        viewer.layers.remove(each)
+    del layer, result, each
+
+    def are_gone():
+        gc.collect()
+        return all(reference() is None for reference in gone)
+
+    qtbot.waitUntil(are_gone, timeout=WAIT)

@@ -465,6 +465,8 @@ def test_several_layers_go_to_a_folder(widget, viewer, run, image, tmp_path):
     ("name", "reason"),
     [
         ("none/r.ome.zarr", "There is no folder"),
+        ("n" * 300 + "/r.ome.zarr", "There is no folder"),
+        ("n" * 300, "End the name of the file in .ome.zarr."),
         ("r.tif", "End the name of the file in .ome.zarr."),
     ],
 )

@@ -10,7 +10,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
 from napari_edsr._qt.failure import Failure
-from napari_edsr._qt.live import LiveResult, add_uncertainty, file_of
+from napari_edsr._qt.live import LiveResult, add_uncertainty, file_of, source_of
 from napari_edsr._qt.requests import UpscaleRequest, partial_metadata
 from napari_edsr._qt.runner import UpscaleRunner
 from napari_edsr._qt.tally import Tally
@@ -53,7 +53,6 @@ class UpscaleSession(QObject):
         self.runner = UpscaleRunner(self)
         self.live: LiveResult | None = None
         self.results: list[Image] = []
-        self._sources: dict[Image, int] = {}
         self.preview: Image | None = None
         self._planned: UpscalePlanned | None = None
         self._done = 0
@@ -85,7 +84,6 @@ class UpscaleSession(QObject):
         self.remove_preview()
         if not requests[0].preview:
             self.results = []
-            self._sources.clear()
         self._tally = Tally(requests)
         self.runner.run(requests)
 
@@ -101,8 +99,8 @@ class UpscaleSession(QObject):
 
     def source_of(self, result: Image) -> Image | None:
         """The layer that a result was made from, if it is still there."""
-        key = self._sources.get(result)
-        return next((layer for layer in self._viewer.layers if id(layer) == key), None)
+        source = source_of(result)
+        return source if source in self._viewer.layers else None
 
     def layer_removed(self, layer: Layer) -> None:
         """Go on to the next when the user deletes the layer that is being worked on."""
@@ -134,7 +132,6 @@ class UpscaleSession(QObject):
             self.preview = self.live.layer
         else:
             self.results.append(self.live.layer)
-            self._sources[self.live.layer] = request.source_key
 
     def _on_planned(self, request: UpscaleRequest, plan: UpscalePlanned) -> None:
         self._planned = plan
@@ -190,4 +187,8 @@ class UpscaleSession(QObject):
     def _on_idle(self) -> None:
         self.live = None
         self.results = [layer for layer in self.results if layer in self._viewer.layers]
-        self.ended.emit(self._tally.words())
+        tally, self._tally = (
+            self._tally,
+            Tally([]),
+        )  # it holds the pixels of the sources
+        self.ended.emit(tally.words())

@@ -75,11 +75,11 @@ def checked_path(text: str, layer: Image, scale: int) -> str:
     path = Path(text).expanduser()
     if find_spec("zarr") is None:
         raise FileError(_NOT_INSTALLED)
-    if path.suffix.lower() != ".zarr" and path.is_dir():
+    if path.suffix.lower() != ".zarr" and os.path.isdir(path):
         path /= file_name(layer, scale)
     if not text or path.suffix.lower() != ".zarr":
         raise FileError(f"End the name of the file in {SUFFIX}.")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # `Path.is_dir` raises where it may not look
         raise FileError(f"There is no folder {path.parent}; choose another.")
     if not os.access(path.parent, os.W_OK):
         raise FileError(f"Nothing can be written in {path.parent}; choose another.")

@@ -73,6 +73,7 @@ class UpscaleWidget(ModelDock):
         )
         self.idle_model = IdleModel(self)
         self._handed_over: tuple[str, int] | None = None
+        self._last_selected: list[int] = []  # of images, while other layers are
         self._restore()
         self._connect()
         self.follow_layers()
@@ -195,7 +196,9 @@ class UpscaleWidget(ModelDock):
         elif selected:
             chooser.choose(selected[0])
         elif keys and before not in keys:
-            chooser.choose(keys[-1])
+            chosen = [key for key in keys if key in self._last_selected]
+            chooser.choose((chosen or keys)[-1])
+        self._last_selected = selected or self._last_selected
         self._update()
 
     def _on_removed(self, layer: Layer) -> None:
