@@ -36,7 +36,7 @@ Line = tuple[tuple[str, str], Score]
 
 def evaluate(
     prediction: Annotated[
-        Path, typer.Argument(metavar="PREDICTION", help="A file, or a folder.")
+        Path, typer.Argument(metavar="PREDICTION", help="A file, an OME-Zarr, or a folder.")
     ],
     truth: Annotated[
         Path,
