@@ -250,6 +250,8 @@ def _warn_of_fill(sample: NDArray[np.float64], lo: float, hi: float) -> None:
     It would leave them little contrast, or where it is huge ruin all around it.
     """
     for value, limit in ((float(sample.min()), lo), (float(sample.max()), hi)):
+        if value != limit and abs(value - limit) <= _HUGE * (hi - lo):
+            continue  # without a look at all others, which reach at least as far
         others = sample != value
         low = float(sample.min(where=others, initial=np.inf))
         high = float(sample.max(where=others, initial=-np.inf))
