@@ -129,17 +129,12 @@ def _candidates(truth: Image, choices: Choices) -> tuple[list[Candidate], list[s
         else:
             part = LayerPart.of(layer)
             found.append(Candidate(id(layer), layer.name, part, alignment))
-    if choices.low is not None:
-        methods = [method for method in choices.baselines if method != BICUBIC]
-        if layer_spec(choices.low).dtype.kind != "b":
-            methods = list(choices.baselines)
-        elif BICUBIC in choices.baselines:
-            left_out.append("Bicubic is left out: between yes and no there is nothing.")
+    for method in choices.baselines if choices.low is not None else ():
         try:
-            found += _baselines(truth, choices.low, methods)
+            found.append(_baseline(truth, choices.low, method))
         except EDSRError as error:
             left_out.append(sentence(str(error)))
-    return found, left_out
+    return found, list(dict.fromkeys(left_out))
 
 
 def _checked(truth: Image, layer: Image, low: Image | None) -> Alignment:
@@ -155,14 +150,11 @@ def is_partial(layer: Image) -> bool:
     return bool(record_of(layer).get("partial"))
 
 
-def _baselines(truth: Image, low: Image, methods: Sequence[str]) -> list[Candidate]:
-    if not methods:
-        return []
+def _baseline(truth: Image, low: Image, method: str) -> Candidate:
+    if method == BICUBIC and layer_spec(low).dtype.kind == "b":
+        raise ImageError("Bicubic is left out: a mask has nothing between true and false.")
     scale, alignment = align_enlarged(truth, low)
-    part = LayerPart.of(low)
-    return [
-        Candidate(method, method, part, alignment, scale, method) for method in methods
-    ]
+    return Candidate(method, method, LayerPart.of(low), alignment, scale, method)
 
 
 def scale_of(choices: Choices) -> int | None:
