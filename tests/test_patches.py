@@ -58,7 +58,7 @@ def test_a_stack_gives_a_pair_for_each_plane_and_channel_its_range(rng):
 
 
 def test_flat_planes_are_left_out_and_colours_become_luma(rng):
-    stack = np.full((2, 8, 8), 7.0, np.float32)
+    stack = np.full((2, 8, 8), 0.7, np.float32)
     stack[1] = rng.random((8, 8))
     assert len(pairs_of(source(stack, "ZYX"), n_colors=1)) == 2
     assert pairs_of(source(np.full((8, 8), 9, "uint16"), "YX"), n_colors=1) == []

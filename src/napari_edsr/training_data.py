@@ -184,7 +184,7 @@ def _pairs(
     for number, (place, hr, limits) in enumerate(
         _planes(image, source.normalize, n_colors)
     ):
-        if limits[0] == limits[1] or hr.min() == hr.max():
+        if limits[0] == limits[1]:
             continue  # a flat plane teaches nothing
         if lows is None:
             _check_jpeg(source.name, hr, degradation)
@@ -234,7 +234,10 @@ def _native(dtype: np.dtype) -> np.dtype:
 def _planes(
     image: ImageFile, normalize: str | Range, n_colors: int
 ) -> list[tuple[tuple[int, ...], NDArray, Range]]:
-    """Index, (C, H, W) and range of each plane; a network of one colour sees luma."""
+    """Index, (C, H, W) and range of each plane; a network of one colour sees luma.
+
+    The range is empty where no value of the plane is known.
+    """
     spec = images.understand(image.data, image.axes)
     ranges = intensities.intensity_ranges(
         image.data, image.axes, normalize, image.contrast_limits
@@ -244,7 +247,8 @@ def _planes(
     for lead in np.ndindex(*view.shape[:-3]):
         channel = lead[spec.leading.index("C")] if "C" in spec.axes else 0
         plane = _colours(np.moveaxis(view[lead], -1, 0), n_colors)
-        planes.append((lead, plane, ranges[channel]))
+        is_known = bool(np.isfinite(view[lead]).any())
+        planes.append((lead, plane, ranges[channel] if is_known else (0.0, 0.0)))
     return planes
 
 
