@@ -148,7 +148,7 @@ def test_the_range_of_a_large_image_on_disk_is_that_of_some_parts(
     assert result.metadata["ranges"] == [list(limits)]
     assert result.metadata["notes"] == [
         "The intensity range was taken from 4 parts of 16 x 16 pixels, spread by "
-        "chance, but always the same."
+        "chance, but always the same; from more where these are flat."
     ]
     assert sampling.sample_places(image_spec(stack), 10**6) == [
         ((t,), (slice(y, y + 16), slice(x, x + 16)))
@@ -178,6 +178,35 @@ def test_spots_that_no_part_looked_at_shows_still_count(tiny, monkeypatch, value
     assert intensities.intensity_ranges(OnDisk(stack), "TYX") == [expected]
     result = upscale(OnDisk(np.nan_to_num(stack)), tiny, axes="TYX")
     assert result.max() > 1000
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "chunks"),
+    [
+        ("TCYX", (4, 2, 600, 512), (4, 2, 64, 64)),
+        ("YXS", (1200, 1024, 3), ((256,) * 4 + (176,), (512,) * 2, (3,))),
+        ("ZYX", (2, 1500, 512), None),
+    ],
+)
+def test_a_flat_image_is_read_once_and_not_without_end(
+    axes, shape, chunks, rng, monkeypatch
+):
+    monkeypatch.setattr(intensities, "_MEASURED_AT_MOST", 3 * 512**2)
+
+    def looked_at(pixels):
+        image = OnDisk(pixels)
+        image.chunks = chunks
+        return intensities.intensity_ranges(image, axes, "percentile"), image.read
+
+    _, by_sampling = looked_at(rng.integers(0, 9, shape, np.uint16))
+    ranges, read = looked_at(np.full(shape, 7, np.uint16))
+    assert set(ranges) == {(7, 7)}
+    assert read - by_sampling == np.prod(shape)
+
+    monkeypatch.setattr(intensities, "_READ_AT_MOST", 10**5)
+    ranges, read = looked_at(np.full(shape, 7, np.uint16))
+    assert set(ranges) == {(0, 65535)}
+    assert 10**5 <= read - by_sampling < 10**6
 
 
 def image_spec(image):

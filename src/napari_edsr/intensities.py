@@ -19,7 +19,7 @@ from napari_edsr.images import (
     read_plane,
     understand,
 )
-from napari_edsr.sampling import BLOCK, bands, sample_places
+from napari_edsr.sampling import BLOCK, sample_chunks, sample_places
 
 #: Percentiles that become 0 and 1, so that a 12-bit camera image stored in 16 bits
 #: does not reach the network nearly black.
@@ -27,7 +27,14 @@ PERCENTILES = (0.1, 99.9)
 NORMALIZATIONS = ("auto", "dtype", "percentile", "contrast-limits")
 Range = tuple[float, float]
 
+_MISSING = (
+    "If it stands for missing pixels, give the range to normalize by as two numbers, or "
+    "make them NaN in an image of floats."
+)
+_DEFECT = "If it is a defect, such as a hot pixel, mend it first, by a median for one."
+
 _EXACT = 2**53  # integers up to here are exact in float64
+_READ_AT_MOST = 2**28  # where these were all one
 _FAR, _HUGE = 3, 1000  # ranges of all other values, from one that fills, or is rare
 _MEASURED_AT_MOST = 2**24  # values a percentile is taken of; more are sampled evenly
 
@@ -88,7 +95,7 @@ def intensity_ranges(
             values,
             partial(_finite_extremes, values)
             if is_whole
-            else partial(_extremes_of_all, image, spec, channel),
+            else partial(_extremes_of_more, image, spec, channel),
         )
         for channel, values in enumerate(channels)
     ]
@@ -104,7 +111,7 @@ def sampling_notes(image: Any, spec: ImageSpec, normalize: str | Range) -> list[
     parts = _n_blocks(spec)
     return [
         f"The intensity range was taken from {parts} parts of {BLOCK} x {BLOCK} "
-        "pixels, spread by chance, but always the same."
+        "pixels, spread by chance, but always the same; from more where these are flat."
     ]
 
 
@@ -136,14 +143,21 @@ def _sampled(image: Any, spec: ImageSpec, channel: int) -> NDArray:
     return np.concatenate(values)[:, None, None, None]
 
 
-def _extremes_of_all(image: Any, spec: ImageSpec, channel: int) -> Range:
-    """As `_finite_extremes`, of a channel of a large lazy image, all of which is read."""
-    extremes = [
-        _finite_extremes(read_plane(image, spec.axes, *band)[..., : len(spec.colors)])
-        for band in bands(spec, channel)
-    ]
-    lows, highs = zip(*extremes, strict=True)
-    return min(lows), max(highs)
+def _extremes_of_more(image: Any, spec: ImageSpec, channel: int) -> Range:
+    """As `_finite_extremes`, of a channel of which some parts had but one value.
+
+    The range of the type where even many more tell nothing: it loses no spot.
+    """
+    lo, hi = math.inf, -math.inf
+    for part in sample_chunks(image, spec, _READ_AT_MOST, channel):
+        values = np.asarray(image[part])
+        if "S" in spec.axes:
+            values = np.moveaxis(values, spec.axes.index("S"), -1)
+            values = values[..., : len(spec.colors)]
+        low, high = _finite_extremes(values)
+        lo, hi = min(lo, low), max(hi, high)
+    is_all = math.prod(spec.shape) // spec.size("C") <= _READ_AT_MOST
+    return (lo, hi) if lo < hi or is_all else dtype_range(spec.dtype)
 
 
 def _is_small(spec: ImageSpec) -> bool:
@@ -223,7 +237,7 @@ def _percentile_range(values: NDArray, extremes: Callable[[], Range]) -> Range:
     if lo == hi:  # a few bright spots on a flat ground: take them all
         lo, hi = extremes()
     else:
-        _warn_of_fill(sample, lo, hi)
+        _warn_of_fill(sample, lo, hi, values.dtype)
     if lo > hi:
         return 0.0, 1.0  # nothing is finite
     if not math.isfinite(hi - lo):
@@ -244,25 +258,29 @@ def _finite_extremes(values: NDArray) -> Range:
     return float(lo), float(hi)
 
 
-def _warn_of_fill(sample: NDArray[np.float64], lo: float, hi: float) -> None:
+def _warn_of_fill(
+    sample: NDArray[np.float64], lo: float, hi: float, dtype: np.dtype
+) -> None:
     """Say so where one value, such as -9999, lies far from all others.
 
     It would leave them little contrast, or where it is huge ruin all around it.
     """
+    white = None if dtype.kind == "f" else dtype_range(dtype)[1]
     for value, limit in ((float(sample.min()), lo), (float(sample.max()), hi)):
         if value != limit and abs(value - limit) <= _HUGE * (hi - lo):
             continue  # without a look at all others, which reach at least as far
+        if value == white:
+            continue  # saturated, or drawn into the image
         others = sample != value
         low = float(sample.min(where=others, initial=np.inf))
         high = float(sample.max(where=others, initial=-np.inf))
         gap = max(low - value, value - high) / ((high - low) or math.inf)
         if gap > (_FAR if value == limit else _HUGE):
             warnings.warn(
-                f"The value {value:g} lies far from all others, {low:g} to {high:g}. If it "
-                "stands for missing pixels, give the range to normalize by as two "
-                "numbers, or make them NaN in an image of floats.",
+                f"The value {value:g} lies far from all others, {low:g} to {high:g}. "
+                + (_MISSING if value == limit else _DEFECT),
                 EDSRWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
 
 

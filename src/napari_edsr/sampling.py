@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -48,13 +49,52 @@ def sample_places(
     return parts
 
 
-def bands(spec: ImageSpec, channel: int) -> Iterator[Part]:
-    """All of a channel of an image, in parts as wide as it is and `BLOCK` rows high."""
-    for place in np.ndindex(*spec.leading_shape):
-        if "C" in spec.axes and place[spec.leading.index("C")] != channel:
-            continue
-        for row in range(math.ceil(spec.plane[0] / BLOCK)):
-            yield place, (_block(row), slice(0, spec.plane[1]))
+def sample_chunks(
+    image: Any, spec: ImageSpec, most: int, channel: int
+) -> Iterator[tuple[slice, ...]]:
+    """Choose parts of a channel as it is stored, so that none is read twice.
+
+    Parameters
+    ----------
+    image : array
+        Whose ``chunks``, if it has any, are those of dask or zarr.
+    spec : ImageSpec
+    most : int
+        Values of the parts together, about.
+    channel : int
+        Of axis C, if there is one.
+
+    Yields
+    ------
+    tuple of slice
+        Along each axis of the image.
+    """
+    sizes = [_chunk(image, spec, i) for i in range(len(spec.shape))]
+    counts = [math.ceil(n / size) for n, size in zip(spec.shape, sizes, strict=True)]
+    if "C" in spec.axes:
+        counts[spec.axes.index("C")] = 1
+    total = math.prod(counts)
+    wanted = min(total, math.ceil(most / math.prod(sizes)))
+    for number in sorted(random.Random(0).sample(range(total), wanted)):
+        index = np.unravel_index(number, counts)
+        yield tuple(
+            slice(channel, channel + 1)
+            if axis == "C"
+            else slice(int(i) * size, (int(i) + 1) * size)
+            for axis, i, size in zip(spec.axes, index, sizes, strict=True)
+        )
+
+
+def _chunk(image: Any, spec: ImageSpec, number: int) -> int:
+    """Length along an axis of what is read at once; of some rows without any chunks."""
+    axis, length = spec.axes[number], spec.shape[number]
+    chunks = getattr(image, "chunks", None)
+    if axis == "C":
+        return 1
+    if chunks:
+        size = chunks[number]
+        return int(max(size) if isinstance(size, tuple) else size)
+    return {"Y": min(BLOCK, length), "X": length, "S": length}.get(axis, 1)
 
 
 def _block(number: int) -> slice:
