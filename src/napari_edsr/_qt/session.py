@@ -187,8 +187,6 @@ class UpscaleSession(QObject):
     def _on_idle(self) -> None:
         self.live = None
         self.results = [layer for layer in self.results if layer in self._viewer.layers]
-        tally, self._tally = (
-            self._tally,
-            Tally([]),
-        )  # it holds the pixels of the sources
-        self.ended.emit(tally.words())
+        words = self._tally.words()
+        self._tally = Tally([])  # the old one holds the pixels of the sources
+        self.ended.emit(words)

@@ -6,9 +6,12 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+from napari.layers import Image
 from qtpy.QtWidgets import QApplication
 
 from napari_edsr._qt.compare.controls import CURTAIN
+from napari_edsr._qt.layers import METADATA_KEY
+from napari_edsr._qt.live import note_file
 
 MARKS = 16  # pixels around the line, and 30 at the top where the names stand
 TOP = 40
@@ -73,15 +76,20 @@ def test_layer_that_comes_does_not_cover_the_picture(dock, pair, viewer):
 def test_layer_that_is_shown_after_it_came_does_not_cover_the_picture(
     dock, pair, viewer
 ):
-    result = viewer.add_image(np.zeros((100, 120)), name="result", visible=False)
-    hidden = viewer.add_image(np.zeros((100, 120)), name="hidden", visible=False)
-    result.visible = True  # as a result on the disk is in a later turn
+    result = Image(np.zeros((100, 120)), name="result", visible=False)
+    note_file(result, "result.ome.zarr")
+    viewer.add_layer(result)
+    other = viewer.add_image(np.zeros((100, 120)), name="other", visible=False)
+    about = {METADATA_KEY: {"preview": True}}
+    preview = viewer.add_image(np.zeros((9, 9)), name="preview", metadata=about)
+    result.visible = True  # as of a result on the disk, in a later turn
+    assert not result.visible
+    other.visible = True  # by its eye
     shown = [layer for layer in viewer.layers if layer.visible]
-    assert shown == [dock.mode.frame.layer]
+    assert shown == [dock.mode.frame.layer, other, preview]
     dock.panel.leave.click()
 
     assert result.visible
-    assert not hidden.visible
 
 
 def test_slider_moves_the_line(dock, pair, painted):

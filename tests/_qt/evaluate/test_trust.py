@@ -282,6 +282,9 @@ def test_an_input_may_be_renamed(viewer, upscaled, image):
     lr.name = "raw cells"
     viewer.layers["other channel"].name = "cells"
     assert source_of(result, viewer.layers).source is lr
+    lr.data = image[:9]  # no longer what was upscaled, which the other shows
+    other = viewer.layers["cells"]
+    assert source_of(result, viewer.layers).source is other
 
 
 def test_what_the_network_will_see_makes_no_result_of_its_source(

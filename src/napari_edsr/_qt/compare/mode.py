@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 from napari.layers import Image
@@ -15,6 +16,8 @@ from qtpy.QtGui import QFont, QPalette
 from napari_edsr._qt.compare.changes import Changes, Connections
 from napari_edsr._qt.compare.frame import Frame, Views
 from napari_edsr._qt.compare.window import check_view
+from napari_edsr._qt.layers import is_preview
+from napari_edsr._qt.live import file_of
 from napari_edsr._qt.news import layer_news
 from napari_edsr._qt.wording import sentence
 from napari_edsr.errors import EDSRError
@@ -128,7 +131,7 @@ class PaintedMode(Mode):
         self.frame = Frame(viewer, self.name)
         self._views: Views | None = None
         self._cost = 0.0
-        self._coming: set[Image] = set()
+        self._coming: WeakSet[Image] = WeakSet()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.redraw)
@@ -162,6 +165,8 @@ class PaintedMode(Mode):
     def end(self) -> None:
         """Take the picture away."""
         self._timer.stop()
+        for layer in list(self._coming):
+            self._stop_waiting(layer)
         super().end()
         self.frame.remove()
 
@@ -196,19 +201,22 @@ class PaintedMode(Mode):
     def _on_inserted(self, event: Any) -> None:
         """Hide an image that comes, a result for one: it would cover the picture."""
         layer = event.value
-        if not isinstance(layer, Image) or layer is self.frame.layer:
+        if not isinstance(layer, Image) or is_preview(layer):
             return
         if layer.visible:
             self.changes.set(layer, "visible", False)
-        else:  # it is shown in a later turn of the event loop
+        elif file_of(layer):  # of which it is shown in a later turn of the event loop
             self._coming.add(layer)
-            self.connections.add(self._on_shown, layer.events.visible)
+            layer.events.visible.connect(self._on_shown)
 
     def _on_shown(self, event: Any) -> None:
         layer = event.source
-        if layer in self._coming and layer.visible:
-            self._coming.discard(layer)
-            self.changes.set(layer, "visible", False)
+        self._stop_waiting(layer)
+        self.changes.set(layer, "visible", False)
+
+    def _stop_waiting(self, layer: Image) -> None:
+        self._coming.discard(layer)
+        layer.events.visible.disconnect(self._on_shown)
 
     @property
     def is_painted(self) -> bool:

@@ -19,7 +19,7 @@ from napari_edsr._qt.layers import (
     recorded_scale,
 )
 from napari_edsr._qt.live import source_of as made_from
-from napari_edsr._qt.pairing import Misfit, find_partner
+from napari_edsr._qt.pairing import Match, Misfit, find_partner
 from napari_edsr.config import SCALES
 from napari_edsr.errors import ImageError
 from napari_edsr.estimate import region_shape, region_slices
@@ -66,7 +66,7 @@ def chosen_result(
     ImageError
         If there is none, saying what to do.
     """
-    made = [layer for layer in layers if "scale" in record_of(layer)]
+    made = [x for x in layers if "scale" in record_of(x) and not is_map(x)]
     if not (selected or made):
         raise ImageError("Upscale a layer, or select one that was upscaled.")
     first = (selected or made)[-1]
@@ -122,18 +122,28 @@ def _recorded_origin(
     scale, name = recorded_scale(about), about.get("source")
     region = recorded_region(about)
     known = [layer for layer in others if layer is made_from(result)]
-    named = known or [layer for layer in others if name in (None, layer.name)]
-    fitting = [layer for layer in named if _has(layer, region)]
-    if not fitting:
-        raise ImageError(_none_open(result, name))
-    stand_ins = [_stand_in(layer, region) for layer in fitting]
-    stand_in, match = find_partner(result, stand_ins, scale)
-    source = fitting[stand_ins.index(stand_in)]
+    named = [layer for layer in others if name in (None, layer.name)]
+    problem = ImageError(_none_open(result, name))
+    for fitting in ([x for x in group if _has(x, region)] for group in (known, named)):
+        stand_ins = [_stand_in(layer, region) for layer in fitting]
+        try:
+            stand_in, match = find_partner(result, stand_ins, scale)
+        except ImageError as error:
+            problem = error if fitting else problem
+        else:
+            return _origin_in(fitting[stand_ins.index(stand_in)], match, about)
+    raise problem
+
+
+def _origin_in(source: Image, match: Match, about: Mapping[str, Any]) -> Origin:
+    """What a match says of all the source, of which a part was upscaled."""
+    region = recorded_region(about)
     starts = {axis: region.get(axis, (0, 0))[0] for axis in "YX"}
     place = {
         axis: (starts[axis] + start, starts[axis] + stop)
         for axis, (start, stop) in match.lr.items()
     }
+    scale = recorded_scale(about)
     return Origin(source, scale, {**region, **place}, match.hr, about)
 
 

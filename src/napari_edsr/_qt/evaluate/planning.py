@@ -152,7 +152,9 @@ def is_partial(layer: Image) -> bool:
 
 def _baseline(truth: Image, low: Image, method: str) -> Candidate:
     if method == BICUBIC and layer_spec(low).dtype.kind == "b":
-        raise ImageError("Bicubic is left out: a mask has nothing between true and false.")
+        raise ImageError(
+            "Bicubic is left out: a mask has nothing between true and false."
+        )
     scale, alignment = align_enlarged(truth, low)
     return Candidate(method, method, LayerPart.of(low), alignment, scale, method)
 
