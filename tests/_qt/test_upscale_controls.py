@@ -270,6 +270,17 @@ def test_range_may_be_tiny(fresh, viewer, image):
     assert fresh.panel.upscale.isEnabled()
 
 
+def test_numbers_have_the_digits_they_need(fresh):
+    box = fresh.controls.intensities.high
+    for value, text in ((65535.3, "65535.3"), (255, "255"), (1e-12, "0.000000000001")):
+        box.setValue(value)
+        assert (box.text(), box.value()) == (text, value)
+    for value, stepped in ((0, "1"), (250, "260"), (0.02, "0.021")):
+        box.setValue(value)
+        box.stepUp()
+        assert box.text() == stepped
+
+
 def test_choice_of_planes_only_for_stacks(fresh, viewer):
     viewer.add_image(np.zeros((20, 24)))
     assert fresh.controls.region.all_planes.isHidden()

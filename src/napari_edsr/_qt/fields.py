@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
+
+from qtpy.QtCore import QLocale
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
@@ -33,15 +37,21 @@ class NumberBox(QDoubleSpinBox):
         super().__init__()
         self.setDecimals(_DECIMALS)
         self.setRange(least, most)
-        self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
         self.setKeyboardTracking(False)
         self.setMinimumWidth(NARROWEST)
 
     def textFromValue(self, value: float) -> str:
-        """Without the zeros at the end; called by Qt."""
-        text = super().textFromValue(value)
-        point = self.locale().decimalPoint()
-        return text.rstrip("0").removesuffix(point) if point in text else text
+        """As few digits as tell it from all others; called by Qt."""
+        exponent = Decimal(repr(value)).normalize().as_tuple().exponent
+        locale = self.locale()
+        locale.setNumberOptions(QLocale.NumberOption.OmitGroupSeparator)
+        return locale.toString(value, "f", min(max(0, -int(exponent)), _DECIMALS))
+
+    def stepBy(self, steps: int) -> None:
+        """By a tenth of the number's order of magnitude; called by Qt."""
+        size = abs(self.value())
+        self.setSingleStep(10.0 ** (math.floor(math.log10(size)) - 1) if size else 1.0)
+        super().stepBy(steps)
 
 
 def amount(most: float, decimals: int, tip: str) -> QDoubleSpinBox:
