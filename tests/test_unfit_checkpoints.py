@@ -284,6 +284,13 @@ def test_names_of_other_training_scripts(tmp_path, key, prefix):
     assert load_model(path).config.scales == (2,)
 
 
+def test_an_average_goes_before_the_weights_it_is_of(tmp_path):
+    one, other = state(), state()
+    other["head.0.bias"] = other["head.0.bias"] + 1
+    path = saved(tmp_path, {"net": one, "net_ema": other})
+    assert torch.equal(load_model(path).conv_first.bias, other["head.0.bias"])
+
+
 def test_one_of_several_networks_is_to_be_chosen(tmp_path):
     problem = refusal(saved(tmp_path, {"teacher": state(), "student": state()}))
     assert "holds several networks (teacher, student); save one alone" in problem
