@@ -510,6 +510,11 @@ def test_a_glob_looks_into_folders_and_knows_a_home(
     code, *_ = run("upscale", "~/in/**/*.png", "~/out", "--model", tiny)
     assert code == 0
     assert names_in(tmp_path / "out") == ["one.png", "three.png", "two.png"]
+    monkeypatch.chdir(tmp_path)
+    command = ("**/*.png", "out", "--model", tiny, "--skip-existing")
+    code, out, _ = run("upscale", *command)
+    assert code == 0
+    assert "0 images done, 3 skipped" in out
 
 
 @pytest.mark.promise(

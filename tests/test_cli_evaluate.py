@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_edsr import drain, files, iter_scores, score
@@ -261,6 +262,7 @@ def test_an_ome_zarr_is_measured_as_the_tiff_is(run, tiny, stack, tmp_path):
     shutil.copy(tmp_path / "in" / "out.tif", tmp_path / "other")
     (tmp_path / "in" / "out.tif").unlink()
     store, tiff = tmp_path / "in" / "out.ome.zarr", tmp_path / "other" / "out.tif"
+    shutil.copytree(store, tiff.parent / "left.ome.zarr")  # beside images none counts
     for pair in ((store, tiff), (tiff, store), (store.parent, tiff.parent)):
         code, out, err = run("evaluate", *pair)
         assert (code, err) == (0, "")
@@ -269,11 +271,24 @@ def test_an_ome_zarr_is_measured_as_the_tiff_is(run, tiny, stack, tmp_path):
         assert rows[-1][:2] == ["mean", "inf"]
 
 
+def test_single_planes_and_channels_of_an_ome_zarr_are_one_image(run, images, tmp_path):
+    image = images[0]["a"][..., 0]
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    group.create_array("0", data=image[np.newaxis, np.newaxis, np.newaxis])
+    axes = [{"name": name} for name in "tczyx"]
+    group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
+    Image.fromarray(image).save(tmp_path / "a.png")
+    for pair in (("a.zarr", "a.png"), ("a.png", "a.zarr")):
+        code, out, _ = run("evaluate", *(tmp_path / name for name in pair))
+        assert code == 0
+        assert out.splitlines()[2].split()[:2] == ["a", "inf"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["made/a_x2.png", "none.png"], "There is no file none.png"),
-        (["made/a_x2.png", "truth"], "a_x2.png is a file; name two files, or two"),
+        (["made/a_x2.png", "truth"], "a_x2.png is no folder; name two files, or two"),
         (["none", "truth"], "There is no folder none"),
         (["empty", "truth"], "There are no images in empty"),
         (

@@ -225,7 +225,17 @@ def _read(paths: tuple[Path, Path]) -> tuple[ImageFile, ImageFile]:
     prediction, truth = (
         _with_samples(as_displayed(file_headers.read(path))) for path in paths
     )
+    if len(prediction.axes) != len(truth.axes):
+        return _without_single(prediction), _without_single(truth)
     return prediction, truth
+
+
+def _without_single(image: ImageFile) -> ImageFile:
+    """Without leading axes of length 1, which an OME-Zarr may have for any image."""
+    leading = image.axes.removesuffix("YXS")
+    kept = [axis for axis in image.axes if axis not in leading or image.size(axis) > 1]
+    places = tuple(slice(None) if axis in kept else 0 for axis in image.axes)
+    return replace(image, data=image.data[places], axes="".join(kept))
 
 
 def _check_same_axes(prediction: ImageFile, truth: ImageFile) -> None:

@@ -137,8 +137,12 @@ def _inputs(source: str, pattern: str | None, output: Path) -> list[Path]:
     if not root.is_dir():
         if pattern is not None:
             raise FileError(f"The pattern is for a folder, which {source} is not.")
-        found = list(map(Path, glob.glob(source, recursive=True)))
-        return sorted(path for path in found if _is_input(path))
+        named = map(Path, glob.glob(source, recursive=True))
+        found = sorted(path for path in named if _is_input(path))
+        if is_remote(output):
+            return found
+        made = output.resolve()  # where results of before are no inputs
+        return [path for path in found if made not in path.resolve().parents] or found
     try:
         found = list(root.glob("*" if pattern is None else pattern))
     except (ValueError, NotImplementedError, IndexError) as error:  # the last for "."

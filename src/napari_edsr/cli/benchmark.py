@@ -45,7 +45,9 @@ def benchmark(
     ] = None,
     scale: Annotated[
         int | None,
-        typer.Option(help="2, 3 or 4.", show_default="that of the model"),
+        typer.Option(
+            help="2, 3 or 4.", show_default="that of the model; of several, the least"
+        ),
     ] = None,
     lr: Annotated[
         Path | None,
@@ -76,7 +78,8 @@ def benchmark(
     truths = files.images_in(hr)
     with notes_off_the_output(json):
         network = load_model(name)
-    factor = checked_scale(network.config, scale)
+    own = network.config.scales[0]
+    factor = checked_scale(network.config, own if scale is None else scale)
     job = iter_benchmark(
         network,
         truths,

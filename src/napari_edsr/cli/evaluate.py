@@ -36,13 +36,14 @@ Line = tuple[tuple[str, str], Score]
 
 def evaluate(
     prediction: Annotated[
-        Path, typer.Argument(metavar="PREDICTION", help="A file, an OME-Zarr, or a folder.")
+        Path,
+        typer.Argument(metavar="PREDICTION", help="A file, an OME-Zarr, or a folder."),
     ],
     truth: Annotated[
         Path,
         typer.Argument(
             metavar="TRUTH",
-            help="A file, or a folder with the same names; predictions may end in _x2.",
+            help="One too, or a folder with the same names; predictions may end in _x2.",
         ),
     ],
     protocol: Annotated[
@@ -107,7 +108,7 @@ def _pairs(
         return [(prediction, truth)], []
     for path in (prediction, truth):
         if path.exists() and path not in folders:
-            raise FileError(f"{path} is a file; name two files, or two folders.")
+            raise FileError(f"{path} is no folder; name two files, or two folders.")
     truths, found = _images_in(truth), _images_in(prediction)
     matching = files.matching_images(truths, found, scale)
     unused = [path.name for path in found if path not in matching]
@@ -119,8 +120,9 @@ def _is_folder(path: Path) -> bool:
 
 
 def _images_in(folder: Path) -> list[Path]:
+    """Image files, or where there are none OME-Zarr."""
     stores = filter(is_zarr, folder.iterdir()) if folder.is_dir() else ()
-    return sorted([*stores, *files.images_at(folder)]) or files.images_in(folder)
+    return files.images_at(folder) or sorted(stores) or files.images_in(folder)
 
 
 def _mean(scores: Sequence[FileScore]) -> Score:
