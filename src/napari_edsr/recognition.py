@@ -68,8 +68,10 @@ def _inner(contents: object) -> object:
     parts = contents if isinstance(contents, Mapping) else {}
     inner = {key: part for key, part in parts.items() if isinstance(part, Mapping)}
     known = next((inner[key] for key in _WRAPPERS if key in inner), None)
-    if known is not None or _is_network(parts):
-        return contents if known is None else known
+    if known is not None:
+        return known
+    if _is_network(parts):
+        return contents
     likely = {str(key): part for key, part in inner.items() if _is_network(part)}
     averaged = [part for key, part in likely.items() if key.lower().endswith("ema")]
     different = {id(part): part for part in averaged or likely.values()}
