@@ -38,7 +38,6 @@ _DROPPED = (
     "auto_contrast",
 )
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-_UNREADABLE = "What the result says of its making cannot be read; upscale it again."
 _MAPS = ("map", "uncertainty", "consistency")  # what the metadata of maps say
 _ROUNDING = 1e-6  # pixels by which a way through the world may be off
 
@@ -61,8 +60,14 @@ def record_of(layer: Layer) -> Mapping[str, Any]:
     return about if isinstance(about, dict) else {}
 
 
-def recorded_scale(about: Mapping[str, Any]) -> int:
-    """By which factor a result was upscaled.
+def recorded_place(about: Mapping[str, Any]) -> tuple[int, Region]:
+    """By which factor a result was upscaled, and from which part of its source.
+
+    Returns
+    -------
+    int
+    Region
+        In pixels of the source; empty for all of it.
 
     Raises
     ------
@@ -70,27 +75,16 @@ def recorded_scale(about: Mapping[str, Any]) -> int:
         If what its metadata say cannot be understood.
     """
     try:
-        return int(about["scale"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ImageError(_UNREADABLE) from error
-
-
-def recorded_region(about: Mapping[str, Any]) -> Region:
-    """Which part of its source a result shows, in pixels; empty for all of it.
-
-    Raises
-    ------
-    ImageError
-        If what its metadata say cannot be understood.
-    """
-    try:
-        return {
+        region = {
             axis: (int(start), int(stop))
             for axis, (start, stop) in (about.get("region") or {}).items()
             if axis != "S"
         }
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ImageError(_UNREADABLE) from error
+        return int(about["scale"]), region
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ImageError(
+            "What the result says of its making cannot be read; upscale it again."
+        ) from error
 
 
 def is_preview(layer: Layer) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_edsr._qt.layers import record_of, recorded_region, recorded_scale
+from napari_edsr._qt.layers import record_of, recorded_place
 from napari_edsr._qt.pairing import (
     TOLERANCE,
     Misfit,
@@ -115,9 +115,8 @@ def _by_source(truth: Image, result: Image, low: Image | None) -> Alignment | No
 
 def _recorded_corner(about: Mapping[str, Any]) -> NDArray[np.int_]:
     """Row and column at which a result begins on that of its whole source."""
-    region = recorded_region(about)
-    firsts = [region.get(axis, (0, 0))[0] for axis in "YX"]
-    return recorded_scale(about) * np.array(firsts, int)
+    scale, region = recorded_place(about)
+    return scale * np.array([region.get(axis, (0, 0))[0] for axis in "YX"], int)
 
 
 def _by_world(truth: Image, candidate: Image) -> Alignment:

@@ -15,8 +15,7 @@ from napari_edsr._qt.layers import (
     layer_spec,
     map_settings,
     record_of,
-    recorded_region,
-    recorded_scale,
+    recorded_place,
 )
 from napari_edsr._qt.live import source_of as made_from
 from napari_edsr._qt.pairing import Match, Misfit, find_partner
@@ -119,8 +118,7 @@ def _recorded_origin(
     """By the name and the region that the metadata tell; a known layer has any name."""
     if about.get("partial"):
         raise ImageError(f"{result.name} is not finished; upscale its input again.")
-    scale, name = recorded_scale(about), about.get("source")
-    region = recorded_region(about)
+    (scale, region), name = recorded_place(about), about.get("source")
     known = [layer for layer in others if layer is made_from(result)]
     named = [layer for layer in others if name in (None, layer.name)]
     problem = ImageError(_none_open(result, name))
@@ -137,13 +135,12 @@ def _recorded_origin(
 
 def _origin_in(source: Image, match: Match, about: Mapping[str, Any]) -> Origin:
     """What a match says of all the source, of which a part was upscaled."""
-    region = recorded_region(about)
+    scale, region = recorded_place(about)
     starts = {axis: region.get(axis, (0, 0))[0] for axis in "YX"}
     place = {
         axis: (starts[axis] + start, starts[axis] + stop)
         for axis, (start, stop) in match.lr.items()
     }
-    scale = recorded_scale(about)
     return Origin(source, scale, {**region, **place}, match.hr, about)
 
 
