@@ -15,6 +15,7 @@ from napari._qt.containers import QtLayerList
 from napari._qt.layer_controls.qt_layer_controls_container import (
     QtLayerControlsContainer,
 )
+from napari._qt.widgets.qt_progress_bar import QtLabeledProgressBar
 from napari.utils.progress import progress
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar
@@ -151,7 +152,7 @@ def test_closing_the_dock_stops_the_run(docked, qtbot, image, monkeypatch):
 
 @pytest.mark.gui
 def test_activity_dock_shows_parts_of_a_tile(docked):
-    bar = ActivityBar("Upscaling", lambda: None)
+    bar = ActivityBar("Upscaling")
     bar.move_to(1.125, 3)
     shown = docked[0].window._qt_window.findChildren(QProgressBar)
     assert (375, 1000) in [(each.value(), each.maximum()) for each in shown]
@@ -214,6 +215,23 @@ def test_saved_file_keeps_pixels_and_their_size(
     assert (saved.pixel_size["X"], saved.unit) == (pytest.approx(0.1), "µm")
     assert suggested == ["cells_x2_tiny_x2.tif"]
     assert widget.panel.outcome.text() == "Saved out.tif."
+
+
+@pytest.mark.gui
+def test_no_button_to_cancel_a_save(docked, qtbot, image, tmp_path):
+    """A file is written in one step, so the button would do nothing."""
+    viewer, widget = docked
+    layer = viewer.add_image(image)
+    have_button = []
+
+    def look(_path):
+        for bar in viewer.window._qt_window.findChildren(QtLabeledProgressBar):
+            have_button.append(not bar.cancel_button.isHidden())
+
+    widget.saver.saved.connect(look)
+    with qtbot.waitSignal(widget.saver.saved, timeout=WAIT):
+        widget.saver.save(str(tmp_path / "out.tif"), layer)
+    assert have_button == [False]
 
 
 @pytest.mark.fault(

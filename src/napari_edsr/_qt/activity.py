@@ -5,29 +5,23 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
-from napari.utils.progress import cancelable_progress
+from napari.utils.progress import cancelable_progress, progress
 from qtpy.QtWidgets import QApplication, QLabel
 
 _SPINNER_SPEED = 10  # percent: some three pictures a second
 _PARTS = 1000  # that the bar is divided into
 
 
-class ActivityBar(cancelable_progress):
-    """A bar in napari's activity dock whose cancel button calls `on_cancel`.
+class ActivityBar(progress):
+    """A bar in napari's activity dock.
 
     It lives on the main thread only. Without a viewer's window it draws nothing.
     """
 
-    def __init__(self, description: str, on_cancel: Callable[[], object]) -> None:
-        self._on_cancel = on_cancel
+    def __init__(self, description: str) -> None:
         self._is_closed = self._is_divided = False
         super().__init__(desc=description, total=0, file=io.StringIO())
         _calm_spinners()
-
-    def cancel(self) -> None:
-        """Called by the button in the activity dock."""
-        super().cancel()
-        self._on_cancel()
 
     def close(self) -> None:
         """Take it out of the dock; again does no harm."""
@@ -41,6 +35,19 @@ class ActivityBar(cancelable_progress):
             self._is_divided = True
             self.total = _PARTS
         self.update(round(done / total * _PARTS) - self.n)
+
+
+class CancelableActivityBar(ActivityBar, cancelable_progress):
+    """One with a button, which calls `on_cancel`."""
+
+    def __init__(self, description: str, on_cancel: Callable[[], object]) -> None:
+        self._on_cancel = on_cancel
+        super().__init__(description)
+
+    def cancel(self) -> None:
+        """Called by the button in the activity dock."""
+        super().cancel()
+        self._on_cancel()
 
 
 def _calm_spinners() -> None:

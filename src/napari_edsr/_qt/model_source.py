@@ -73,7 +73,8 @@ class ModelSource(QObject):
         job.start()
 
     def _reading(self, path: str) -> Job:
-        job = Job(iter_recognise(path), f"Reading {Path(path).name}", self)
+        title = f"Reading {Path(path).name}"
+        job = Job(iter_recognise(path), title, self, is_cancelable=False)
         job.failed.connect(self._on_failed)
         job.ended.connect(job.deleteLater)
         return job

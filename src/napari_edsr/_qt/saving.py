@@ -86,6 +86,7 @@ class ResultSaver(QObject):
             iter_write(path, layer.data, layer.as_layer_data_tuple()[1]),
             f"Saving {Path(path).name}",
             self,
+            is_cancelable=False,
         )
         job.returned.connect(self.saved)
         job.failed.connect(self._on_failed)

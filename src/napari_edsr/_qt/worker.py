@@ -17,7 +17,7 @@ from typing import Any
 from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
-from napari_edsr._qt.activity import ActivityBar
+from napari_edsr._qt.activity import ActivityBar, CancelableActivityBar
 from napari_edsr._qt.garbage import old_objects
 from napari_edsr._qt.turns import turns
 from napari_edsr.errors import EDSRError, EDSRWarning
@@ -155,6 +155,8 @@ class Job(QObject):
         What the activity dock calls it; empty for a job that does not show there.
     parent : QObject, optional
         With it the job is stopped when the parent is destroyed.
+    is_cancelable : bool, optional
+        Whether the activity dock has a button for `cancel_asked`.
     """
 
     yielded = Signal(object)
@@ -170,8 +172,11 @@ class Job(QObject):
         job: Generator[Any, None, Any],
         description: str = "",
         parent: QObject | None = None,
+        *,
+        is_cancelable: bool = True,
     ) -> None:
         super().__init__(parent)
+        self._is_cancelable = is_cancelable
         self._worker = _make_worker(job, is_task=bool(description))
         self._description = description
         self._bar: ActivityBar | None = None
@@ -228,9 +233,14 @@ class Job(QObject):
             self._worker.start()
 
     def _start_shown(self) -> None:
-        self._bar = ActivityBar(self._description, self.cancel_asked.emit)
+        self._bar = self._make_bar()
         self.destroyed.connect(self._bar.close)
         self._worker.start()
+
+    def _make_bar(self) -> ActivityBar:
+        if not self._is_cancelable:
+            return ActivityBar(self._description)
+        return CancelableActivityBar(self._description, self.cancel_asked.emit)
 
     def stop(self) -> None:
         """Ask it to end after the step it is at; `stopped` tells when it has."""
