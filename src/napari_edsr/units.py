@@ -8,7 +8,7 @@ from typing import Any
 PlanePixelSize = tuple[float | None, float | None]
 
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "µm": 1e-6, "nm": 1e-9, "pm": 1e-12}
-_METRES |= {"inch": 0.0254, "Å": 1e-10}
+_METRES |= {"inch": 0.0254, "Å": 1e-10, "km": 1e3, "dm": 0.1}
 _SPELLINGS = {
     **dict.fromkeys(("um", "μm", r"\u00b5m", "micron", "microns", "micrometer"), "µm"),
     **dict.fromkeys(("micrometre", "micrometers", "micrometres"), "µm"),
@@ -16,6 +16,9 @@ _SPELLINGS = {
     **dict.fromkeys(("millimeter", "millimetre"), "mm"),
     **dict.fromkeys(("centimeter", "centimetre"), "cm"),
     **dict.fromkeys(("meter", "metre"), "m"),
+    **dict.fromkeys(("picometer", "picometre"), "pm"),
+    **dict.fromkeys(("decimeter", "decimetre"), "dm"),
+    **dict.fromkeys(("kilometer", "kilometre"), "km"),
     **dict.fromkeys(("in", "inches"), "inch"),
     **dict.fromkeys(("angstrom", "ångström"), "Å"),
     **dict.fromkeys(("pixel", "pixels", "px", "none"), ""),

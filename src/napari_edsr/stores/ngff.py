@@ -10,12 +10,13 @@ import numpy as np
 
 from napari_edsr.errors import FileError
 from napari_edsr.files import ImageFile
-from napari_edsr.units import converted, seconds
+from napari_edsr.units import converted, seconds, unit_name
 
 VERSION = "0.5"
 _UNITS = {
     **{"µm": "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter"},
     **{"m": "meter", "pm": "picometer", "Å": "angstrom", "inch": "inch"},
+    **{"km": "kilometer", "dm": "decimeter"},
 }
 _NAMES = {name: unit for unit, name in _UNITS.items()}
 _RGB = ("FF0000", "00FF00", "0000FF", "FFFFFF")
@@ -229,26 +230,28 @@ def read_place(attributes: Mapping[str, Any], axes: str) -> Place:
     unit = _short(units.get("X", ""))
     to_ours = np.array([_factor(a, _short(units[a]), unit) for a in axes])
     sizes, origin = sizes * to_ours, origin * to_ours
-    channels = attributes.get("omero", {}).get("channels", [])
-    windows = [channel.get("window", {}) for channel in channels]
+    channels = (attributes.get("omero") or {}).get("channels") or []
+    windows = [channel.get("window") or {} for channel in channels]
     known = all({"start", "end"} <= set(window) for window in windows)
     calibrated = any(units.values()) or not np.allclose(sizes, 1)
+    # Of T and Z alone 1 without a unit is what stands where nothing is known.
+    told = {a for a, s in zip(axes, sizes, strict=True) if units[a] or s != 1}
     return Place(
         {
             a: float(s)
             for a, s in zip(axes, sizes, strict=True)
-            if calibrated and a in "TZYX"
+            if calibrated and (a in "YX" or (a in "TZ" and a in told))
         },
         {a: float(o) for a, o in zip(axes, origin, strict=True) if a in "TZYX"},
         unit,
-        tuple(str(channel.get("label", "")) for channel in channels),
-        tuple(str(channel.get("color", _GREY)) for channel in channels),
+        tuple(str(channel.get("label") or "") for channel in channels),
+        tuple(str(channel.get("color") or _GREY) for channel in channels),
         [(w["start"], w["end"]) for w in windows] if windows and known else None,
     )
 
 
 def _short(name: str) -> str:
-    return _NAMES.get(name, name)
+    return unit_name(_NAMES.get(name, name))
 
 
 def _factor(axis: str, own: str, unit: str) -> float:

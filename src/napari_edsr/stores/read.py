@@ -13,10 +13,16 @@ from napari_edsr.images import as_dask, leading_axes
 from napari_edsr.stores import ngff
 from napari_edsr.stores.location import open_group, zarr
 
+#: Files of which a group has one, in zarr 3 and 2.
+_OF_GROUPS = ("zarr.json", ".zgroup")
+
 
 def is_zarr(path: Path) -> bool:
-    """Whether a name is that of a zarr folder."""
-    return path.suffix.lower() == ".zarr" and path.is_dir()
+    """Whether a folder is one of zarr, by its name or by what every group has."""
+    if not path.is_dir():
+        return False
+    named_so = path.suffix.lower() == ".zarr"
+    return named_so or any((path / name).is_file() for name in _OF_GROUPS)
 
 
 def read_zarr(path: Path, axes: str | None = None) -> ImageFile:
@@ -38,11 +44,21 @@ def read_zarr(path: Path, axes: str | None = None) -> ImageFile:
         group = open_group(path.absolute(), mode="r")  # others may read it elsewhere
         attributes = dict(group.attrs)
         about = attributes.get("ome", attributes)
+        _refuse_collection(path, about)
         first = about["multiscales"][0]
         level = group[first["datasets"][0]["path"]]
         stored = _letters(first["axes"], attributes)
         place = ngff.read_place(about, stored)
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+    except FileError:  # says what to do already
+        raise
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise FileError(
             f"{path} holds no image in OME-Zarr 0.4 or 0.5; convert it first."
         ) from error
@@ -66,6 +82,16 @@ def read_zarr(path: Path, axes: str | None = None) -> ImageFile:
     )
 
 
+def _refuse_collection(path: Path, about: Mapping[str, Any]) -> None:
+    """What holds images, and is none, says so in its metadata."""
+    examples = {"bioformats2raw.layout": "0", "plate": "A/1/0", "well": "0"}
+    for key, example in examples.items():
+        if key in about and "multiscales" not in about:
+            raise FileError(
+                f"{path} holds several images; name one of them, such as {path / example}."
+            )
+
+
 def _limits(place: ngff.Place, stored: str) -> list[tuple[float, float]] | None:
     """One pair for each channel; samples share theirs."""
     pairs = list(place.contrast_limits or [])
@@ -74,11 +100,23 @@ def _limits(place: ngff.Place, stored: str) -> list[tuple[float, float]] | None:
 
 def _letters(entries: list[Mapping[str, Any]], attributes: Mapping[str, Any]) -> str:
     """One letter for each axis; the channels of a colour image of ours are samples."""
-    names = [str(entry["name"]).upper() for entry in entries]
-    letters = leading_axes(len(names) - 2, names) + "YX"
+    names = [_letter(entry) for entry in entries]
+    plane = {at: name for at, name in enumerate(names) if name in ("Y", "X")}
+    if sorted(plane.values()) != ["X", "Y"]:
+        plane = {len(names) - 2: "Y", len(names) - 1: "X"}
+    others = [name for at, name in enumerate(names) if at not in plane]
+    leading = iter(leading_axes(len(others), others))
+    letters = "".join(plane.get(at) or next(leading) for at in range(len(names)))
     ours = attributes.get(PROVENANCE)
     colours = isinstance(ours, dict) and "S" in ours.get("asked", {}).get("axes", "")
     return letters.replace("C", "S") if colours else letters
+
+
+def _letter(entry: Mapping[str, Any]) -> str:
+    """What an axis is called; a name of several letters says less than its type."""
+    name = str(entry["name"]).upper()
+    kinds = {"time": "T", "channel": "C"}
+    return name if len(name) == 1 else kinds.get(str(entry.get("type")), name)
 
 
 def _provenance(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
