@@ -209,6 +209,22 @@ def refuse_inputs(jobs: Sequence[Job]) -> None:
         for output in (job.target, *job.maps.values()):
             if output.exists() and _identity(output) in sources:
                 raise FileError(f"{output} is the input itself; name another output.")
+    _refuse_nested(jobs)
+
+
+def _refuse_nested(jobs: Sequence[Job]) -> None:
+    """An OME-Zarr is a folder, which nothing else may be written into or replace."""
+    sources, targets = (
+        {path.resolve() for path in paths if not is_remote(path)}
+        for paths in ([job.source for job in jobs], [job.target for job in jobs])
+    )
+    inside = [path for path in targets if not sources.isdisjoint(path.parents)]
+    around = [path for path in sources if not targets.isdisjoint(path.parents)]
+    if inside or around:
+        raise FileError(
+            f"{(inside or around)[0]} lies inside an input or an output; "
+            "name an output beside it."
+        )
 
 
 def _identity(path: Path) -> tuple[Any, ...]:
