@@ -7,10 +7,12 @@ import pytest
 import tifffile
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from stored_files import files_of
 
 from napari_edsr.errors import EDSRWarning, FileError
-from napari_edsr.files import read_image, write_image
+from napari_edsr.files import read_image, tiff_read, write_image
 from napari_edsr.files.common import ImageFile
+from napari_edsr.stores.read import read_zarr
 
 XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description '
@@ -203,3 +205,126 @@ def test_files_are_written_for_any_number_of_leading_axes(tmp_path, rng):
     write_image(tmp_path / "a.tif", ImageFile(data, "VWTZYX"))
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data.squeeze(),
                                   data.squeeze())  # fmt: skip
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("dtype", [">u2", ">f4", "<i8", ">u8"])
+def test_numbers_are_this_machines_however_they_are_read(
+    tmp_path, monkeypatch, dtype, in_memory
+):
+    """Zarr does not know all names of the types that C has."""
+    data = np.arange(6 * 50).reshape(6, 50).astype(dtype)
+    order = ">" if dtype[0] == ">" else "<"
+    tifffile.imwrite(tmp_path / "a.tif", data, byteorder=order)
+    monkeypatch.setattr(tiff_read, "_SHARE_IN_MEMORY", float(in_memory))
+    found = read_image(tmp_path / "a.tif").data
+    assert found.dtype.str == np.dtype(dtype[1:]).str
+    assert found.dtype.char == np.dtype(np.dtype(dtype).name).char
+    np.testing.assert_array_equal(np.asarray(found), data)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_long_integers_go_into_ome_zarr(run, tiny, tmp_path, dtype):
+    data = np.arange(8 * 9).reshape(8, 9).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", data)
+    arguments = (tmp_path / "a.tif", tmp_path / "o.ome.zarr", "--model", tiny)
+    assert run("upscale", *arguments)[0] == 0
+    assert read_zarr(tmp_path / "o.ome.zarr").data.dtype == dtype
+
+
+def test_planes_that_are_missing_are_told(tmp_path, rng):
+    data = noise(rng, (3, 8, 9))
+    tifffile.imwrite(tmp_path / "whole.ome.tif", data, metadata={"axes": "ZYX"})
+    xml = tifffile.tiffcomment(tmp_path / "whole.ome.tif")
+    declared = xml.replace('SizeZ="3"', 'SizeZ="5"').replace(
+        'PlaneCount="3"', 'PlaneCount="5"'
+    )
+    path = tmp_path / "short.ome.tif"
+    options = {"photometric": "minisblack", "metadata": None}
+    tifffile.imwrite(path, data, description=declared.encode(), **options)
+    image = read_image(path)
+    assert image.data.shape == (5, 8, 9)
+    np.testing.assert_array_equal(image.data[:3], data)
+    assert any("2 of 5 planes are missing" in note for note in image.notes)
+    assert not read_image(tmp_path / "whole.ome.tif").notes
+
+
+def test_pages_with_palettes_of_their_own_are_refused(tmp_path):
+    ramp, none = np.arange(256, dtype="u2") * 257, np.zeros(256, "u2")
+    page = np.arange(64, dtype="u1").reshape(8, 8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for colours in ([ramp, none, none], [none, ramp, none]):
+            writer.write(page, photometric="palette", colormap=colours, metadata=None)
+    with pytest.raises(FileError, match="palettes of their own; convert it to RGB"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif"])
+def test_a_step_in_a_unit_of_its_own(tmp_path, rng, suffix):
+    """ImageJ may give each axis one."""
+    metadata = {"axes": "ZYX", "unit": "micron", "spacing": 200.0, "zunit": "nm"}
+    tifffile.imwrite(
+        tmp_path / "a.tif", noise(rng, (2, 8, 9)), imagej=True,
+        resolution=(4, 4), metadata=metadata,
+    )  # fmt: skip
+    image = read_image(tmp_path / "a.tif")
+    assert image.pixel_size == pytest.approx({"Z": 0.2, "Y": 0.25, "X": 0.25})
+    write_image(tmp_path / f"b{suffix}", image)
+    again = read_image(tmp_path / f"b{suffix}")
+    assert (again.unit, again.pixel_size) == ("µm", pytest.approx(image.pixel_size))
+
+
+@pytest.mark.parametrize(
+    ("unit", "written"), [("Å", "Å"), ("km", "km"), ("inch", "in"), ("furlong", None)]
+)
+def test_ome_has_no_unit_but_those_of_its_schema(tmp_path, rng, unit, written):
+    sizes = {"Y": 0.5, "X": 0.5}
+    image = ImageFile(noise(rng, (8, 9), "uint16"), "YX", sizes, unit)
+    write_image(tmp_path / "a.ome.tif", image)
+    xml = tifffile.tiffcomment(tmp_path / "a.ome.tif").replace("&#197;", "Å")
+    assert (f'PhysicalSizeXUnit="{written}"' in xml) == (written is not None)
+    assert ("PhysicalSizeX=" in xml) == (written is not None)
+
+
+def test_a_unit_that_imagej_cannot_spell(tmp_path, rng):
+    """Its own metadata take ASCII alone."""
+    sizes = {"Y": 0.5, "X": 0.5}
+    image = ImageFile(noise(rng, (8, 9), "uint16"), "YX", sizes, "Å")
+    write_image(tmp_path / "a.tif", image)
+    again = read_image(tmp_path / "a.tif")
+    assert (again.unit, again.pixel_size) == ("Å", sizes)
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_axes_that_ome_zarr_has_not_are_refused_first(run, tiny, tmp_path, rng, more):
+    tifffile.imwrite(tmp_path / "a.tif", noise(rng, (2, 3, 2, 8, 9)))
+    arguments = (tmp_path / "a.tif", tmp_path / "o.ome.zarr", "--model", tiny)
+    code, _, error = run("upscale", *arguments, *more)
+    assert code == 1
+    assert error.strip().endswith(
+        "name axes among T, C, Z, Y and X, or upscale in memory."
+    )
+    assert not (tmp_path / "o.ome.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("i.ome.zarr", "i.ome.zarr/o.ome.zarr"),
+        ("i.ome.zarr", "i.ome.zarr/o.tif"),
+        ("w.ome.zarr/a.tif", "w.ome.zarr"),
+    ],
+)
+def test_outputs_inside_of_inputs_and_around_them(
+    run, tiny, tmp_path, rng, source, target
+):
+    tifffile.imwrite(tmp_path / "a.tif", noise(rng, (8, 9)))
+    made = tmp_path / "i.ome.zarr"
+    run("upscale", tmp_path / "a.tif", made, "--model", tiny)
+    (tmp_path / "w.ome.zarr").mkdir()
+    (tmp_path / "a.tif").rename(tmp_path / "w.ome.zarr" / "a.tif")
+    before = files_of(tmp_path)
+    arguments = (tmp_path / source, tmp_path / target, "--model", tiny, "--overwrite")
+    code, _, error = run("upscale", *arguments)
+    assert code == 1 and "name an output beside it." in error
+    assert files_of(tmp_path) == before

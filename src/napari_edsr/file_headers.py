@@ -13,6 +13,7 @@ from napari_edsr.file_jobs import Job
 from napari_edsr.files import ImageFile
 from napari_edsr.images import ImageSpec, understand
 from napari_edsr.stores.location import is_remote
+from napari_edsr.stores.ngff import stored_axes
 from napari_edsr.stores.read import is_zarr, read_zarr
 
 
@@ -79,8 +80,9 @@ def read(source: Path, axes: str | None = None, *, pixels: bool = True) -> Image
 
 
 def check_format(job: Job, image: ImageFile, spec: ImageSpec, scale: int) -> str:
-    """Say what the format of the result loses; an `ImageError` if that is too much."""
+    """Say what the format of the result loses; an `EDSRError` if that is too much."""
     if job.to_store:
+        stored_axes(image.axes)
         return ""
     shape = spec.output_shape(scale)
     return files.check_writable(job.target, image.axes, shape, spec.dtype) or ""

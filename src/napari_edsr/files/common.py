@@ -100,8 +100,9 @@ def blank(shape: Sequence[int], dtype: Any) -> NDArray:
 
 
 def native(data: NDArray) -> NDArray:
-    """In the byte order of this machine."""
-    return data.astype(data.dtype.newbyteorder("="), copy=False)
+    """In the byte order of this machine, and of two integers alike the one zarr knows."""
+    dtype = np.dtype(data.dtype.name)
+    return data.astype(dtype, copy=False).view(dtype)
 
 
 def arranged(data: NDArray, axes: str) -> tuple[NDArray, str]:

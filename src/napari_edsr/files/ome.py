@@ -17,6 +17,10 @@ from napari_edsr.units import converted, unit_name
 
 _IMAGE_KEPT = ("Name", "Description", "AcquisitionDate")
 _PIXELS_KEPT = ("SignificantBits",)
+#: Lengths of the schema that microscopes have; it is not valid with any other.
+_UNITS = frozenset(
+    ("km", "m", "dm", "cm", "mm", "µm", "nm", "pm", "fm", "Å", "in", "ft", "pixel")
+)
 _NOT_KEPT = ("Instrument", "ROI", "Plate", "Screen", "Dataset", "Project")
 
 
@@ -107,10 +111,11 @@ def ome_metadata(image: ImageFile) -> dict[str, Any]:
     """As `tifffile.imwrite` takes it, for an image in the order of its axes."""
     metadata = dict(image.metadata.get("ome", {}))
     metadata["axes"] = image.axes
+    unit = "in" if image.unit == "inch" else image.unit
     for axis in "XYZ":
-        if axis in image.pixel_size and image.unit:
+        if axis in image.pixel_size and unit in _UNITS:
             metadata[f"PhysicalSize{axis}"] = image.pixel_size[axis]
-            metadata[f"PhysicalSize{axis}Unit"] = _ome_unit(image.unit)
+            metadata[f"PhysicalSize{axis}Unit"] = unit
     if "T" in image.pixel_size:
         metadata["TimeIncrement"] = image.pixel_size["T"]
         metadata["TimeIncrementUnit"] = "s"
@@ -120,10 +125,6 @@ def ome_metadata(image: ImageFile) -> dict[str, Any]:
         entry = {"Namespace": PROVENANCE, "Value": text}
         metadata["CommentAnnotation"] = [*metadata.get("CommentAnnotation", []), entry]
     return metadata
-
-
-def _ome_unit(unit: str) -> str:
-    return "in" if unit == "inch" else unit
 
 
 def _fit_lists(metadata: dict[str, Any], image: ImageFile) -> None:

@@ -33,7 +33,7 @@ from napari_edsr.files.common import (
 )
 from napari_edsr.images import as_dask, leading_axes
 from napari_edsr.plan import free_memory
-from napari_edsr.units import unit_name
+from napari_edsr.units import converted, unit_name
 
 _P = tifffile.PHOTOMETRIC
 _UNREADABLE: dict[int, str] = {
@@ -88,6 +88,7 @@ def read_tiff(path: Path, axes: str | None = None, *, pixels: bool = True) -> Im
         guessed = _name_unknown_axes(image)
         _refuse_damage(path, complaints)
         _read_metadata(tif, series, image)
+        _refuse_several_palettes(path, series)
         _convert_colours(page, image, axes)
         if guessed and axes is None:
             image.notes += (
@@ -124,12 +125,13 @@ class _Mapped:
     def __init__(self, path: Path, series: Any) -> None:
         order = series.keyframe.parent.byteorder
         self.shape, self.ndim = series.shape, len(series.shape)
-        self.dtype = series.dtype.newbyteorder(order)
+        self.dtype = np.dtype(series.dtype.name)
+        self._stored = series.dtype.newbyteorder(order)
         self._path, self._offset = path, series.dataoffset
 
     def __getitem__(self, index: Any) -> NDArray:
-        pixels = np.memmap(self._path, self.dtype, "r", self._offset, self.shape)
-        return np.array(pixels[index])
+        pixels = np.memmap(self._path, self._stored, "r", self._offset, self.shape)
+        return native(np.array(pixels[index]))
 
 
 @contextmanager
@@ -188,6 +190,12 @@ def _read_metadata(tif: Any, series: Any, image: ImageFile) -> None:
         _from_plain(tif, page, image)
     if tif.is_lsm:
         _from_lsm(tif.lsm_metadata, image)
+    missing = sum(page is None for page in series.pages)
+    if missing:
+        image.notes += (
+            f"{missing} of {len(series.pages)} planes are missing, and black: the file "
+            "was cut short, or others of the image do not lie beside it.",
+        )
     if len(tif.series) > 1:
         image.notes += (f"Of {len(tif.series)} images in the file the first is used.",)
 
@@ -225,6 +233,11 @@ def _from_imagej(metadata: dict[str, Any], image: ImageFile) -> None:
         image.unit = unit_name(metadata["unit"])
     if "Z" in image.axes and positive(metadata.get("spacing")):
         image.pixel_size["Z"] = float(metadata["spacing"])
+    for axis in "YZ":  # each may have a unit of its own
+        own = unit_name(kept.pop(f"{axis.lower()}unit", image.unit))
+        if axis in image.pixel_size:
+            size = image.pixel_size[axis]
+            image.pixel_size[axis] = converted(size, own, image.unit) or size
     if "T" in image.axes and positive(metadata.get("finterval")):
         image.set_interval(float(metadata["finterval"]), metadata.get("tunit", "s"))
         if "T" in image.pixel_size and "tunit" in kept:
@@ -295,6 +308,17 @@ def _convert_colours(page: Any, image: ImageFile, axes: str | None) -> None:
     if page.photometric == _P.YCBCR and _is_raw(page):
         _convert_ycbcr(image)
     _spread_few_bits(page, image)
+
+
+def _refuse_several_palettes(path: Path, series: Any) -> None:
+    page = series.keyframe
+    if page.photometric != _P.PALETTE or page.colormap is None:
+        return
+    palettes = (getattr(other, "colormap", None) for other in series.pages)
+    if any(not np.array_equal(p, page.colormap) for p in palettes if p is not None):
+        raise FileError(
+            f"The pages of {path.name} have palettes of their own; convert it to RGB first."
+        )
 
 
 def _apply_palette(page: Any, image: ImageFile) -> None:

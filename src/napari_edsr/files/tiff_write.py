@@ -80,7 +80,12 @@ def _fits_imagej(image: ImageFile) -> bool:
         and image.size("S") in (1, 3)
         and image.icc is None
         and image.data.nbytes < _CLASSIC_LIMIT
+        and _imagej_unit(image.unit).isascii()
     )
+
+
+def _imagej_unit(unit: str) -> str:
+    return unit.replace("µ", "u")
 
 
 def in_order(image: ImageFile, container: str) -> ImageFile:
@@ -117,7 +122,7 @@ def _imagej(image: ImageFile) -> dict[str, Any]:
     metadata["axes"] = image.axes
     metadata["Info"] = with_provenance_line(metadata.get("Info"), image)
     if image.unit:
-        metadata["unit"] = image.unit.replace("µ", "u")
+        metadata["unit"] = _imagej_unit(image.unit)
     for axis, key in (("Z", "spacing"), ("T", "finterval")):
         if axis in image.pixel_size:
             metadata[key] = image.pixel_size[axis]

@@ -179,7 +179,7 @@ def _add_level(
         name,
         shape=size,
         chunks=[min(n, most.get(a, 1)) for a, n in zip(stored, size, strict=True)],
-        dtype=dtype.newbyteorder("="),
+        dtype=np.dtype(dtype.name),  # native, and of two alike the one zarr knows
         dimension_names=ngff.axis_names(stored),
     )
 
@@ -358,6 +358,8 @@ def _writing(path: Path) -> Iterator[None]:
     """Errors of the disk, with what to do about them."""
     try:
         yield
+    except FileError:  # says what to do already
+        raise
     except OSError as error:
         told = underlying(error)
         reason = told.strerror or str(told)
