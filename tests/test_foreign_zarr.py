@@ -111,3 +111,17 @@ def test_what_holds_several_images_names_one(tmp_path, attributes, example):
     with pytest.raises(FileError, match="several images") as told:
         read_zarr(path)
     assert f"such as {path / example}." in str(told.value)
+
+
+@pytest.mark.fault(
+    "Images: an OME-Zarr of which a part is damaged",
+    "An error says that a part cannot be read, and to copy the file again.",
+)
+def test_a_damaged_part(store, run, tiny, tmp_path, rng):
+    source = store(rng.integers(0, 255, (8, 9), dtype=np.uint8), plain("yx"))
+    (source / "0" / "0.0").write_bytes(b"\x28\xb5\x2f\xfd nothing")
+    code, _, error = run("upscale", source, tmp_path / "o.tif", "--model", tiny)
+    assert code == 1
+    assert "A part of the image cannot be read" in error
+    assert "copy or export it again" in error
+    assert not (tmp_path / "o.tif").exists()

@@ -328,3 +328,15 @@ def test_outputs_inside_of_inputs_and_around_them(
     code, _, error = run("upscale", *arguments)
     assert code == 1 and "name an output beside it." in error
     assert files_of(tmp_path) == before
+
+
+def test_an_ome_tiff_whose_metadata_lie_elsewhere(tmp_path, rng):
+    data = noise(rng, (8, 9))
+    xml = (
+        '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/'
+        '2016-06"><BinaryOnly MetadataFile="a.companion.ome" UUID="urn:uuid:1"/></OME>'
+    )
+    tifffile.imwrite(tmp_path / "a.ome.tif", data, description=xml, metadata=None)
+    image = read_image(tmp_path / "a.ome.tif")
+    np.testing.assert_array_equal(image.data, data)
+    assert any("stands in a.companion.ome" in note for note in image.notes)

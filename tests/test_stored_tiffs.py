@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from napari_edsr import drain, iter_upscale, storing, upscale
 from napari_edsr import plan as tile_plan
 from napari_edsr.errors import FileError
 from napari_edsr.events import BytesDone, TileDone
-from napari_edsr.files import ImageFile, read_image, tiff_pyramid
+from napari_edsr.files import ImageFile, read_image, tiff_pyramid, write_image
 from napari_edsr.stores import plan, pyramid, staging
 from napari_edsr.stores.pyramid import halved
 from napari_edsr.units import converted
@@ -288,3 +289,15 @@ def test_a_tiff_of_another_pixel_size_is_made_anew(tiny, rng, tmp_path):
         assert converted(found.pixel_size["X"], found.unit, "µm") == pytest.approx(
             size / 2
         )
+
+
+def test_a_result_that_was_cropped_since_is_made_anew(tiny, rng, tmp_path, small_units):
+    """Fiji keeps what a file says of its making when it saves a part of it."""
+    image = rng.integers(0, 255, (100, 90), dtype=np.uint8)
+    out = tmp_path / "r.tif"
+    drain(iter_upscale(image, tiny, out=out))
+    made = read_image(out)
+    write_image(out, replace(made, data=made.data[:120, :70]))
+    again = drain(iter_upscale(image, tiny, out=out))
+    assert again.image.shape == (200, 180)
+    np.testing.assert_array_equal(read_image(out).data, made.data)

@@ -309,7 +309,13 @@ def read_plane(
     parts = {"Y": rows, "X": columns, "S": slice(None)}
     index = tuple(parts[a] if a in parts else next(places) for a in axes)
     within = "".join(axis for axis in axes if axis in parts)
-    plane = as_array(image[index])
+    try:
+        plane = np.asarray(image[index])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ImageError(
+            f"A part of the image cannot be read: {error}. If it lies in a file, that may "
+            "be damaged; copy or export it again."
+        ) from error
     if plane.ndim != len(within):  # a sparse matrix, say
         raise ImageError(
             f"A {type(image).__name__} gives no plain planes; make it a numpy array."

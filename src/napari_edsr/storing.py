@@ -164,12 +164,21 @@ def _iter_tiff(
 def _made_before(job: StoredJob) -> Stored | None:
     """A TIFF that the same run has written, if it is there."""
     try:
-        metadata = read_header(job.path).provenance or {}
+        made = read_header(job.path)
     except FileError:  # none is there, or a damaged one
         return None
+    metadata = made.provenance or {}
     if metadata.pop("asked", None) != job.asked:
         return None
+    shape = region_shape(job.slices, job.wanted.scale)
+    if _long_sides(made.data.shape) != _long_sides(shape):  # it was cropped since
+        return None
     return Stored(_published(job), metadata, was_there=True)
+
+
+def _long_sides(shape: Sequence[int]) -> list[int]:
+    """In any order; a TIFF does not keep axes of length 1."""
+    return sorted(n for n in shape if n > 1)
 
 
 def _published(job: StoredJob) -> Any:

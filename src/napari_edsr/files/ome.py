@@ -27,9 +27,15 @@ _NOT_KEPT = ("Instrument", "ROI", "Plate", "Screen", "Dataset", "Project")
 def read_ome(xml: str, image: ImageFile) -> None:
     """Fill in pixel sizes, channels and provenance of the first image."""
     root = tifffile.xml2dict(xml)["OME"]
-    first = _listed(root.get("Image"))[0]
-    pixels = first.get("Pixels", {})
     image.metadata["container"] = "ome"
+    if "Image" not in root:
+        other = (root.get("BinaryOnly") or {}).get("MetadataFile", "another file")
+        image.notes += (
+            f"What is known of the image stands in {other}, and is left out.",
+        )
+        return
+    first = _listed(root["Image"])[0]
+    pixels = first.get("Pixels", {})
     image.metadata["ome"] = _kept(first, pixels)
     _read_sizes(pixels, image)
     channels = _listed(pixels.get("Channel"))
