@@ -260,6 +260,37 @@ def test_the_model_to_start_from_is_never_written_over(run, here, tiny):
     assert (here / "tiny.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("command", "out", "place"),
+    [
+        (("finetune", "photos"), "mine.safetensors", "mine.safetensors"),
+        (("train", "mine.yaml"), "models", "models/mine.safetensors"),
+    ],
+)
+def test_a_model_of_something_else_is_never_written_over(
+    run, here, tiny, command, out, place
+):
+    path = here / place
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(tiny, path)
+    before = path.read_bytes()
+    code, said, err = run(*command, "--out", out)
+    assert (code, said) == (1, "")
+    assert f"{place} is there already, and is not of a run in" in err
+    assert "name another --out, or delete it." in err
+    assert path.read_bytes() == before
+    assert not [*here.glob("**/state.safetensors")]
+
+
+def test_the_model_of_a_run_is_written_anew_when_the_run_goes_on(run, here, tiny):
+    command = ("finetune", "photos", "--model", tiny, "--steps", "2")
+    for options in (("--minutes", "0.00001"), (), ()):
+        code, _, err = run(*command, "--out", "m.safetensors", *options)
+        assert (code, err) == (0, "")
+    told = load_model(here / "m.safetensors").provenance.extra["training"]
+    assert told["steps"] == 2
+
+
 @pytest.mark.fault(
     "Weights files: training taken up with other images, or from another model",
     "It is refused, and says what differs.",

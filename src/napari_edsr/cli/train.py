@@ -182,6 +182,8 @@ def _run(
     from napari_edsr.training import iter_train
     from napari_edsr.training_files import find_sources
 
+    path = model_path or folder / f"{config.name}.safetensors"
+    _check_free(path, folder)
     learn, measure = find_sources(config.data)
     make_folder(folder)
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun
@@ -202,9 +204,19 @@ def _run(
         _say(event)
 
     result = run_with_progress(job, f"Training {config.name}", say)
-    path = model_path or folder / f"{config.name}.safetensors"
     save_trained(result, config, path)
     _say_result(result, path)
+
+
+def _check_free(path: Path, folder: Path) -> None:
+    """Refuse to write over a model that does not come from the run in the folder."""
+    from napari_edsr.training import STATE_NAME
+
+    if path.exists() and not (folder / STATE_NAME).exists():
+        raise TrainingError(
+            f"{path} is there already, and is not of a run in {folder}; name another "
+            "--out, or delete it."
+        )
 
 
 def _say(event: Any) -> None:
