@@ -528,10 +528,21 @@ def test_nothing_to_measure_on_keeps_the_last_weights():
     "Images: nothing but a constant image to learn from",
     "An error says to add one with contrast.",
 )
-def test_nothing_to_train_on():
-    flat = Source("flat", lambda: ImageFile(np.full((32, 32), 3, "uint16"), "YX"))
+@pytest.mark.parametrize(
+    ("data", "axes"),
+    [
+        (np.full((32, 32), 3, "uint16"), "YX"),
+        (np.full((32, 32), 7, "uint8"), "YX"),
+        (np.full((32, 32, 3), (200, 0, 7), "uint8"), "YXS"),
+    ],
+)
+def test_nothing_to_train_on(data, axes):
+    flat = Source("flat", lambda: ImageFile(data, axes))
     with pytest.raises(TrainingError, match="no image to train on"):
         train(config(), [flat])
+
+
+def test_neither_no_value_nor_no_model_is_anything_to_train_on():
     empty = Source("empty", lambda: ImageFile(np.full((32, 32), np.nan), "YX"))
     with pytest.raises(TrainingError, match="no image to train on"):
         train(config(), [empty])

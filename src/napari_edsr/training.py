@@ -150,7 +150,7 @@ def _iter_data(
         degradation=config.degradation,
     )
     pairs = yield from prepare(sources)
-    if not pairs:
+    if all(pair.is_flat for pair in pairs):
         raise TrainingError(NO_IMAGE)
     measured = yield from prepare(validation)
     if not measured:

@@ -92,6 +92,11 @@ class Pair:
     corner: tuple[int, int] = (0, 0)
     is_real: bool = False
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether each colour has one intensity; the limits may be those of the type."""
+        return bool((self.hr == self.hr[:, :1, :1]).all())
+
     def aside(self, scale: int) -> Pair | None:
         """What is kept aside, as a pair of its own."""
         if self.kept is None:
