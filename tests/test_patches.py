@@ -140,12 +140,15 @@ def test_a_blur_does_not_carry_over_what_is_kept_aside(rng, blur):
         np.testing.assert_allclose(first, second, atol=1e-7)
 
 
-def test_a_rectangle_beside_the_image_keeps_nothing_aside(rng):
-    (pair,) = pairs_of(
-        source(noise(rng, 32, 32), "YX", held_out=(500, 600, 0, 9)), n_colors=1
-    )
-    assert pair.kept is None
-    assert pair.areas(2) == [(0, 16, 0, 16)]
+def test_a_rectangle_beside_the_image_is_refused(rng):
+    beside = source(noise(rng, 32, 40), "YX", held_out=(500, 600, 0, 9))
+    with pytest.raises(
+        TrainingError,
+        match=r"^a: The window \[500, 600, 0, 9\] holds no pixel .* 32 rows and 40",
+    ):
+        pairs_of(beside, n_colors=1)
+    partly = source(noise(rng, 32, 40), "YX", held_out=(20, 600, 0, 9))
+    assert pairs_of(partly, n_colors=1)[0].kept == (20, 32, 0, 9)
 
 
 def test_of_a_small_image_the_largest_part_is_used(rng):

@@ -524,6 +524,19 @@ def test_nothing_to_measure_on_keeps_the_last_weights():
     assert any("nothing is measured" in note for note in planned.notes)
 
 
+@pytest.mark.parametrize("kept", [(0, 32, 0, 64), (40, 41, 0, 64)])
+def test_what_is_kept_aside_but_tells_nothing_is_not_called_nothing(kept):
+    image = samples.microscopy_hr()[:96, :64].copy()
+    image[:32] = 7
+    source = Source("a", lambda: ImageFile(image, "YX"), held_out=kept)
+    events = []
+    result = drain(iter_train(config(steps=1), [source]), events.append)
+    assert math.isnan(result.psnr)
+    (planned,) = (e for e in events if isinstance(e, TrainPlanned))
+    (note,) = planned.notes
+    assert note.startswith("What is kept aside is of one intensity or too small")
+
+
 @pytest.mark.fault(
     "Images: nothing but a constant image to learn from",
     "An error says to add one with contrast.",

@@ -38,6 +38,13 @@ TrainEvent = ImageDone | TrainPlanned | StepDone | Validated
 Training = Generator[TrainEvent, bool | None, TrainResult]
 
 STATE_NAME = "state.safetensors"
+_NOTHING_ASIDE = (
+    "Nothing is kept aside, so nothing is measured; the last weights are kept."
+)
+_UNTOLD = (
+    "What is kept aside is of one intensity or too small, so nothing is measured and the "
+    "last weights are kept; name a window with structure, or validation images."
+)
 _PATIENCE = 20  # steps in a row whose gradients are not finite
 
 
@@ -101,8 +108,9 @@ def iter_train(
         alone_in(folder) if folder and team.rank == 0 else contextlib.nullcontext(),
     ):
         pairs, kept = yield from _iter_data(config, network, sources, validation)
+        is_aside = bool(validation) or any(pair.kept for pair in pairs)
         network = network.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        run = _Run(config, network, pairs, kept, folder, team)
+        run = _Run(config, network, pairs, kept, folder, team, is_aside)
         try:
             yield from run.begin()
             yield from run.steps(math.inf if seconds is None else seconds)
@@ -171,6 +179,7 @@ class _Run:
         kept: Sequence[Pair],
         folder: Path | None,
         team: Team,
+        is_aside: bool,
     ) -> None:
         self.config = config
         self.team = team
@@ -179,6 +188,7 @@ class _Run:
         began = origin(network, [*pairs, *kept]) if folder is not None else {}
         self.state = TrainState(config, network, began)
         self.kept = kept
+        self._is_aside = is_aside  # though there may be nothing to see in it
         self.patches = Patches(
             pairs,
             network.config.scales,
@@ -239,7 +249,7 @@ class _Run:
                 "no image is larger."
             )
         if not self.kept:
-            yield "Nothing is kept aside, so nothing is measured; the last weights are kept."
+            yield _UNTOLD if self._is_aside else _NOTHING_ASIDE
 
     def steps(self, seconds: float) -> Generator[TrainEvent, bool | None, None]:
         """Step until all are done, time is up or someone asks to end."""

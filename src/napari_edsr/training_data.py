@@ -304,7 +304,12 @@ def _kept(held_out: Window | float, hr: NDArray) -> Window | None:
     if isinstance(held_out, tuple):
         y0, y1 = (min(max(edge, 0), height) for edge in held_out[:2])
         x0, x1 = (min(max(edge, 0), width) for edge in held_out[2:])
-        return (y0, y1, x0, x1) if y0 < y1 and x0 < x1 else None
+        if y0 >= y1 or x0 >= x1:
+            raise TrainingError(
+                f"The window {list(held_out)} holds no pixel of the image of {height} "
+                f"rows and {width} columns; move it into the image."
+            )
+        return y0, y1, x0, x1
     if not held_out:
         return None
     if height >= width:

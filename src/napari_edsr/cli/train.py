@@ -244,7 +244,7 @@ def _say_result(result: TrainResult, path: Path) -> None:
     if not result.finished:
         typer.echo(f"  Stopped at step {result.step}; run it again to go on.")
     if math.isnan(result.psnr):
-        typer.echo(f"{path}: nothing was kept aside to measure it on.")
+        typer.echo(f"{path}: there was nothing to measure it on.")
     elif result.helped:
         typer.echo(f"{path}: {result.psnr:.3f} dB, {result.gain:+.3f} over the start.")
         if result.psnr < result.bicubic:
