@@ -308,6 +308,25 @@ def test_a_run_does_not_go_on_with_other_images(run, here, tiny):
     assert (here / "m.safetensors").read_bytes() == before
 
 
+def test_the_best_weights_of_a_run_that_diverges_are_kept(run, here, monkeypatch):
+    genuine, calls = torch.nn.functional.l1_loss, iter(range(1000))
+
+    def loss(output, target):
+        return genuine(output, target) * (1 if next(calls) < 10 else float("nan"))
+
+    monkeypatch.setattr(torch.nn.functional, "l1_loss", loss)
+    longer = "steps: 100\nrate: 3e-3\nema: 0.5\n"
+    text = CONFIG.replace("steps: 4\n", longer).replace("every: 2", "every: 5")
+    (here / "mine.yaml").write_text(text)
+    code, out, err = run("train", "mine.yaml")
+    assert code == 1
+    assert "lower the learning rate" in err
+    assert "mine.safetensors: the best weights, of step 10, are kept" in out
+    told = load_model("runs/mine/mine.safetensors").provenance.extra["training"]
+    assert told["best_step"] == 10
+    assert told["psnr"] > told["psnr_before"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -388,6 +388,18 @@ def test_a_run_that_stays_non_finite_stops_and_says_what_to_do(monkeypatch):
         train(config(steps=100), [PHOTO])
 
 
+@pytest.mark.fault(
+    "Weights files: training that diverges",
+    "It stops, saying to lower the rate or to check the images.",
+)
+def test_a_network_that_cannot_be_measured_any_more_says_what_to_do():
+    settings = config(rate=1e37, ema=0.0, validate_every=1)
+    with pytest.raises(
+        TrainingError, match="when it was measured at step 1; lower the learning rate"
+    ):
+        train(settings, [PHOTO])
+
+
 def test_a_step_that_stops_the_run_is_counted_when_it_is_done(tmp_path, monkeypatch):
     poison(monkeypatch, range(5, 1000))
     settings, events = config(steps=100, validate_every=100), []

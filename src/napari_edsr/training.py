@@ -15,7 +15,7 @@ from torch import nn
 
 from napari_edsr.atomic import make_folder
 from napari_edsr.device import exact_fp32, has_fast_bf16, loss_named, release_memory
-from napari_edsr.errors import TrainingError
+from napari_edsr.errors import ModelError, TrainingError
 from napari_edsr.events import (
     ImageDone,
     StepDone,
@@ -45,6 +45,7 @@ _UNTOLD = (
     "What is kept aside is of one intensity or too small, so nothing is measured and the "
     "last weights are kept; name a window with structure, or validation images."
 )
+_LOWER = "lower the learning rate, or check the images and the starting model."
 _PATIENCE = 20  # steps in a row whose gradients are not finite
 
 
@@ -321,8 +322,7 @@ class _Run:
         if self._failed_in_a_row >= _PATIENCE:
             raise TrainingError(
                 f"The gradients were not finite {_PATIENCE} times in a row at step "
-                f"{self.progress.step}; lower the learning rate, or check the images "
-                "and the starting model."
+                f"{self.progress.step}; {_LOWER}"
             )
         self._is_whole = False  # nor is this step counted until it is done
         self.progress.skipped += 1
@@ -347,8 +347,14 @@ class _Run:
 
     def _iter_validate(self) -> Generator[TrainEvent, bool | None, bool | None]:
         """Measure, keep the weights if they are the best, and save the state."""
-        found = yield from self._iter_psnr()
         progress = self.progress
+        try:
+            found = yield from self._iter_psnr()
+        except ModelError as error:  # the network that it started as gave numbers
+            raise TrainingError(
+                "The network gave values that are not finite when it was measured at "
+                f"step {progress.step}; {_LOWER}"
+            ) from error
         loss = progress.loss_sum / progress.losses if progress.losses else math.nan
         self._is_whole = False
         if not self.kept or found > progress.best:

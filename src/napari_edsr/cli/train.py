@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from dataclasses import replace
@@ -15,7 +16,7 @@ from napari_edsr.atomic import make_folder
 from napari_edsr.cli.parameters import DEFAULT_MODEL, FLAG
 from napari_edsr.cli.progress import run_with_progress
 from napari_edsr.config import EDSRConfig
-from napari_edsr.errors import TrainingError
+from napari_edsr.errors import EDSRError, TrainingError
 from napari_edsr.events import TrainPlanned, Validated, drain
 from napari_edsr.train_config import (
     SHRINKINGS,
@@ -198,12 +199,21 @@ def _run(
         drain(job)
         return
 
+    has_begun = False
+
     def say(event: Any) -> None:
+        nonlocal has_begun
         if isinstance(event, TrainPlanned):  # a run with other settings was refused
             save_config(config, folder / CONFIG_NAME)
+            has_begun = True
         _say(event)
 
-    result = run_with_progress(job, f"Training {config.name}", say)
+    try:
+        result = run_with_progress(job, f"Training {config.name}", say)
+    except TrainingError:
+        if has_begun:
+            _keep_best(config, folder, path)
+        raise
     save_trained(result, config, path)
     _say_result(result, path)
 
@@ -217,6 +227,21 @@ def _check_free(path: Path, folder: Path) -> None:
             f"{path} is there already, and is not of a run in {folder}; name another "
             "--out, or delete it."
         )
+
+
+def _keep_best(config: TrainConfig, folder: Path, path: Path) -> None:
+    """Save what a run that diverged had gained; why it ended is told in any case."""
+    from napari_edsr.train_result import save_trained
+    from napari_edsr.training import broken_off
+
+    with contextlib.suppress(EDSRError):
+        best = broken_off(config, folder)
+        if best is not None and best.helped and math.isfinite(best.psnr):
+            save_trained(best, config, path)
+            typer.echo(
+                f"{path}: the best weights, of step {best.best_step}, are kept: "
+                f"{best.psnr:.3f} dB, {best.gain:+.3f} over the start."
+            )
 
 
 def _say(event: Any) -> None:
