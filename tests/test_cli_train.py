@@ -339,6 +339,15 @@ def test_the_best_weights_of_a_run_that_diverges_are_kept(run, here, monkeypatch
             ("finetune", "photos", "--blur", "1", "--blur-unit", "um"),
             "give the blur in px",
         ),
+        (
+            ("finetune", "photos", "--lr-images", "photos", "--blur", "1"),
+            "degradation; leave out --blur, or --lr-images.",
+        ),
+        (
+            (*("finetune", "photos", "--lr-images", "photos", "--read-noise", "1"),)
+            + ("--shrink", "area", "--jpeg", "50", "90"),
+            "leave out --shrink, --read-noise, --jpeg, or --lr-images.",
+        ),
     ],
 )
 def test_every_error_is_one_line(run, here, arguments, words):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,6 +122,16 @@ def finetune(
     """Fine-tune a model on images of one's own."""
     if out.suffix.lower() != ".safetensors":
         raise TrainingError(f"{out.name} must end in .safetensors.")
+    degradation = Degradation(
+        shrink=shrink,
+        blur=blur,
+        blur_unit=blur_unit,
+        photons=photons,
+        read_noise=read_noise,
+        jpeg=jpeg or (),
+    )
+    if lr_images:
+        _check_as_they_are(degradation)
     start = _start(model or zoo.default_model(scale or 2), out)
     here = Path.cwd()
     settings = TrainConfig(
@@ -133,14 +143,7 @@ def finetune(
             lr=tuple(absolute(place, here) for place in lr_images or ()),
             held_out=held_out,
         ),
-        degradation=Degradation(
-            shrink=shrink,
-            blur=blur,
-            blur_unit=blur_unit,
-            photons=photons,
-            read_noise=read_noise,
-            jpeg=jpeg or (),
-        ),
+        degradation=degradation,
         steps=steps,
         rate=rate,
         **finetuning(steps),
@@ -148,6 +151,21 @@ def finetune(
         device=device,
     )
     _run(settings, out.with_suffix(".run"), minutes, model_path=out)
+
+
+def _check_as_they_are(degradation: Degradation) -> None:
+    """Refuse what would not be done to real pairs, but be recorded in the model."""
+    usual = Degradation()
+    given = [
+        f"--{entry.name.replace('_', '-')}"
+        for entry in fields(degradation)
+        if getattr(degradation, entry.name) != getattr(usual, entry.name)
+    ]
+    if given:
+        raise TrainingError(
+            f"Real pairs have their own degradation; leave out {', '.join(given)}, or "
+            "--lr-images."
+        )
 
 
 def _start(model: str, out: Path) -> str:
