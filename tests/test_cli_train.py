@@ -58,7 +58,7 @@ def test_a_configuration_becomes_a_model(run, here):
     "when the same command is given again.",
 )
 def test_a_run_out_of_time_is_taken_up_again(run, here):
-    code, out, _ = run("train", "mine.yaml", "--out", "r", "--minutes", "0")
+    code, out, _ = run("train", "mine.yaml", "--out", "r", "--minutes", "0.00001")
     assert code == 0
     assert "Stopped at step 1; run it again to go on." in out
     code, out, _ = run("train", "mine.yaml", "--out", "r")
@@ -334,6 +334,8 @@ def test_the_best_weights_of_a_run_that_diverges_are_kept(run, here, monkeypatch
         (("finetune", "photos", "--out", "m.pth"), "must end in .safetensors"),
         (("finetune", "nowhere"), "nowhere; check the path."),
         (("finetune", "photos", "--steps", "0"), "steps must be at least 1"),
+        (("train", "mine.yaml", "--minutes", "0"), "--minutes must be more than 0"),
+        (("train", "mine.yaml", "--minutes", "-3"), "more than 0, not -3."),
         (("finetune", "photos", "--model", "x"), "no model called"),
         (
             ("finetune", "photos", "--blur", "1", "--blur-unit", "um"),

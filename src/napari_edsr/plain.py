@@ -64,7 +64,9 @@ def _text(value: Any) -> str:
 
 
 def _whole(value: Any) -> int:
-    """An integer, which YAML may have read as a float or a text."""
+    """An integer, which YAML may have read as a float or a text, but not from ``yes``."""
+    if isinstance(value, bool):
+        raise TypeError(value)
     if isinstance(value, int):
         return value  # a float could not hold every seed
     whole = int(float(value))

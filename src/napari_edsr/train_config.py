@@ -22,6 +22,7 @@ from napari_edsr.units import converted, unit_name
 SHRINKINGS = ("bicubic", "area")
 SCHEDULES = ("cosine", "step")
 _PATHS = ("hr", "lr", "validation_hr", "validation_lr")
+_ABOUT = ("title", "licence", "credit", "source")
 _EMA_STEPS = 100  # over which the average of a fine-tuning run reaches, at most
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
 
@@ -282,6 +283,17 @@ class TrainConfig:
             raise TrainingError(
                 "hold and ema are shares from 0 to 1, and clip is not negative."
             )
+        self._check_schedule()
+        if unknown := sorted(set(self.about) - set(_ABOUT)):
+            raise TrainingError(
+                f"Unknown in about: {', '.join(unknown)}; known are {', '.join(_ABOUT)}."
+            )
+
+    def _check_schedule(self) -> None:
+        if self.warmup < 0:
+            raise TrainingError(f"warmup cannot be negative, as {self.warmup} is.")
+        if low := [stone for stone in self.milestones if stone < 1]:
+            raise TrainingError(f"milestones must be at least 1, not {low[0]}.")
 
     def learning_rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""

@@ -201,6 +201,8 @@ def _run(
     from napari_edsr.training import iter_train
     from napari_edsr.training_files import find_sources
 
+    if minutes is not None and not minutes > 0:
+        raise TrainingError(f"--minutes must be more than 0, not {minutes:g}.")
     path = model_path or folder / f"{config.name}.safetensors"
     _check_free(path, folder)
     learn, measure = find_sources(config.data)
