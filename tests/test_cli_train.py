@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from napari_edsr import load_model, samples
-from napari_edsr.errors import FileError
+from napari_edsr.errors import FileError, TrainingError
 from napari_edsr.train_config import DataConfig, Degradation, load_config
 from napari_edsr.training_files import find_sources
 
@@ -127,6 +127,13 @@ def test_images_to_measure_on_leave_the_others_whole_and_are_not_learned_from(he
     learn, measure = find_sources(data)
     assert [source.held_out for source in (*learn, *measure)] == [0.0] * 2
     assert [source.name for source in (*learn, *measure)] == ["a.png", "b.png"]
+
+
+def test_images_that_are_all_measured_leave_none_to_learn_from(here):
+    with pytest.raises(TrainingError, match="All images of hr are in validation_hr"):
+        find_sources(DataConfig(("photos",), validation_hr=("photos/*.png",)))
+    with pytest.raises(TrainingError, match="Name at least one image"):
+        find_sources(DataConfig())
 
 
 @pytest.mark.promise("or takes real ones (`--lr-images`)")

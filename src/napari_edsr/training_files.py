@@ -29,6 +29,11 @@ def find_sources(data: DataConfig) -> tuple[list[Source], list[Source]]:
     """
     measured = frozenset(chain(*map(_images_at, data.validation_hr)))
     learn = _sources(data.hr, data.lr, data.normalize, without=measured)
+    if data.hr and not learn:
+        raise TrainingError(
+            "All images of hr are in validation_hr too, which are only measured; leave "
+            "some out of validation_hr."
+        )
     if not learn:
         raise TrainingError("Name at least one image, glob or folder to learn from.")
     measure = _sources(data.validation_hr, data.validation_lr, data.normalize)
