@@ -244,7 +244,7 @@ def test_nothing_kept_aside_is_said(dock, viewer, train, photo):
     outcome = train(dock)
 
     assert outcome.registered
-    assert "Nothing was kept aside" in dock.panel.outcome.text()
+    assert "There was nothing to measure it on" in dock.panel.outcome.text()
     assert zoo.get_card("cells-x2").scores == {}
 
 
@@ -348,6 +348,37 @@ def test_closing_napari_keeps_the_best(dock, viewer, photo, qtbot):
     told = load_model("cells-x2").provenance.extra["training"]
     assert told["psnr"] == pytest.approx(max(event.psnr for event in best), abs=1e-3)
     assert told["psnr"] > told["psnr_before"]
+
+
+@pytest.mark.fault(
+    "Stopping: numbers that are not finite after a run has gained something",
+    "It stops, saying to lower the rate; the best weights that were measured are a model.",
+)
+def test_a_run_that_diverges_keeps_the_best(dock, viewer, photo, qtbot, monkeypatch):
+    upscale = UpscaleWidget(viewer)
+    qtbot.addWidget(upscale)
+    viewer.add_image(photo, name="cells")
+    dock.controls.training.steps.setValue(100_000)
+    planned, best, genuine = [], [], torch.nn.functional.l1_loss
+    dock.session.planned.connect(planned.append)
+
+    def note(event):
+        if event.psnr > planned[0].before + 0.01:
+            best.append(event.psnr)
+
+    def loss(output, target):
+        return genuine(output, target) * (float("nan") if best else 1)
+
+    dock.session.validated.connect(note)
+    monkeypatch.setattr(torch.nn.functional, "l1_loss", loss)
+    with qtbot.waitSignal(dock.session.ended, timeout=WAIT):
+        dock.panel.start.click()
+
+    assert "lower the learning rate" in dock.errors_shown[-1]
+    assert "is in the Upscale dock: cells-x2." in dock.errors_shown[-1]
+    assert "cells-x2" in names(upscale.controls.models)
+    told = load_model("cells-x2").provenance.extra["training"]
+    assert told["psnr"] == pytest.approx(best[-1], abs=1e-3)
 
 
 def test_a_run_of_another_napari_is_left_alone(dock, viewer, photo, train):

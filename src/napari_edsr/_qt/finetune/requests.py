@@ -133,6 +133,22 @@ class FinetuneOutcome:
     registered: bool
 
 
+class DivergedError(TrainingError):
+    """A run came to no good end, but what it had gained before is a model.
+
+    Attributes
+    ----------
+    name : str
+        Of the model.
+    """
+
+    def __init__(self, error: TrainingError, name: str) -> None:
+        super().__init__(
+            f"{error} What was best before is in the Upscale dock: {name}."
+        )
+        self.name = name
+
+
 def iter_finetune(
     request: FinetuneRequest,
 ) -> Generator[TrainEvent | None, Any, FinetuneOutcome]:
@@ -146,7 +162,8 @@ def iter_finetune(
     DeviceError
         If something else is being computed in this program.
     EDSRError
-        As `napari_edsr.training.iter_train`, and if the name of the model is taken.
+        As `napari_edsr.training.iter_train`, and if the name of the model is taken. A
+        `DivergedError` if there is a model all the same.
     """
     with computing(f"Fine-tuning of {request.config.name}"):
         if not request.resumes:
@@ -159,6 +176,10 @@ def iter_finetune(
         except GeneratorExit:
             _keep_broken_off(request)
             raise
+        except TrainingError as error:
+            if _keep_broken_off(request):
+                raise DivergedError(error, request.config.name) from error
+            raise
         registered = result.helped
         if registered:
             register(result, request.config, replace_existing=request.replaces)
@@ -167,14 +188,16 @@ def iter_finetune(
         return FinetuneOutcome(request, result, registered)
 
 
-def _keep_broken_off(request: FinetuneRequest) -> None:
-    """Make the best weights a model; nobody is there any more to be told if that fails."""
+def _keep_broken_off(request: FinetuneRequest) -> bool:
+    """Make the best weights a model, if they helped; whether that could be done."""
     from napari_edsr.training import broken_off
 
     with contextlib.suppress(EDSRError):
         result = broken_off(request.config, request.folder)
         if result is not None and result.helped:
             register(result, request.config, replace_existing=request.replaces)
+            return True
+    return False
 
 
 def _clear(folder: Path) -> None:

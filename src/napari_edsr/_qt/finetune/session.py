@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_edsr._qt.failure import Failure
 from napari_edsr._qt.finetune.kept_layers import KeptLayers
 from napari_edsr._qt.finetune.requests import (
+    DivergedError,
     FinetuneOutcome,
     FinetuneRequest,
     iter_finetune,
@@ -209,6 +210,8 @@ class FinetuneSession(QObject):
             model_news().added.emit(outcome.request.config.name)
 
     def _on_failed(self, error: Exception) -> None:
+        if isinstance(error, DivergedError):
+            model_news().added.emit(error.name)
         self.failed.emit(Failure.of(error, "Fine-tuning"))
 
     def _on_ended(self) -> None:

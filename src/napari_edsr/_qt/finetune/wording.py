@@ -14,8 +14,8 @@ def outcome_text(outcome: FinetuneOutcome) -> str:
     base = model_label(config.start)
     if math.isnan(result.psnr):
         text = (
-            f"{_ending(outcome)}: {config.name} is in the Upscale dock. Nothing was kept "
-            "aside, so it is not known whether it is better."
+            f"{_ending(outcome)}: {config.name} is in the Upscale dock. There was nothing "
+            "to measure it on, so it is not known whether it is better."
         )
     elif outcome.registered:
         text = (
