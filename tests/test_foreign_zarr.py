@@ -97,6 +97,24 @@ def test_an_image_of_a_converter_has_no_suffix(store, run, tiny, tmp_path, rng):
     assert read_zarr(tmp_path / "o.ome.zarr").data.shape == (16, 18)
 
 
+@pytest.mark.parametrize("given", ["in", "in/**", "in/*"])
+def test_what_lies_inside_an_image_is_no_image_of_its_own(
+    store, run, tiny, tmp_path, given
+):
+    """Its labels are groups as well; they have no suffix, as it may have none."""
+    (tmp_path / "in").mkdir()
+    data = np.zeros((8, 9), "u1")
+    for name in ("in/a", "in/b.zarr", "in/v1.5"):
+        store(data, plain("yx"), name=name)
+        store(data, plain("yx"), name=f"{name}/labels/cells")
+    pattern = ("--pattern", "**/*") if given == "in" else ()
+    target = tmp_path / "out"
+    code, _, _ = run("upscale", tmp_path / given, target, "--model", tiny, *pattern)
+    assert code == 0
+    made = sorted(path.name for path in target.iterdir())
+    assert made == ["a.ome.zarr", "b.zarr", "v1.5.ome.zarr"]
+
+
 @pytest.mark.parametrize(
     ("attributes", "example"),
     [

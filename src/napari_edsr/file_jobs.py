@@ -62,7 +62,9 @@ class Job:
 
 
 def name_parts(name: str) -> tuple[str, str]:
-    """Stem and suffix; formats that cannot be written become PNG."""
+    """Stem and suffix of a result; formats that cannot be written become PNG."""
+    if Path(name).suffix.lower() not in (*files.READABLE, ".zarr"):  # a folder of zarr
+        return name, ".ome.zarr"
     suffix = next((s for s in _DOUBLE if name.lower().endswith(s)), Path(name).suffix)
     stem, suffix = name[: -len(suffix)], name[-len(suffix) :]
     if Path(name).suffix.lower() in (*files.WRITABLE, ".zarr"):
@@ -138,7 +140,8 @@ def _inputs(source: str, pattern: str | None, output: Path) -> list[Path]:
         if pattern is not None:
             raise FileError(f"The pattern is for a folder, which {source} is not.")
         named = map(Path, glob.glob(source, recursive=True))
-        found = sorted(path for path in named if _is_input(path))
+        inputs = {path for path in named if _is_input(path)}
+        found = sorted(path for path in inputs if inputs.isdisjoint(path.parents))
         if is_remote(output):
             return found
         made = output.resolve()  # where results of before are no inputs
@@ -168,7 +171,7 @@ def _is_apart(path: Path, root: Path, output: Path | None) -> Iterator[bool]:
     """Whether a folder on the way from `root` is hidden, an OME-Zarr, or the output."""
     folders = list(path.relative_to(root).parents)[:-1]
     for folder in folders:
-        yield folder.name.startswith(".") or folder.suffix.lower() == ".zarr"
+        yield folder.name.startswith(".") or is_zarr(root / folder)
         yield output is not None and (root / folder).resolve() == output
 
 

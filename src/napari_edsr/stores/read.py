@@ -51,14 +51,7 @@ def read_zarr(path: Path, axes: str | None = None) -> ImageFile:
         place = ngff.read_place(about, stored)
     except FileError:  # says what to do already
         raise
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise FileError(
             f"{path} holds no image in OME-Zarr 0.4 or 0.5; convert it first."
         ) from error
