@@ -313,6 +313,7 @@ def test_axes_that_ome_zarr_has_not_are_refused_first(run, tiny, tmp_path, rng, 
         ("i.ome.zarr", "i.ome.zarr/o.ome.zarr"),
         ("i.ome.zarr", "i.ome.zarr/o.tif"),
         ("w.ome.zarr/a.tif", "w.ome.zarr"),
+        ("i.ome.zarr", "o.tif --consistency i.ome.zarr/c.tif"),
     ],
 )
 def test_outputs_inside_of_inputs_and_around_them(
@@ -324,7 +325,8 @@ def test_outputs_inside_of_inputs_and_around_them(
     (tmp_path / "w.ome.zarr").mkdir()
     (tmp_path / "a.tif").rename(tmp_path / "w.ome.zarr" / "a.tif")
     before = files_of(tmp_path)
-    arguments = (tmp_path / source, tmp_path / target, "--model", tiny, "--overwrite")
+    outputs = [tmp_path / name if "." in name else name for name in target.split()]
+    arguments = (tmp_path / source, *outputs, "--model", tiny, "--overwrite")
     code, _, error = run("upscale", *arguments)
     assert code == 1 and "name an output beside it." in error
     assert files_of(tmp_path) == before

@@ -207,20 +207,19 @@ def check_stores(jobs: Sequence[Job]) -> None:
 
 def refuse_inputs(jobs: Sequence[Job]) -> None:
     """Refuse to overwrite any input, under whatever name."""
-    sources = {_identity(job.source) for job in jobs if job.source.exists()}
-    for job in jobs:
-        for output in (job.target, *job.maps.values()):
-            if output.exists() and _identity(output) in sources:
-                raise FileError(f"{output} is the input itself; name another output.")
-    _refuse_nested(jobs)
+    inputs = [job.source for job in jobs]
+    outputs = [path for job in jobs for path in (job.target, *job.maps.values())]
+    sources = {_identity(path) for path in inputs if path.exists()}
+    for output in outputs:
+        if output.exists() and _identity(output) in sources:
+            raise FileError(f"{output} is the input itself; name another output.")
+    _refuse_nested(inputs, outputs)
 
 
-def _refuse_nested(jobs: Sequence[Job]) -> None:
+def _refuse_nested(inputs: Sequence[Path], outputs: Sequence[Path]) -> None:
     """An OME-Zarr is a folder, which nothing else may be written into or replace."""
-    sources, targets = (
-        {path.resolve() for path in paths if not is_remote(path)}
-        for paths in ([job.source for job in jobs], [job.target for job in jobs])
-    )
+    sources = {path.resolve() for path in inputs if not is_remote(path)}
+    targets = {path.resolve() for path in outputs if not is_remote(path)}
     inside = [path for path in targets if not sources.isdisjoint(path.parents)]
     around = [path for path in sources if not targets.isdisjoint(path.parents)]
     if inside or around:
