@@ -99,9 +99,14 @@ def blank(shape: Sequence[int], dtype: Any) -> NDArray:
     return np.broadcast_to(np.zeros((), dtype), tuple(shape))
 
 
-def native(data: NDArray) -> NDArray:
+def native_dtype(dtype: np.dtype) -> np.dtype:
     """In the byte order of this machine, and of two integers alike the one zarr knows."""
-    dtype = np.dtype(data.dtype.name)
+    return np.dtype(dtype.name)
+
+
+def native(data: NDArray) -> NDArray:
+    """Pixels in their `native_dtype`."""
+    dtype = native_dtype(data.dtype)
     return data.astype(dtype, copy=False).view(dtype)
 
 

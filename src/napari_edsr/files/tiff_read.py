@@ -24,6 +24,7 @@ from napari_edsr.files.common import (
     arranged,
     blank,
     native,
+    native_dtype,
     parsed_provenance,
     positive,
     provenance_line,
@@ -125,7 +126,7 @@ class _Mapped:
     def __init__(self, path: Path, series: Any) -> None:
         order = series.keyframe.parent.byteorder
         self.shape, self.ndim = series.shape, len(series.shape)
-        self.dtype = np.dtype(series.dtype.name)
+        self.dtype = native_dtype(series.dtype)
         self._stored = series.dtype.newbyteorder(order)
         self._path, self._offset = path, series.dataoffset
 
@@ -233,17 +234,22 @@ def _from_imagej(metadata: dict[str, Any], image: ImageFile) -> None:
         image.unit = unit_name(metadata["unit"])
     if "Z" in image.axes and positive(metadata.get("spacing")):
         image.pixel_size["Z"] = float(metadata["spacing"])
-    for axis in "YZ":  # each may have a unit of its own
-        own = unit_name(kept.pop(f"{axis.lower()}unit", image.unit))
-        if axis in image.pixel_size:
-            size = image.pixel_size[axis]
-            image.pixel_size[axis] = converted(size, own, image.unit) or size
+    _convert_own_units(kept, image)
     if "T" in image.axes and positive(metadata.get("finterval")):
         image.set_interval(float(metadata["finterval"]), metadata.get("tunit", "s"))
         if "T" in image.pixel_size and "tunit" in kept:
             kept["tunit"] = "sec"
     image.contrast_limits = _imagej_limits(metadata)
     image.provenance = provenance_line(_text(metadata.get("Info")))
+
+
+def _convert_own_units(kept: dict[str, Any], image: ImageFile) -> None:
+    """Bring Y and Z to the unit of X; in ImageJ each may have one of its own."""
+    for axis in "YZ":
+        own = unit_name(kept.pop(f"{axis.lower()}unit", image.unit))
+        if axis in image.pixel_size:
+            size = image.pixel_size[axis]
+            image.pixel_size[axis] = converted(size, own, image.unit) or size
 
 
 def _from_lsm(metadata: dict[str, Any], image: ImageFile) -> None:

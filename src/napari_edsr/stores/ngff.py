@@ -235,12 +235,14 @@ def read_place(attributes: Mapping[str, Any], axes: str) -> Place:
     known = all({"start", "end"} <= set(window) for window in windows)
     calibrated = any(units.values()) or not np.allclose(sizes, 1)
     # Of T and Z alone 1 without a unit is what stands where nothing is known.
-    told = {a for a, s in zip(axes, sizes, strict=True) if units[a] or s != 1}
+    told = {
+        a for a, s in zip(axes, sizes, strict=True) if a in "YX" or units[a] or s != 1
+    }
     return Place(
         {
             a: float(s)
             for a, s in zip(axes, sizes, strict=True)
-            if calibrated and (a in "YX" or (a in "TZ" and a in told))
+            if calibrated and a in "TZYX" and a in told
         },
         {a: float(o) for a, o in zip(axes, origin, strict=True) if a in "TZYX"},
         unit,

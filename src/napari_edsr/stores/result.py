@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_edsr.atomic import remedy, take_lock, underlying
 from napari_edsr.errors import FileError
-from napari_edsr.files.common import PROVENANCE
+from napari_edsr.files.common import PROVENANCE, native_dtype
 from napari_edsr.images import as_dask
 from napari_edsr.stores import ngff
 from napari_edsr.stores.location import (
@@ -179,7 +179,7 @@ def _add_level(
         name,
         shape=size,
         chunks=[min(n, most.get(a, 1)) for a, n in zip(stored, size, strict=True)],
-        dtype=np.dtype(dtype.name),  # native, and of two alike the one zarr knows
+        dtype=native_dtype(dtype),
         dimension_names=ngff.axis_names(stored),
     )
 
